@@ -1,0 +1,48 @@
+"""The environment of a deployed function, in one class: `infra` and the local run write it, functions read it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+PREFIX = "RINGPOST_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Names of the tables, and where the one secret is.
+
+    `secret_arn` names a secret in Secrets Manager (deployed); `secret` is the secret itself (local run and tests).
+    Exactly one of the two is set.
+    """
+
+    config_table: str
+    pings_table: str
+    leases_table: str
+    secret_arn: str = ""
+    secret: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which `read` makes an equal object."""
+        return {PREFIX + name.upper(): value for name, value in asdict(self).items() if value}
+
+
+class MissingSetting(Exception):
+    """An environment variable that the function cannot work without is absent; the message names it."""
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Raises `MissingSetting` with the variable's name."""
+
+    def variable(name: str) -> str:
+        value = environment.get(PREFIX + name, "")
+        if not value:
+            raise MissingSetting(f"the environment variable {PREFIX}{name} is not set")
+        return value
+
+    secret_arn = environment.get(PREFIX + "SECRET_ARN", "")
+    return Settings(
+        config_table=variable("CONFIG_TABLE"),
+        pings_table=variable("PINGS_TABLE"),
+        leases_table=variable("LEASES_TABLE"),
+        secret_arn=secret_arn,
+        secret="" if secret_arn else variable("SECRET"),
+    )
