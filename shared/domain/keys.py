@@ -1,0 +1,81 @@
+"""Three keys of one secret, and what they sign: ping ids, callers and tokens."""
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+
+from msgspec import Struct
+
+from shared.domain.models import TRY_ALL, Lead
+
+ID_BYTES = 12
+CHOICE_BYTES = 4
+CHECKSUM_BYTES = 8
+
+
+class Keys(Struct, frozen=True):
+    ping_ids: bytes
+    callers: bytes
+    tokens: bytes
+
+    def __repr__(self) -> str:
+        return "Keys()"
+
+
+def derive(secret: bytes) -> Keys:
+    """HMAC as a key derivation function, one label per key (RFC 5869, the expansion of a secret already random)."""
+    return Keys(*(_mac(secret, label) for label in (b"ping ids", b"callers", b"tokens")))
+
+
+def ping_id(keys: Keys, endpoint: str, random_id: bytes, choice: int = TRY_ALL) -> str:
+    """What a publisher sees: 12 random bytes, the buyer or try-all, and a checksum over both and the endpoint."""
+    body = random_id + choice.to_bytes(CHOICE_BYTES, "big")
+    text = base64.urlsafe_b64encode(body + _checksum(keys, endpoint, body)).decode()
+    return ("pg_" if choice == TRY_ALL else "pb_") + text
+
+
+def read_ping_id(keys: Keys, endpoint: str, text: str) -> tuple[bytes, int] | None:
+    """The random id and the choice; None for what this endpoint never gave out."""
+    prefix, encoded = text[:3], text[3:]
+    if len(encoded) != (ID_BYTES + CHOICE_BYTES + CHECKSUM_BYTES) * 4 // 3:
+        return None
+    try:
+        raw = base64.b64decode(encoded, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    body, checksum = raw[:-CHECKSUM_BYTES], raw[-CHECKSUM_BYTES:]
+    if not hmac.compare_digest(checksum, _checksum(keys, endpoint, body)):
+        return None
+    choice = int.from_bytes(body[ID_BYTES:], "big")
+    if prefix != ("pg_" if choice == TRY_ALL else "pb_"):
+        return None
+    return body[:ID_BYTES], choice
+
+
+def token_hash(keys: Keys, token: str) -> str:
+    return _mac(keys.tokens, token.encode()).hex()
+
+
+def route_key(keys: Keys, number: str, caller: str) -> bytes:
+    """Where the route of a call to `number` from `caller` is kept."""
+    return _mac(keys.callers, _joined(["route", number, caller]))
+
+
+def retry_key(keys: Keys, parts: Iterable[str], lead: Lead) -> bytes:
+    """Where the first attempt at selling this lead is found again."""
+    return _mac(keys.callers, _joined(["retry", *parts, *(text for pair in sorted(lead.items()) for text in pair)]))
+
+
+def _checksum(keys: Keys, endpoint: str, body: bytes) -> bytes:
+    return _mac(keys.ping_ids, endpoint.encode() + b"\0" + body)[:CHECKSUM_BYTES]
+
+
+def _joined(texts: list[str]) -> bytes:
+    return json.dumps(texts).encode()
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, sha256)

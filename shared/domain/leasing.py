@@ -1,0 +1,62 @@
+"""The append ring: a shard of W numbers as a first-in-first-out queue of their last W leases.
+
+Sequence numbers count the shard's leases for ever, from W on; sequence s leases number s mod W. The ring holds the
+last W of them, so the oldest entry is also the next number to be leased: the one that has rested longest.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+SHARD_SIZE = 44
+"""Numbers in a shard: the largest ring that DynamoDB still writes as one unit of 1 KB."""
+
+
+class Lease(Struct, frozen=True):
+    """`number` leased to `ping_id` until `expires_at`, cooldown included."""
+
+    number: str
+    ping_id: bytes
+    expires_at: int
+
+
+class Ring(Struct, frozen=True):
+    """One shard as it was seen. `ping_ids` and `expiries` are W long, oldest first; never leased is (b"", 0)."""
+
+    shard: int
+    sequence: int
+    ping_ids: tuple[bytes, ...]
+    expiries: tuple[int, ...]
+    closed: bool = False
+
+    @property
+    def free_at(self) -> int:
+        """When the next number of this shard comes free. Nothing in it is free earlier."""
+        return self.expiries[0]
+
+    def leases(self, numbers: tuple[str, ...]) -> list[Lease]:
+        """Every number of the shard with its last lease, oldest first."""
+        return [
+            Lease(numbers[(self.sequence + place) % len(numbers)], ping_id, expires_at)
+            for place, (ping_id, expires_at) in enumerate(zip(self.ping_ids, self.expiries, strict=True))
+        ]
+
+    def lease_of(self, ping_id: bytes, numbers: tuple[str, ...]) -> Lease | None:
+        return next((lease for lease in self.leases(numbers) if lease.ping_id == ping_id), None)
+
+
+def longest_rested(rings: Iterable[Ring], now: int) -> Ring | None:
+    """The open ring whose next number has been free for longest, the first of equals; None if nothing is free."""
+    free = [ring for ring in rings if not ring.closed and ring.free_at <= now]
+    return min(free, key=lambda ring: ring.free_at, default=None)
+
+
+def successor(rings: Iterable[tuple[Ring, tuple[str, ...]]], kept: set[str]) -> list[Lease]:
+    """The last leases of the numbers that outlive closed rings, in the order of a new ring: first free first."""
+    leases = [lease for ring, numbers in rings for lease in ring.leases(numbers) if lease.number in kept]
+    return sorted(leases, key=lambda lease: lease.expires_at)
+
+
+def shards_of(numbers: list[str]) -> list[tuple[str, ...]]:
+    """Numbers cut into shards."""
+    return [tuple(numbers[start : start + SHARD_SIZE]) for start in range(0, len(numbers), SHARD_SIZE)]

@@ -1,0 +1,158 @@
+"""The nouns: an endpoint as compiled from the configuration, and what happens on it.
+
+Amounts are whole US cents, times whole seconds (epoch, UTC), telephone numbers E.164 strings.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+TRY_ALL = 0
+"""The choice of a POST that takes any of its ping's buyers; buyer ids start at 1."""
+
+LEAD_KEPT_SECONDS = 30 * 24 * 3600
+"""How long a ping's item outlives its creation, for replay and for questions."""
+
+Step = Literal["ping", "post"]
+FieldType = Literal[
+    "phone", "email", "us_state", "us_zip", "date", "integer", "decimal", "boolean", "choice", "text"
+]  # fmt: skip
+Column = Literal[
+    "buyer_id", "id", "name", "bid", "bid_price", "ping_id", "tier", "offer_conversion_payout",
+    "current_conversion_duration", "forwarding_number", "price", "payout",
+]  # fmt: skip
+Role = Literal["publisher", "operator", "viewer"]
+
+
+class Lead(dict[str, str]):
+    """Normalised values by parameter name. Its repr shows names only, so that no log can show a value."""
+
+    def __repr__(self) -> str:
+        return f"Lead({', '.join(sorted(self))})"
+
+    @property
+    def caller(self) -> str:
+        return self.get("caller_id", "")
+
+
+class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A contact field. `minimum` and `maximum` bound integers and decimals, the lengths and `pattern` (RE2) text."""
+
+    name: str
+    type: FieldType = "text"
+    required_on: tuple[Step, ...] = ()
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: str = ""
+    maximum: str = ""
+    min_length: int = 0
+    max_length: int = 1000
+    pattern: str = ""
+    example: str = ""
+    description: str = ""
+
+
+class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`number` is where the buyer's calls are sent; `conversion_seconds` how long a call must last to be paid."""
+
+    id: int
+    name: str
+    bid_cents: int
+    number: str
+    tier: int = 1
+    weight: int = 100
+    paused: bool = False
+    conversion_seconds: int = 0
+
+
+class Shard(Struct, frozen=True):
+    """Up to 44 numbers of a pool whose list and order never change; `id` is unique in the pool for ever."""
+
+    id: int
+    numbers: tuple[str, ...]
+
+
+class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`lease_floor` is the time before which no new lease may end: it keeps the rings in the order of their expiry
+    after the pool's times were shortened."""
+
+    no: int
+    name: str
+    hold_seconds: int
+    cooldown_seconds: int
+    shards: tuple[Shard, ...]
+    overflow_number: str = ""
+    lease_floor: int = 0
+
+
+class User(Struct, frozen=True, omit_defaults=True):
+    """A user with no traffic sources may name any."""
+
+    name: str
+    role: Role
+    traffic_sources: tuple[str, ...] = ()
+
+
+class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One offer at one `vanity_uri`, with everything that a PING or POST needs, as one compiled item.
+
+    `static_numbers` maps each number to the traffic source that it belongs to; it is empty where `pool` is set.
+    """
+
+    vanity_uri: str
+    version: int
+    offer: str
+    rank_by: Literal["bid", "tier"]
+    fields: tuple[Field, ...]
+    buyers: tuple[Buyer, ...]
+    users: tuple[User, ...]
+    ping_ttl_seconds: int
+    hold_seconds: int
+    pool: RingPool | None = None
+    static_numbers: dict[str, str] = {}
+    default_region: str = "US"
+    bid_floor_cents: int = 0
+    require_auth_token: bool = True
+    require_caller_id: bool = False
+    success_status: Literal["success", "accepted"] = "success"
+    field_errors: Literal["by_field", "list"] = "by_field"
+    buyer_columns: tuple[Column, ...] = ("buyer_id", "id", "name", "bid", "bid_price", "ping_id")
+    allowed_origins: tuple[str, ...] = ("*",)
+
+    def buyer(self, buyer_id: int) -> Buyer | None:
+        return next((buyer for buyer in self.buyers if buyer.id == buyer_id), None)
+
+
+class Bid(Struct, frozen=True, array_like=True):
+    buyer_id: int
+    cents: int
+
+
+class Ping(Struct, frozen=True, kw_only=True):
+    """A priced lead that waits for its POST. `bids` are ranked, best first; `seed` is the ranking's draw."""
+
+    id: bytes
+    endpoint: str
+    version: int
+    lead: Lead
+    bids: tuple[Bid, ...]
+    seed: bytes
+    created_at: int
+    expires_at: int
+    user: str = ""
+
+
+class Sale(Struct, frozen=True, kw_only=True):
+    """A POST that got a buyer and a number. `posted` is what the POST laid over the ping's lead; `choice` the buyer
+    that it asked for, or `TRY_ALL`; `answer` the body that was sent, for retries."""
+
+    attempt: bytes
+    buyer_id: int
+    cents: int
+    number: str
+    sold_at: int
+    held_until: int
+    choice: int
+    posted: Lead
+    answer: bytes
+    overflow: bool = False

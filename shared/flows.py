@@ -1,0 +1,398 @@
+"""The story, top to bottom: `ping`, `post` and `full`. Each takes a request and gives the body of its answer, or raises
+the `Refusal` that says why not."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from shared.domain import fields, keys, matching
+from shared.domain.keys import Keys
+from shared.domain.leasing import Lease, Ring
+from shared.domain.models import TRY_ALL, Buyer, Endpoint, Lead, Ping, RingPool, Sale, Step, User
+from shared.domain.refusals import (
+    BuyerMismatch,
+    BuyerUnavailable,
+    CallerIdRequired,
+    InvalidFields,
+    NoMatchingBuyer,
+    NoNumberAvailable,
+    PingIdExpired,
+    PingIdUnknown,
+    PingIdUsed,
+    Refusal,
+    TemporarilyUnavailable,
+    Unauthorized,
+)
+from shared.edge import answers
+from shared.edge.requests import Request
+from shared.store.compiled import Compiled
+from shared.store.pings import Claim, Pings, Route, State
+from shared.store.rings import PoolChanged, Rings
+
+SEED_BYTES = 8
+ATTEMPT_BYTES = 8
+
+T = TypeVar("T")
+Write = Callable[[Endpoint, Ping, Buyer, str, int], bytes]
+"""The body for a sale: endpoint, ping, buyer, number and the end of its hold."""
+
+
+@dataclass(slots=True, frozen=True)
+class World:
+    """What a flow needs from outside, made anew for each request: its store calls share one deadline.
+
+    `now` is in seconds since the epoch; `pause` waits between two looks at a ping that another attempt works on.
+    """
+
+    compiled: Compiled
+    pings: Pings
+    rings: Rings
+    keys: Keys
+    now: Callable[[], int]
+    random_bytes: Callable[[int], bytes]
+    beside: Executor
+    pause: Callable[[], None]
+
+    def endpoint(self, vanity_uri: str) -> Endpoint:
+        return self.compiled.endpoint(vanity_uri, self.now())
+
+    def together(self, first: Callable[[], T], *others: Callable[[], object]) -> T:
+        """Run all at once and wait for all; the first one's result."""
+        running = [self.beside.submit(other) for other in others]
+        try:
+            return first()
+        finally:
+            for other in running:
+                other.result()
+
+
+def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
+    user = _authenticated(world, endpoint, request)
+    lead = _lead(endpoint, user, request, ("ping",))
+    priced = _priced(world, endpoint, user, lead)
+    if not priced.bids:
+        raise NoMatchingBuyer
+    beside = world.compiled.refreshing(endpoint.vanity_uri, world.now())
+    if endpoint.static_numbers and lead.caller:
+        buyer = matching.candidates(endpoint, priced.bids, TRY_ALL)[0][0]
+        number = lead["trackdrive_number"]
+        beside.append(
+            lambda: _left_route(world, priced, lead, number, buyer, priced.created_at + endpoint.hold_seconds)
+        )
+    world.together(lambda: world.pings.open(priced), *beside)
+    return answers.ping(endpoint, world.keys, priced)
+
+
+def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
+    def write(endpoint: Endpoint, _: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
+        return answers.post(endpoint, buyer, number, held_until)
+
+    user = _authenticated(world, endpoint, request)
+    if not request.ping_id:
+        return _sold_at_once(world, endpoint, user, request, "post", write)
+    known = keys.read_ping_id(world.keys, endpoint.vanity_uri, request.ping_id)
+    if known is None:
+        raise PingIdUnknown
+    ping_id, choice = known[0], _choice(request, known[1])
+    posted, problems = _read(endpoint, request)
+
+    if request.idempotency_key:
+        key = keys.retry_key(world.keys, _who("post", endpoint, user, request), posted)
+        if earlier := _sale_under_key(world, endpoint, key, ping_id):
+            return earlier.answer
+    attempt = world.random_bytes(ATTEMPT_BYTES)
+    seen: dict[int, Ring] = {}
+    claim = world.together(
+        lambda: _claimed(world, ping_id, lambda: world.pings.claim(ping_id, attempt, world.now())),
+        *_looks(world, endpoint, seen),
+        *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
+    )
+    if claim.ping is None:
+        raise PingIdUsed if claim.state is State.SPENT else PingIdUnknown
+    if claim.state is State.SOLD and _is_of(claim.ping, user):
+        return _answer_again(claim, posted, choice, world.now())
+    if claim.state is State.EXPIRED:
+        raise PingIdExpired
+    with _releasing(world, claim, attempt):
+        if not _is_of(claim.ping, user):
+            raise PingIdUnknown
+        endpoint = world.compiled.at_least_as_new_as(claim.ping, endpoint, world.now())
+        lead = _checked(endpoint, user, Lead(claim.ping.lead | posted), problems, ("post",))
+        return _sold(world, endpoint, claim, attempt, lead, posted, choice, seen, write)
+
+
+def full(world: World, endpoint: Endpoint, request: Request) -> bytes:
+    def write(endpoint: Endpoint, ping: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
+        return answers.full(endpoint, world.keys, ping, buyer, number, held_until)
+
+    return _sold_at_once(world, endpoint, _authenticated(world, endpoint, request), request, "full", write)
+
+
+def _sold_at_once(
+    world: World, endpoint: Endpoint, user: User | None, request: Request, verb: str, write: Write
+) -> bytes:
+    """Find the buyers and sell in one request. The same lead again finds its first attempt by a retry key."""
+    lead = _lead(endpoint, user, request, ("ping", "post"), needs_ping_id=verb == "post")
+    choice = _choice(request, TRY_ALL)
+    key = keys.retry_key(world.keys, _who(verb, endpoint, user, request), lead)
+    priced = _priced(world, endpoint, user, lead)
+    if not priced.bids:
+        earlier = world.pings.earlier_attempt(key, priced.created_at)
+        claim = world.pings.read(earlier, priced.created_at) if earlier else None
+        if claim and claim.sale:
+            return claim.sale.answer
+        raise NoMatchingBuyer
+    seen: dict[int, Ring] = {}
+    first = world.together(
+        lambda: world.pings.first_attempt(key, priced.id, priced.created_at + endpoint.hold_seconds, priced.created_at),
+        *_looks(world, endpoint, seen),
+        *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
+    )
+    priced = replace(priced, id=first)
+    attempt = world.random_bytes(ATTEMPT_BYTES)
+    claim = _claimed(world, first, lambda: world.pings.open_and_claim(priced, attempt, world.now()))
+    if claim.sale:
+        return claim.sale.answer
+    if claim.state is not State.FREE:
+        raise TemporarilyUnavailable
+    with _releasing(world, claim, attempt):
+        return _sold(world, endpoint, claim, attempt, lead, Lead(), choice, seen, write)
+
+
+def _authenticated(world: World, endpoint: Endpoint, request: Request) -> User | None:
+    """Who sends this, if a token says so. A request without a token costs what a wrong one costs."""
+    if not request.tokens and not endpoint.require_auth_token:
+        return None
+    hashes = [keys.token_hash(world.keys, token) for token in request.tokens or [""]]
+    name = world.compiled.user_name(hashes, world.now())
+    user = next((user for user in endpoint.users if user.name == name), None)
+    if endpoint.require_auth_token and (user is None or user.role == "viewer"):
+        raise Unauthorized
+    return user
+
+
+def _lead(
+    endpoint: Endpoint, user: User | None, request: Request, steps: tuple[Step, ...], needs_ping_id: bool = False
+) -> Lead:
+    lead, problems = _read(endpoint, request)
+    if endpoint.static_numbers and needs_ping_id:
+        problems["ping_id"] = [fields.required("ping_id", "post")]
+    return _checked(endpoint, user, lead, problems, steps)
+
+
+def _read(endpoint: Endpoint, request: Request) -> tuple[Lead, fields.Problems]:
+    sent = request.sent([field.name for field in endpoint.fields])
+    return fields.read(endpoint.fields, sent, endpoint.default_region)
+
+
+def _checked(
+    endpoint: Endpoint, user: User | None, lead: Lead, problems: fields.Problems, steps: tuple[Step, ...]
+) -> Lead:
+    """The whole lead with its defaults, once everything that these steps need is there and right."""
+    if endpoint.require_caller_id and not lead.caller and "caller_id" not in problems:
+        raise CallerIdRequired
+    lead = fields.complete(endpoint.fields, lead)
+    problems = fields.missing(endpoint.fields, lead, steps) | problems
+    number, source = lead.get("trackdrive_number"), lead.get("traffic_source_id")
+    if endpoint.static_numbers and number:
+        bound = endpoint.static_numbers.get(number)
+        if bound is None or source not in (None, bound):
+            problems["trackdrive_number"] = ["trackdrive_number must be your number on this endpoint."]
+        else:
+            source = lead["traffic_source_id"] = bound
+    if user and user.traffic_sources and source and source not in user.traffic_sources:
+        problems["traffic_source_id"] = ["traffic_source_id must be one of your traffic sources."]
+    if problems:
+        raise InvalidFields(problems)
+    return lead
+
+
+def _priced(world: World, endpoint: Endpoint, user: User | None, lead: Lead) -> Ping:
+    now, seed = world.now(), world.random_bytes(SEED_BYTES)
+    return Ping(
+        id=world.random_bytes(keys.ID_BYTES),
+        endpoint=endpoint.vanity_uri,
+        version=endpoint.version,
+        lead=lead,
+        bids=matching.bids(endpoint, seed),
+        seed=seed,
+        created_at=now,
+        expires_at=now + endpoint.ping_ttl_seconds,
+        user=user.name if user else "",
+    )
+
+
+def _who(verb: str, endpoint: Endpoint, user: User | None, request: Request) -> list[str]:
+    return [verb, endpoint.vanity_uri, user.name if user else "", request.idempotency_key]
+
+
+def _is_of(ping: Ping, user: User | None) -> bool:
+    """Whether the user may sell this ping: another publisher's is unknown to it."""
+    return not ping.user or not user or ping.user == user.name
+
+
+def _choice(request: Request, choice: int) -> int:
+    """Which buyer is wanted: the ping id's, or the one that `buyer_id` names. Raises `BuyerMismatch` if they differ."""
+    if not request.buyer_id:
+        return choice
+    named = int(request.buyer_id) if request.buyer_id.isdecimal() and len(request.buyer_id) < 12 else TRY_ALL
+    if named == TRY_ALL or choice not in (TRY_ALL, named):
+        raise BuyerMismatch
+    return named
+
+
+def _looks(world: World, endpoint: Endpoint, seen: dict[int, Ring]) -> list[Callable[[], None]]:
+    """A look at the pool's rings, to be run beside the claim; none where there is no pool or nothing to be seen."""
+    pool = endpoint.pool
+    if pool is None or world.rings.known_exhausted(pool, world.now()):
+        return []
+
+    def look() -> None:
+        try:
+            seen.update(world.rings.look(pool))
+        except (PoolChanged, TemporarilyUnavailable):
+            return  # the lease looks again
+
+    return [look]
+
+
+def _claimed(world: World, ping_id: bytes, take: Callable[[], Claim]) -> Claim:
+    """Take the ping, as soon as no other attempt is working on it. Raises `TemporarilyUnavailable` at the deadline."""
+    claim = take()
+    while claim.state is State.CLAIMED:
+        world.pause()
+        if world.pings.read(ping_id, world.now()).state is not State.CLAIMED:
+            claim = take()
+    return claim
+
+
+def _sale_under_key(world: World, endpoint: Endpoint, key: bytes, ping_id: bytes) -> Sale | None:
+    """The sale of this lead that an earlier POST made under the same Idempotency-Key with another ping. If there is
+    none there never will be: the other ping is spent, and the key goes over to this one."""
+    held_until = world.now() + endpoint.hold_seconds
+    first = world.pings.first_attempt(key, ping_id, held_until, world.now())
+    while first != ping_id:
+        claim = world.pings.read(first, world.now())
+        if claim.sale:
+            return claim.sale
+        if claim.state is not State.CLAIMED and world.pings.spend(first, world.now()):
+            first = world.pings.first_attempt(key, ping_id, held_until, world.now(), instead_of=first)
+        else:
+            world.pause()
+    return None
+
+
+def _answer_again(claim: Claim, posted: Lead, choice: int, now: int) -> bytes:
+    """The answer of the sale, to the same POST while the number is held."""
+    if claim.sale is None or claim.ping is None:
+        raise LookupError("a sold ping without its sale")
+    sold, asked = Lead(claim.ping.lead | claim.sale.posted), Lead(claim.ping.lead | posted)
+    if choice != claim.sale.choice or asked.caller != sold.caller or claim.sale.held_until <= now:
+        raise PingIdUsed
+    return claim.sale.answer
+
+
+@contextmanager
+def _releasing(world: World, claim: Claim, attempt: bytes) -> Iterator[None]:
+    """A claim is given back when its POST is refused. Not when its outcome is unclear: a number may have been leased,
+    and the next attempt has to look for it."""
+    try:
+        yield
+    except Refusal as refused:
+        if claim.ping and not isinstance(refused, TemporarilyUnavailable):
+            world.pings.release(claim.ping.id, attempt, claim.taken_over)
+        raise
+
+
+def _sold(
+    world: World,
+    endpoint: Endpoint,
+    claim: Claim,
+    attempt: bytes,
+    lead: Lead,
+    posted: Lead,
+    choice: int,
+    seen: dict[int, Ring],
+    write: Write,
+) -> bytes:
+    """Find a buyer, then a number, then record the sale; only then the answer may leave."""
+    ping = claim.ping
+    if ping is None:
+        raise LookupError("a claim without its ping")
+    if choice != TRY_ALL and choice not in {bid.buyer_id for bid in ping.bids}:
+        raise BuyerMismatch
+    candidates = matching.candidates(endpoint, ping.bids, choice)
+    if not candidates:
+        raise NoMatchingBuyer if choice == TRY_ALL else BuyerUnavailable
+    buyer, bid = candidates[0]
+    number, held_until, overflow = _number(world, endpoint, claim, ping, lead, buyer, seen)
+    answer = write(endpoint, ping, buyer, number, held_until)
+    world.pings.record(
+        ping.id,
+        Sale(
+            attempt=attempt,
+            buyer_id=buyer.id,
+            cents=bid.cents,
+            number=number,
+            sold_at=world.now(),
+            held_until=held_until,
+            choice=choice,
+            posted=posted,
+            answer=answer,
+            overflow=overflow,
+        ),
+    )
+    return answer
+
+
+def _number(
+    world: World, endpoint: Endpoint, claim: Claim, ping: Ping, lead: Lead, buyer: Buyer, seen: dict[int, Ring]
+) -> tuple[str, int, bool]:
+    """The number for a sale, the end of its hold, and whether it is the overflow number."""
+    held_until = world.now() + endpoint.hold_seconds
+    if endpoint.pool is None:
+        number = lead["trackdrive_number"]
+        if taken_until := _left_route(world, ping, lead, number, buyer, held_until, sold=True):
+            raise NoNumberAvailable(taken_until - world.now())
+        return number, held_until, False
+    try:
+        lease, pool = _leased(world, endpoint, claim, ping, seen)
+    except NoNumberAvailable:
+        number = endpoint.pool.overflow_number
+        if not number or not lead.caller or _left_route(world, ping, lead, number, buyer, held_until, sold=True):
+            raise
+        return number, held_until, True
+    held_until = lease.expires_at - pool.cooldown_seconds
+    if held_until <= world.now():
+        raise PingIdExpired
+    return lease.number, held_until, False
+
+
+def _leased(
+    world: World, endpoint: Endpoint, claim: Claim, ping: Ping, seen: dict[int, Ring]
+) -> tuple[Lease, RingPool]:
+    """A number of the pool as it is configured now. Whoever takes over from an attempt that died first looks whether
+    that one has leased a number, in the shards of today."""
+    pool = endpoint.pool
+    if claim.taken_over:
+        pool = world.compiled.latest(endpoint.vanity_uri, world.now()).pool
+    for _ in range(2):
+        if pool is None:
+            break
+        try:
+            lease = world.rings.find(pool, ping.id) if claim.taken_over else None
+            return lease or world.rings.lease(pool, ping.id, world.now(), seen), pool
+        except PoolChanged:
+            pool, seen = world.compiled.latest(endpoint.vanity_uri, world.now()).pool, {}
+    raise TemporarilyUnavailable
+
+
+def _left_route(
+    world: World, ping: Ping, lead: Lead, number: str, buyer: Buyer, held_until: int, sold: bool = False
+) -> int:
+    route = Route(ping.id, buyer.id, buyer.number, sold, held_until)
+    return world.pings.leave_route(keys.route_key(world.keys, number, lead.caller), route, world.now())

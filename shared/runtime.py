@@ -1,0 +1,65 @@
+"""The real store, clock and randomness, made once per process; and from them the world of one request."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import botocore.session
+from botocore.config import Config
+
+from shared import settings
+from shared.domain import keys
+from shared.flows import World
+from shared.store.compiled import Compiled, Memory
+from shared.store.dynamo import Dynamo
+from shared.store.pings import Pings
+from shared.store.rings import Rings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+REQUEST_SECONDS = 7
+
+SDK = Config(
+    connect_timeout=1,
+    read_timeout=1,
+    retries={"mode": "standard", "total_max_attempts": 2},
+    tcp_keepalive=True,
+    max_pool_connections=8,
+)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+@cache
+def _process() -> tuple[Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], ThreadPoolExecutor]:
+    wanted = settings.read(os.environ)
+    client = cast("DynamoDBClient", _session().create_client("dynamodb", config=SDK))
+    secret = bytes.fromhex(wanted.secret) if wanted.secret else _secret(wanted.secret_arn)
+    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, ThreadPoolExecutor(max_workers=4)
+
+
+def _secret(arn: str) -> bytes:
+    client = cast("SecretsManagerClient", _session().create_client("secretsmanager", config=SDK))
+    return client.get_secret_value(SecretId=arn)["SecretString"].encode()
+
+
+def world() -> World:
+    process, signing_keys, memory, free_at, beside = _process()
+    dynamo = Dynamo(process.client, process.settings, time.monotonic() + REQUEST_SECONDS)
+    return World(
+        compiled=Compiled(dynamo, memory),
+        pings=Pings(dynamo),
+        rings=Rings(dynamo, free_at),
+        keys=signing_keys,
+        now=lambda: int(time.time()),
+        random_bytes=os.urandom,
+        beside=beside,
+        pause=lambda: time.sleep(0.05),
+    )

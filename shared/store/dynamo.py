@@ -1,0 +1,65 @@
+"""One request's calls to DynamoDB: counted, held to the request's deadline, their failures named."""
+
+import time
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain.refusals import TemporarilyUnavailable
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Item = Mapping[str, Any]
+"""An item in DynamoDB's typed form: `{"name": {"S": "…"}}`."""
+
+CALL_SECONDS = 4.2
+"""The longest that one call can take: two attempts of one second to connect and one to read, and the pause between."""
+
+PASSING = {
+    "InternalServerError", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ServiceUnavailable",
+    "ThrottlingException", "TransactionConflictException", "TransactionInProgressException",
+}  # fmt: skip
+
+
+class ConditionFailed(Exception):
+    """The write was refused by its condition and changed nothing; `item` is what it met, None where there is none."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__()
+        self.item = item
+
+
+class Dynamo:
+    """`deadline` is on the monotonic clock. After it no call starts, nor one that might not end before it."""
+
+    def __init__(self, client: "DynamoDBClient", settings: Settings, deadline: float = inf) -> None:
+        self.client = client
+        self.settings = settings
+        self.deadline = deadline
+        self.calls = 0
+
+    def call(self, method: Callable[P, R], *args: P.args, **request: P.kwargs) -> R:
+        """Raises `ConditionFailed`, and `TemporarilyUnavailable` where the outcome is unclear or the time too short."""
+        self.check_time()
+        self.calls += 1
+        try:
+            return method(*args, **request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                raise ConditionFailed(cast("Item | None", error.response.get("Item"))) from None
+            if error.response["Error"]["Code"] in PASSING:
+                raise TemporarilyUnavailable from error
+            raise
+        except BotoCoreError as error:
+            raise TemporarilyUnavailable from error
+
+    def check_time(self) -> None:
+        if time.monotonic() + CALL_SECONDS > self.deadline:
+            raise TemporarilyUnavailable

@@ -1,0 +1,299 @@
+"""Pings, their claims and sales; and, beside them in the same table, static routes and retry keys.
+
+A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works on it `claim`, the attempt's id, with
+`claimed_at` and `previous`, the attempt that it took the claim over from. `delete_at` is DynamoDB's broom and decides
+nothing.
+"""
+
+import zlib
+from enum import Enum, auto
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.models import LEAD_KEPT_SECONDS, Lead, Ping, Sale
+from shared.domain.refusals import TemporarilyUnavailable
+from shared.store.dynamo import ConditionFailed, Dynamo, Item
+
+CLAIM_SECONDS = 10
+"""When a claim may be taken over: a second after the function that made it was stopped by its time-out."""
+
+PING_IS_LIVE = "attribute_exists(ping_id) AND expires_at > :now"
+PING_IS_UNSOLD = "attribute_not_exists(sale) AND attribute_not_exists(spent)"
+NOBODY_WORKS_ON_IT = "(attribute_not_exists(claim) OR claimed_at <= :abandoned)"
+THE_ATTEMPT_IS_MINE = "claim = :attempt"
+NO_LIVE_SALE_HAS_THE_ROUTE = "attribute_not_exists(ping_id) OR sold = :false OR held_until <= :now"
+KEY_IS_FREE = "attribute_not_exists(ping_id) OR held_until <= :now"
+
+CLAIM_IT = "previous = if_not_exists(claim, :nobody), claim = :attempt, claimed_at = :now"
+
+T = TypeVar("T")
+
+
+class State(Enum):
+    UNKNOWN = auto()
+    FREE = auto()
+    CLAIMED = auto()
+    SOLD = auto()
+    SPENT = auto()
+    EXPIRED = auto()
+
+
+class Claim(Struct, frozen=True):
+    """What an attempt found. `state` is FREE where the claim is now its own; `taken_over` says that an earlier attempt
+    may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or SPENT, a `sale` if SOLD."""
+
+    state: State
+    ping: Ping | None = None
+    sale: Sale | None = None
+    taken_over: bool = False
+
+
+class Route(Struct, frozen=True):
+    """Where a call to (number, caller id) goes: the ping's buyer, dialled at `number`, until `held_until`."""
+
+    ping_id: bytes
+    buyer_id: int
+    number: str
+    sold: bool
+    held_until: int
+
+
+class Pings:
+    def __init__(self, dynamo: Dynamo) -> None:
+        self.dynamo = dynamo
+        self.table = dynamo.settings.pings_table
+
+    def open(self, ping: Ping) -> None:
+        """One write stores the ping with every bid."""
+        self.dynamo.call(
+            self.dynamo.client.put_item,
+            TableName=self.table,
+            Item={
+                "ping_id": {"B": ping.id},
+                "ping": {"B": _pack(ping)},
+                "expires_at": {"N": str(ping.expires_at)},
+                "delete_at": {"N": str(ping.created_at + LEAD_KEPT_SECONDS)},
+            },
+        )
+
+    def claim(self, ping_id: bytes, attempt: bytes, now: int) -> Claim:
+        """Take a live, unsold ping for one attempt, and read it in the same call."""
+        return self._claim(
+            ping_id,
+            attempt,
+            now,
+            update=f"SET {CLAIM_IT}",
+            condition=f"{PING_IS_LIVE} AND {PING_IS_UNSOLD} AND {NOBODY_WORKS_ON_IT}",
+        )
+
+    def open_and_claim(self, ping: Ping, attempt: bytes, now: int) -> Claim:
+        """Store a ping that is claimed from the start, or store it anew over an earlier attempt that sold nothing."""
+        return self._claim(
+            ping.id,
+            attempt,
+            now,
+            update=f"SET ping = :ping, expires_at = :expires_at, delete_at = :delete_at, {CLAIM_IT}",
+            condition=f"{PING_IS_UNSOLD} AND {NOBODY_WORKS_ON_IT}",
+            values={
+                ":ping": {"B": _pack(ping)},
+                ":expires_at": {"N": str(ping.expires_at)},
+                ":delete_at": {"N": str(ping.created_at + LEAD_KEPT_SECONDS)},
+            },
+        )
+
+    def _claim(
+        self, ping_id: bytes, attempt: bytes, now: int, update: str, condition: str, values: Item | None = None
+    ) -> Claim:
+        try:
+            answer = self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"ping_id": {"B": ping_id}},
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={
+                    ":attempt": {"B": attempt},
+                    ":nobody": {"B": b""},
+                    ":now": {"N": str(now)},
+                    ":abandoned": {"N": str(now - CLAIM_SECONDS)},
+                    **(values or {}),
+                },
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ConditionFailed as met:
+            if met.item and _bytes(met.item, "claim") == attempt and "sale" not in met.item:
+                return _found(met.item, State.FREE)  # our own first try went through and its answer was lost
+            return _seen(met.item, now)
+        return _found(answer["Attributes"], State.FREE)
+
+    def read(self, ping_id: bytes, now: int) -> Claim:
+        """What a claim would find, without claiming."""
+        answer = self.dynamo.call(
+            self.dynamo.client.get_item, TableName=self.table, Key={"ping_id": {"B": ping_id}}, ConsistentRead=True
+        )
+        return _seen(answer.get("Item"), now)
+
+    def release(self, ping_id: bytes, attempt: bytes, taken_over: bool) -> None:
+        """Give an unsold ping back. What was taken over stays marked, for whoever takes it next must look again for the
+        lease of the attempt that died."""
+        try:
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"ping_id": {"B": ping_id}},
+                UpdateExpression="SET claimed_at = :long_ago" if taken_over else "REMOVE claim, claimed_at, previous",
+                ConditionExpression=THE_ATTEMPT_IS_MINE,
+                ExpressionAttributeValues={
+                    ":attempt": {"B": attempt},
+                    **({":long_ago": {"N": "0"}} if taken_over else {}),
+                },
+            )
+        except (ConditionFailed, TemporarilyUnavailable):
+            return  # not ours any more, or out of reach: then the claim lapses by itself
+
+    def record(self, ping_id: bytes, sale: Sale) -> None:
+        """Write the sale and its answer. Raises `TemporarilyUnavailable` if another attempt has taken over."""
+        try:
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"ping_id": {"B": ping_id}},
+                UpdateExpression="SET sale = :sale REMOVE claim, claimed_at, previous",
+                ConditionExpression=f"{THE_ATTEMPT_IS_MINE} AND {PING_IS_UNSOLD}",
+                ExpressionAttributeValues={":sale": {"B": _pack(sale)}, ":attempt": {"B": sale.attempt}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ConditionFailed as met:
+            recorded = _found(met.item or {}, State.SOLD).sale
+            if recorded is None or recorded.attempt != sale.attempt:
+                raise TemporarilyUnavailable from None
+
+    def spend(self, ping_id: bytes, now: int) -> bool:
+        """Make sure that a ping can never be sold; False while somebody works on it or if it is sold already."""
+        try:
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"ping_id": {"B": ping_id}},
+                UpdateExpression="SET spent = :true, delete_at = if_not_exists(delete_at, :delete_at)",
+                ConditionExpression=f"attribute_not_exists(sale) AND {NOBODY_WORKS_ON_IT}",
+                ExpressionAttributeValues={
+                    ":true": {"BOOL": True},
+                    ":delete_at": {"N": str(now + LEAD_KEPT_SECONDS)},
+                    ":abandoned": {"N": str(now - CLAIM_SECONDS)},
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def first_attempt(self, key: bytes, ping_id: bytes, held_until: int, now: int, instead_of: bytes = b"") -> bytes:
+        """The ping under which this lead is being sold: `ping_id` if nobody was earlier, or only `instead_of`."""
+        try:
+            self.dynamo.call(
+                self.dynamo.client.put_item,
+                TableName=self.table,
+                Item={
+                    "ping_id": {"B": key},
+                    "first": {"B": ping_id},
+                    "held_until": {"N": str(held_until)},
+                    "delete_at": {"N": str(held_until + LEAD_KEPT_SECONDS)},
+                },
+                ConditionExpression=f"{KEY_IS_FREE} OR #first = :instead_of",
+                ExpressionAttributeNames={"#first": "first"},
+                ExpressionAttributeValues={":now": {"N": str(now)}, ":instead_of": {"B": instead_of}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ConditionFailed as met:
+            return _bytes(met.item or {}, "first")
+        return ping_id
+
+    def earlier_attempt(self, key: bytes, now: int) -> bytes | None:
+        """The ping that `first_attempt` would find."""
+        item = self._item(key)
+        return _bytes(item, "first") if item and _int(item, "held_until") > now else None
+
+    def leave_route(self, key: bytes, route: Route, now: int) -> int:
+        """Point a call at a buyer. 0 if that is done; else until when another ping's live sale has the route, which is
+        never overwritten."""
+        try:
+            self.dynamo.call(
+                self.dynamo.client.put_item,
+                TableName=self.table,
+                Item={
+                    "ping_id": {"B": key},
+                    "route": {"B": _pack(route)},
+                    "of": {"B": route.ping_id},
+                    "sold": {"BOOL": route.sold},
+                    "held_until": {"N": str(route.held_until)},
+                    "delete_at": {"N": str(route.held_until + LEAD_KEPT_SECONDS)},
+                },
+                ConditionExpression=f"{NO_LIVE_SALE_HAS_THE_ROUTE} OR #of = :of",
+                ExpressionAttributeNames={"#of": "of"},
+                ExpressionAttributeValues={
+                    ":now": {"N": str(now)},
+                    ":false": {"BOOL": False},
+                    ":of": {"B": route.ping_id},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ConditionFailed as met:
+            return _int(met.item or {}, "held_until")
+        return 0
+
+    def route(self, key: bytes, now: int) -> Route | None:
+        """The live route of a call, if there is one."""
+        item = self._item(key)
+        return _unpack(_bytes(item, "route"), Route) if item and _int(item, "held_until") > now else None
+
+    def _item(self, key: bytes) -> Item | None:
+        answer = self.dynamo.call(
+            self.dynamo.client.get_item, TableName=self.table, Key={"ping_id": {"B": key}}, ConsistentRead=True
+        )
+        return answer.get("Item")
+
+
+def _seen(item: Item | None, now: int) -> Claim:
+    """The state of a ping that could not be claimed, or was only read."""
+    if item is None:
+        return Claim(State.UNKNOWN)
+    if "spent" in item:
+        return Claim(State.SPENT)
+    if "sale" in item:
+        return _found(item, State.SOLD)
+    if "claim" in item and _int(item, "claimed_at") > now - CLAIM_SECONDS:
+        return _found(item, State.CLAIMED)
+    return _found(item, State.EXPIRED if _int(item, "expires_at") <= now else State.FREE)
+
+
+def _found(item: Item, state: State) -> Claim:
+    return Claim(
+        state,
+        ping=_unpack(_bytes(item, "ping"), Ping) if "ping" in item else None,
+        sale=_unpack(_bytes(item, "sale"), Sale) if "sale" in item else None,
+        taken_over=_bytes(item, "previous") != b"",
+    )
+
+
+def _bytes(item: Item, name: str) -> bytes:
+    value: bytes = item[name]["B"] if name in item else b""
+    return value
+
+
+def _int(item: Item, name: str) -> int:
+    return int(item[name]["N"])
+
+
+def _pack(value: Struct) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(value))
+
+
+def _unpack(packed: bytes, kind: type[T]) -> T:
+    return msgspec.msgpack.decode(zlib.decompress(packed), type=kind, dec_hook=_lead)
+
+
+def _lead(kind: type, value: Any) -> Any:
+    return kind(value) if kind is Lead else value

@@ -1,0 +1,218 @@
+"""What tests are made of: endpoints and pools with overrides, a world over any engine with a clock that is set by hand,
+and a publisher that sends events as API Gateway would."""
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from shared import flows
+from shared.domain.keys import Keys, derive
+from shared.domain.leasing import Lease, shards_of
+from shared.domain.models import Buyer, Endpoint, Field, RingPool, Shard
+from shared.edge import http
+from shared.flows import World
+from shared.settings import Settings
+from shared.store.compiled import Compiled, Memory, pack, version_key
+from shared.store.dynamo import Dynamo
+from shared.store.pings import Pings
+from shared.store.rings import Rings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOON = 1_767_225_600
+"""2026-01-01 00:00 UTC, when tests start unless they say otherwise."""
+
+SETTINGS = Settings(config_table="config", pings_table="pings", leases_table="leases", secret="00" * 32)
+KEYS = derive(bytes(32))
+
+CALLER = "+16145550123"
+
+
+def a_buyer(**overrides: Any) -> Buyer:
+    return Buyer(**{"id": 1, "name": "Buyer A", "bid_cents": 2500, "number": "+18005550181"} | overrides)
+
+
+BUYERS = (a_buyer(), a_buyer(id=2, name="Buyer B", bid_cents=2000, number="+18005550182"))
+
+CONTACT_FIELDS = (
+    Field(name="caller_id", type="phone", required_on=("post",)),
+    Field(name="trackdrive_number", type="phone"),
+    Field(name="traffic_source_id"),
+)
+
+
+def a_pool(numbers: int = 8, no: int = 1, **overrides: Any) -> RingPool:
+    all_numbers = [f"+1800{5550000 + no * 10000 + n}" for n in range(numbers)]
+    shards = tuple(Shard(at, cut) for at, cut in enumerate(shards_of(all_numbers)))
+    values = {"no": no, "name": f"pool-{no}", "hold_seconds": 300, "cooldown_seconds": 60, "shards": shards}
+    return RingPool(**values | overrides)
+
+
+def an_endpoint(**overrides: Any) -> Endpoint:
+    """A ring-pool endpoint without a token, of eight numbers and two buyers; `static_numbers` makes it static."""
+    static = "static_numbers" in overrides
+    values: dict[str, Any] = {
+        "vanity_uri": "my_endpoint",
+        "version": 1,
+        "offer": "auto-insurance",
+        "rank_by": "bid",
+        "fields": CONTACT_FIELDS,
+        "buyers": BUYERS,
+        "users": (),
+        "ping_ttl_seconds": 120,
+        "pool": None if static else a_pool(),
+        "hold_seconds": 300,
+        "require_auth_token": False,
+    }
+    values |= overrides
+    if values["pool"]:
+        values["hold_seconds"] = values["pool"].hold_seconds
+    return Endpoint(**values)
+
+
+class InTurn(Executor):
+    """Runs what is submitted at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
+            future.set_exception(error)
+        return future
+
+
+@dataclass
+class Clock:
+    """Seconds since the epoch, moved by hand."""
+
+    now: int = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, seconds: int) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Stage:
+    """One process's memory over an engine: what a warm function is."""
+
+    client: "DynamoDBClient"
+    settings: Settings = SETTINGS
+    clock: Clock = field(default_factory=Clock)
+    keys: Keys = KEYS
+    beside: Executor = field(default_factory=InTurn)
+
+    def __post_init__(self) -> None:
+        self.memory = Memory()
+        self.free_at: dict[tuple[int, tuple[int, ...]], int] = {}
+
+    def world(self) -> World:
+        return self.world_over(Dynamo(self.client, self.settings))
+
+    def world_over(self, dynamo: Dynamo) -> World:
+        return World(
+            compiled=Compiled(dynamo, self.memory),
+            pings=Pings(dynamo),
+            rings=Rings(dynamo, self.free_at),
+            keys=self.keys,
+            now=self.clock,
+            random_bytes=os.urandom,
+            beside=self.beside,
+            pause=lambda: None,
+        )
+
+    def publish(self, *endpoints: Endpoint) -> None:
+        """Make endpoints live, as the configuration command does."""
+        for endpoint in endpoints:
+            pk = {"S": f"ENDPOINT#{endpoint.vanity_uri}"}
+            compiled = {"pk": pk, "sk": {"S": version_key(endpoint.version)}, "compiled": {"B": pack(endpoint)}}
+            pointer = {"pk": pk, "sk": {"S": "LIVE"}, "version": {"N": str(endpoint.version)}}
+            for item in (compiled, pointer):
+                self.client.put_item(TableName=self.settings.config_table, Item=item)  # type: ignore[arg-type]
+            for shard in endpoint.pool.shards if endpoint.pool else ():
+                never = [Lease(number, b"", 0) for number in shard.numbers]
+                Rings(Dynamo(self.client, self.settings), {}).create(endpoint.pool.no, shard.id, never)  # type: ignore[union-attr]
+
+    def give_token(self, token: str, user: str) -> None:
+        from shared.domain.keys import token_hash
+
+        self.client.put_item(
+            TableName=self.settings.config_table,
+            Item={
+                "pk": {"S": f"TOKEN#{token_hash(self.keys, token)}"},
+                "sk": {"S": "TOKEN"},
+                "user": {"S": user},
+            },
+        )
+
+
+@dataclass
+class Answer:
+    code: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+
+@dataclass
+class Publisher:
+    """Sends requests to the handlers' own code, one event at a time."""
+
+    stage: Stage
+
+    def ping(self, uri: str = "my_endpoint", **sent: Any) -> Answer:
+        return self.send("ping", uri, json_body=sent)
+
+    def post(self, uri: str = "my_endpoint", **sent: Any) -> Answer:
+        return self.send("post", uri, json_body=sent)
+
+    def full(self, uri: str = "my_endpoint", **sent: Any) -> Answer:
+        return self.send("full", uri, json_body=sent)
+
+    def send(
+        self,
+        verb: str,
+        uri: str,
+        *,
+        method: str = "POST",
+        query: str = "",
+        json_body: Any = None,
+        form: dict[str, str] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        path: str | None = None,
+        world: World | None = None,
+    ) -> Answer:
+        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        if json_body is not None:
+            body = json.dumps(json_body).encode()
+            sent.setdefault("content-type", "application/json")
+        elif form is not None:
+            body = urlencode(form).encode()
+            sent.setdefault("content-type", "application/x-www-form-urlencoded")
+        event = {
+            "version": "2.0",
+            "rawPath": path if path is not None else f"/api/v1/inbound_webhooks/{verb}/{uri}",
+            "rawQueryString": query,
+            "headers": sent,
+            "requestContext": {"http": {"method": method, "sourceIp": "192.0.2.1"}},
+            "isBase64Encoded": body is not None,
+        } | ({"body": base64.b64encode(body).decode()} if body is not None else {})
+        world = world or self.stage.world()
+        flow = partial(getattr(flows, verb), world)
+        found = http.serve(event, "00000000-0000-4000-8000-000000000000", verb, world.endpoint, flow)
+        return Answer(found["statusCode"], found["headers"], found["body"])
