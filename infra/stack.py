@@ -1,0 +1,85 @@
+"""The drawing: what there is, what leads where, and who may do what."""
+
+from aws_cdk import Acknowledgment, CfnOutput, RemovalPolicy, Stack, Validations
+from aws_cdk.aws_iam import Grant
+from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
+from constructs import Construct
+
+from infra import bundle
+from infra.api import Api
+from infra.functions import Functions
+from infra.stages import Stage
+from infra.tables import Tables
+from shared.settings import Settings
+
+WEBHOOKS = "/api/v1/inbound_webhooks"
+
+
+class Ringpost(Stack):
+    """One deployment of Ringpost."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
+        super().__init__(scope, construct_id, termination_protection=stage.deletion_protection)
+
+        tables = Tables(
+            self, "Tables", deletion_protection=stage.deletion_protection, removal_policy=stage.removal_policy
+        )
+        secret = Secret(
+            self,
+            "Secret",
+            description="Keys the checksums of ping ids and the hashes of callers and tokens",
+            generate_secret_string=SecretStringGenerator(password_length=64, exclude_punctuation=True),
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        Validations.of(secret).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-SMG4",
+                reason="A new secret makes every open ping unknown: it is replaced by hand, when nothing else helps.",
+            )
+        )
+        functions = Functions(
+            self,
+            "Functions",
+            code=bundle.code(),
+            runtime=bundle.RUNTIME,
+            architecture=bundle.ARCHITECTURE,
+            environment=Settings(
+                config_table=tables.config.table_name,
+                pings_table=tables.pings.table_name,
+                leases_table=tables.leases.table_name,
+                secret_arn=secret.secret_arn,
+            ).environment(),
+            log_retention=stage.log_retention,
+            removal_policy=stage.removal_policy,
+        )
+        api = Api(
+            self,
+            "Api",
+            name=construct_id,
+            routes={
+                f"{WEBHOOKS}/ping": functions.ping,
+                f"{WEBHOOKS}/post": functions.post,
+                f"{WEBHOOKS}/full": functions.full,
+            },
+            fallback=functions.ping,
+            requests_per_second=stage.requests_per_second,
+            burst=stage.burst,
+            log_retention=stage.log_retention,
+            removal_policy=stage.removal_policy,
+        )
+
+        for function in (functions.ping, functions.post, functions.full):
+            tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
+            tables.pings.grant(function, "dynamodb:PutItem")
+            Grant.add_to_principal(
+                grantee=function, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
+            )
+        for seller in (functions.post, functions.full):
+            tables.pings.grant(seller, "dynamodb:GetItem", "dynamodb:UpdateItem")
+            tables.leases.grant(seller, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+
+        CfnOutput(self, "Url", value=api.url)
+        CfnOutput(self, "ConfigTable", value=tables.config.table_name)
+        CfnOutput(self, "PingsTable", value=tables.pings.table_name)
+        CfnOutput(self, "LeasesTable", value=tables.leases.table_name)
+        CfnOutput(self, "SecretArn", value=secret.secret_arn)
