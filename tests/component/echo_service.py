@@ -1,0 +1,29 @@
+"""The local runtime without the product: `… LOG WORKERS TIMEOUT_SECONDS [HANDLER]`."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from tools.local import asgi, service
+
+
+def main(log: str, workers: str, timeout_seconds: str, handler: str = "echo_handler") -> None:
+    logging.basicConfig(filename=f"{log}.server", level=logging.WARNING)
+    listener = asgi.listen(0)
+    asyncio.run(
+        service.serve(
+            dict.fromkeys(("ping", "post", "full"), f"tests.component.{handler}.lambda_handler"),
+            dict(os.environ),
+            listener=listener,
+            workers=int(workers),
+            timeout_seconds=float(timeout_seconds),
+            log=Path(log),
+            ready=lambda: print(f"ready on http://127.0.0.1:{listener.getsockname()[1]}", flush=True),  # noqa: T201
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,60 @@
+"""The two servers and the workers in one event loop, from the first worker's start until a signal."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tools.local.asgi import Server
+from tools.local.gateway import Gateway
+from tools.local.runtime import Runtime
+
+
+async def serve(
+    handlers: Mapping[str, str],
+    environment: Mapping[str, str],
+    *,
+    listener: socket.socket,
+    workers: int,
+    timeout_seconds: float,
+    log: Path,
+    ready: Callable[[], None],
+) -> None:
+    """Serves on `listener` until SIGINT or SIGTERM; calls `ready` when the first request can be sent.
+
+    Requests that are being answered get a second to end. Raises `FunctionDoesNotStart`.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    runtime = Runtime(handlers, environment, workers=workers, timeout_seconds=timeout_seconds, log=log)
+    runtime_api = Server(runtime.application)
+    gateway = Server(Gateway(runtime).application)
+
+    inside = asyncio.create_task(runtime_api.serve(runtime.listeners))
+    kept = asyncio.create_task(runtime.keep())
+    started = asyncio.create_task(runtime.started())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await _first_of(started, stopped, kept, inside)
+        if started.done() and not stop.is_set():
+            ready()
+            outside = asyncio.create_task(gateway.serve([listener]))
+            await _first_of(outside, stopped, kept, inside)
+            gateway.should_exit = True
+            await outside
+        if kept.done():
+            kept.result()
+    finally:
+        for task in (kept, started, stopped):
+            task.cancel()
+        await asyncio.wait((kept,))
+        runtime_api.should_exit = True
+        await inside
+
+
+async def _first_of(*tasks: "asyncio.Task[Any]") -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

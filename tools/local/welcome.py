@@ -1,0 +1,35 @@
+"""What the local run says when it is ready."""
+
+import sys
+
+from tools import demo
+
+BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
+PING_ID = r"""sed -n 's/.*"try_all_buyers_ping_id": *"\([^"]*\)".*/\1/p'"""
+
+
+def text(url: str, seconds: float, token: str) -> str:
+    """`seconds` since the start. The three commands work in any POSIX shell, in this order."""
+    api = f"{url}/api/v1/inbound_webhooks"
+    width = max(map(len, demo.ENDPOINTS))
+    endpoints = "\n".join(f"  {vanity_uri:<{width}}  {purpose}" for vanity_uri, purpose in demo.ENDPOINTS.items())
+    return f"""
+{BOLD}Ringpost is ready on {url}{PLAIN} ({seconds:.1f} s)
+
+{DIM}Endpoints{PLAIN}
+{endpoints}
+
+{DIM}Token, where one is required (auth_token=…){PLAIN}
+  {token}
+
+{DIM}PING: who would buy this caller? It also keeps the ping_id for the next line.{PLAIN}
+ping_id=$(curl -sw '\\n' {api}/ping/my_endpoint -d '{demo.LEAD}' | tee /dev/stderr | {PING_ID})
+
+{DIM}POST: sell the caller; the answer has the number to send the call to.{PLAIN}
+curl -sw '\\n' {api}/post/my_endpoint -d '{demo.LEAD}' -d "ping_id=$ping_id"
+
+{DIM}FULL: both in one request.{PLAIN}
+curl -sw '\\n' {api}/full/my_endpoint -d '{demo.ANOTHER_LEAD}'
+
+{DIM}Ctrl-C stops it.{PLAIN}
+"""
