@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from shared import flows
-from shared.domain.keys import Keys, derive
+from shared.domain.keys import Keys, derive, read_ping_id, route_key, token_hash
 from shared.domain.leasing import Lease, shards_of
 from shared.domain.models import Buyer, Endpoint, Field, RingPool, Shard
 from shared.edge import http
@@ -20,7 +20,7 @@ from shared.flows import World
 from shared.settings import Settings
 from shared.store.compiled import Compiled, Memory, pack, version_key
 from shared.store.dynamo import Dynamo
-from shared.store.pings import Pings
+from shared.store.pings import Claim, Pings, Route
 from shared.store.rings import Rings
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ SETTINGS = Settings(config_table="config", pings_table="pings", leases_table="le
 KEYS = derive(bytes(32))
 
 CALLER = "+16145550123"
+REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def a_buyer(**overrides: Any) -> Buyer:
-    return Buyer(**{"id": 1, "name": "Buyer A", "bid_cents": 2500, "number": "+18005550181"} | overrides)
+    values: dict[str, Any] = {"id": 1, "name": "Buyer A", "bid_cents": 2500, "number": "+18005550181"}
+    return Buyer(**values | overrides)
 
 
 BUYERS = (a_buyer(), a_buyer(id=2, name="Buyer B", bid_cents=2000, number="+18005550182"))
@@ -51,8 +53,8 @@ CONTACT_FIELDS = (
 def a_pool(numbers: int = 8, no: int = 1, **overrides: Any) -> RingPool:
     all_numbers = [f"+1800{5550000 + no * 10000 + n}" for n in range(numbers)]
     shards = tuple(Shard(at, cut) for at, cut in enumerate(shards_of(all_numbers)))
-    values = {"no": no, "name": f"pool-{no}", "hold_seconds": 300, "cooldown_seconds": 60, "shards": shards}
-    return RingPool(**values | overrides)
+    values: dict[str, Any] = {"no": no, "name": f"pool-{no}", "hold_seconds": 300, "cooldown_seconds": 60}
+    return RingPool(**values | {"shards": shards} | overrides)
 
 
 def an_endpoint(**overrides: Any) -> Endpoint:
@@ -111,6 +113,7 @@ class Stage:
     clock: Clock = field(default_factory=Clock)
     keys: Keys = KEYS
     beside: Executor = field(default_factory=InTurn)
+    random_bytes: Callable[[int], bytes] = os.urandom
 
     def __post_init__(self) -> None:
         self.memory = Memory()
@@ -126,7 +129,7 @@ class Stage:
             rings=Rings(dynamo, self.free_at),
             keys=self.keys,
             now=self.clock,
-            random_bytes=os.urandom,
+            random_bytes=self.random_bytes,
             beside=self.beside,
             pause=lambda: None,
         )
@@ -143,9 +146,25 @@ class Stage:
                 never = [Lease(number, b"", 0) for number in shard.numbers]
                 Rings(Dynamo(self.client, self.settings), {}).create(endpoint.pool.no, shard.id, never)  # type: ignore[union-attr]
 
-    def give_token(self, token: str, user: str) -> None:
-        from shared.domain.keys import token_hash
+    def kept(self, ping_id: str, uri: str = "my_endpoint") -> Claim:
+        """What is stored of the ping with this public id."""
+        known = read_ping_id(self.keys, uri, ping_id)
+        assert known
+        return self.world().pings.read(known[0], self.clock())
 
+    def route(self, number: str, caller: str = CALLER) -> Route | None:
+        """Where a call from `caller` to `number` goes now."""
+        return self.world().pings.route(route_key(self.keys, number, caller), self.clock())
+
+    def contents(self) -> dict[str, list[str]]:
+        """Every item of the tables that requests write, to be compared."""
+        tables = (self.settings.pings_table, self.settings.leases_table)
+        return {
+            table: sorted(repr(sorted(item.items())) for item in self.client.scan(TableName=table)["Items"])
+            for table in tables
+        }
+
+    def give_token(self, token: str, user: str) -> None:
         self.client.put_item(
             TableName=self.settings.config_table,
             Item={
@@ -168,6 +187,44 @@ class Answer:
         return found
 
 
+def an_event(
+    verb: str = "ping",
+    uri: str = "my_endpoint",
+    *,
+    method: str = "POST",
+    query: str = "",
+    json_body: Any = None,
+    form: dict[str, str] | None = None,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    path: str | None = None,
+) -> dict[str, Any]:
+    """What API Gateway makes of a request: a body that is no text, a form above all, arrives in base64."""
+    sent = {name.lower(): value for name, value in (headers or {}).items()}
+    if json_body is not None:
+        body = json.dumps(json_body).encode()
+        sent.setdefault("content-type", "application/json")
+    elif form is not None:
+        body = urlencode(form).encode()
+        sent.setdefault("content-type", "application/x-www-form-urlencoded")
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "rawPath": path if path is not None else f"/api/v1/inbound_webhooks/{verb}/{uri}",
+        "rawQueryString": query,
+        "headers": sent,
+        "requestContext": {"http": {"method": method, "sourceIp": "192.0.2.1"}},
+        "isBase64Encoded": False,
+    }
+    if body is None:
+        return event
+    try:
+        if sent.get("content-type", "").startswith(("application/json", "text/")):
+            return event | {"body": body.decode()}
+    except UnicodeDecodeError:
+        pass
+    return event | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
 @dataclass
 class Publisher:
     """Sends requests to the handlers' own code, one event at a time."""
@@ -183,36 +240,9 @@ class Publisher:
     def full(self, uri: str = "my_endpoint", **sent: Any) -> Answer:
         return self.send("full", uri, json_body=sent)
 
-    def send(
-        self,
-        verb: str,
-        uri: str,
-        *,
-        method: str = "POST",
-        query: str = "",
-        json_body: Any = None,
-        form: dict[str, str] | None = None,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        path: str | None = None,
-        world: World | None = None,
-    ) -> Answer:
-        sent = {name.lower(): value for name, value in (headers or {}).items()}
-        if json_body is not None:
-            body = json.dumps(json_body).encode()
-            sent.setdefault("content-type", "application/json")
-        elif form is not None:
-            body = urlencode(form).encode()
-            sent.setdefault("content-type", "application/x-www-form-urlencoded")
-        event = {
-            "version": "2.0",
-            "rawPath": path if path is not None else f"/api/v1/inbound_webhooks/{verb}/{uri}",
-            "rawQueryString": query,
-            "headers": sent,
-            "requestContext": {"http": {"method": method, "sourceIp": "192.0.2.1"}},
-            "isBase64Encoded": body is not None,
-        } | ({"body": base64.b64encode(body).decode()} if body is not None else {})
+    def send(self, verb: str, uri: str = "my_endpoint", *, world: World | None = None, **sent: Any) -> Answer:
+        """Any request: `sent` is what `an_event` takes."""
         world = world or self.stage.world()
         flow = partial(getattr(flows, verb), world)
-        found = http.serve(event, "00000000-0000-4000-8000-000000000000", verb, world.endpoint, flow)
+        found = http.serve(an_event(verb, uri, **sent), REQUEST_ID, verb, world.endpoint, flow)
         return Answer(found["statusCode"], found["headers"], found["body"])
