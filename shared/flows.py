@@ -80,9 +80,7 @@ def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     if endpoint.static_numbers and lead.caller:
         buyer = matching.candidates(endpoint, priced.bids, TRY_ALL)[0][0]
         number = lead["trackdrive_number"]
-        beside.append(
-            lambda: _left_route(world, priced, lead, number, buyer, priced.created_at + endpoint.hold_seconds)
-        )
+        beside.append(lambda: _left_route(world, priced, lead, number, buyer, endpoint.held_until(priced.created_at)))
     world.together(lambda: world.pings.open(priced), *beside)
     return answers.ping(endpoint, world.keys, priced)
 
@@ -148,7 +146,7 @@ def _sold_at_once(
         raise NoMatchingBuyer
     seen: dict[int, Ring] = {}
     first = world.together(
-        lambda: world.pings.first_attempt(key, priced.id, priced.created_at + endpoint.hold_seconds, priced.created_at),
+        lambda: world.pings.first_attempt(key, priced.id, endpoint.held_until(priced.created_at), priced.created_at),
         *_looks(world, endpoint, seen),
         *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
     )
@@ -273,7 +271,7 @@ def _claimed(world: World, ping_id: bytes, take: Callable[[], Claim]) -> Claim:
 def _sale_under_key(world: World, endpoint: Endpoint, key: bytes, ping_id: bytes) -> Sale | None:
     """The sale of this lead that an earlier POST made under the same Idempotency-Key with another ping. If there is
     none there never will be: the other ping is spent, and the key goes over to this one."""
-    held_until = world.now() + endpoint.hold_seconds
+    held_until = endpoint.held_until(world.now())
     first = world.pings.first_attempt(key, ping_id, held_until, world.now())
     while first != ping_id:
         claim = world.pings.read(first, world.now())
@@ -353,7 +351,7 @@ def _number(
     world: World, endpoint: Endpoint, claim: Claim, ping: Ping, lead: Lead, buyer: Buyer, seen: dict[int, Ring]
 ) -> tuple[str, int, bool]:
     """The number for a sale, the end of its hold, and whether it is the overflow number."""
-    held_until = world.now() + endpoint.hold_seconds
+    held_until = endpoint.held_until(world.now())
     if endpoint.pool is None:
         number = lead["trackdrive_number"]
         if taken_until := _left_route(world, ping, lead, number, buyer, held_until, sold=True):

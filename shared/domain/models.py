@@ -84,6 +84,10 @@ class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
     overflow_number: str = ""
     lease_floor: int = 0
 
+    def lease_until(self, now: int) -> int:
+        """The end of a lease that starts now, cooldown included."""
+        return max(now + self.hold_seconds + self.cooldown_seconds, self.lease_floor)
+
 
 class User(Struct, frozen=True, omit_defaults=True):
     """A user with no traffic sources may name any."""
@@ -118,6 +122,10 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     field_errors: Literal["by_field", "list"] = "by_field"
     buyer_columns: tuple[Column, ...] = ("buyer_id", "id", "name", "bid", "bid_price", "ping_id")
     allowed_origins: tuple[str, ...] = ("*",)
+
+    def held_until(self, now: int) -> int:
+        """How long a number that is sold now is kept for its call."""
+        return self.pool.lease_until(now) - self.pool.cooldown_seconds if self.pool else now + self.hold_seconds
 
     def buyer(self, buyer_id: int) -> Buyer | None:
         return next((buyer for buyer in self.buyers if buyer.id == buyer_id), None)

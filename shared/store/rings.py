@@ -73,7 +73,7 @@ class Rings:
         """
         if self.known_exhausted(pool, now):
             raise NoNumberAvailable(self.free_at[_memory_key(pool)] - now)
-        expires_at = max(now + pool.hold_seconds + pool.cooldown_seconds, pool.lease_floor)
+        expires_at = pool.lease_until(now)
         shards = {shard.id: shard for shard in pool.shards}
         rings = dict(seen)
         while True:
