@@ -4,10 +4,13 @@ PORT ?= 8000
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run check test bench synth lock clean
+.PHONY: run configure check test bench synth lock clean
 
 run: .venv/run.stamp  ## the whole service on http://127.0.0.1:$(PORT)
 	@exec $(BIN)/python -m tools.local --port $(PORT)
+
+configure: .venv/run.stamp  ## the operator's command: make configure ARGS="apply my.yaml"
+	@$(BIN)/python -m tools.configure $(ARGS)
 
 check: .venv/dev.stamp  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -18,7 +21,7 @@ check: .venv/dev.stamp  ## format, lint, types, import contracts
 test: .venv/dev.stamp  ## every test; nothing is skipped
 	$(BIN)/python -m pytest
 
-bench: .venv/dev.stamp
+bench: .venv/dev.stamp  ## what the claims of speed stand on
 	$(BIN)/python -m bench
 
 synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
