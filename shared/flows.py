@@ -111,16 +111,17 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     )
     if claim.ping is None:
         raise PingIdUsed if claim.state is State.SPENT else PingIdUnknown
-    if claim.state is State.SOLD and _is_of(claim.ping, user):
-        return _answer_again(claim, posted, choice, world.now())
-    if claim.state is State.EXPIRED:
-        raise PingIdExpired
-    with _releasing(world, claim, attempt):
+    with _releasing(world, claim, claim.ping, attempt):
         if not _is_of(claim.ping, user):
             raise PingIdUnknown
+        if claim.sale:
+            return _answer_again(claim.ping, claim.sale, posted, choice, world.now())
+        if claim.state is State.EXPIRED:
+            raise PingIdExpired
         endpoint = world.compiled.at_least_as_new_as(claim.ping, endpoint, world.now())
         lead = _checked(endpoint, user, Lead(claim.ping.lead | posted), problems, ("post",))
-        return _sold(world, endpoint, claim, attempt, lead, posted, choice, seen, write)
+        selling = _Selling(claim.ping, attempt, claim.taken_over, seen, lead, posted, choice)
+        return _sold(world, endpoint, selling, write)
 
 
 def full(world: World, endpoint: Endpoint, request: Request) -> bytes:
@@ -157,8 +158,9 @@ def _sold_at_once(
         return claim.sale.answer
     if claim.state is not State.FREE:
         raise TemporarilyUnavailable
-    with _releasing(world, claim, attempt):
-        return _sold(world, endpoint, claim, attempt, lead, Lead(), choice, seen, write)
+    with _releasing(world, claim, priced, attempt):
+        selling = _Selling(priced, attempt, claim.taken_over, seen, lead, Lead(), choice)
+        return _sold(world, endpoint, selling, write)
 
 
 def _authenticated(world: World, endpoint: Endpoint, request: Request) -> User | None:
@@ -195,11 +197,11 @@ def _checked(
         raise CallerIdRequired
     lead = fields.complete(endpoint.fields, lead)
     problems = fields.missing(endpoint.fields, lead, steps) | problems
-    number, source = lead.get("trackdrive_number"), lead.get("traffic_source_id")
-    if endpoint.static_numbers and number:
-        bound = endpoint.static_numbers.get(number)
+    source = lead.get("traffic_source_id")
+    if endpoint.static_numbers:
+        bound = endpoint.static_numbers.get(lead.get("trackdrive_number", ""))
         if bound is None or source not in (None, bound):
-            problems["trackdrive_number"] = ["trackdrive_number must be your number on this endpoint."]
+            problems.setdefault("trackdrive_number", ["trackdrive_number must be your number on this endpoint."])
         else:
             source = lead["traffic_source_id"] = bound
     if user and user.traffic_sources and source and source not in user.traffic_sources:
@@ -284,62 +286,62 @@ def _sale_under_key(world: World, endpoint: Endpoint, key: bytes, ping_id: bytes
     return None
 
 
-def _answer_again(claim: Claim, posted: Lead, choice: int, now: int) -> bytes:
+def _answer_again(ping: Ping, sale: Sale, posted: Lead, choice: int, now: int) -> bytes:
     """The answer of the sale, to the same POST while the number is held."""
-    if claim.sale is None or claim.ping is None:
-        raise LookupError("a sold ping without its sale")
-    sold, asked = Lead(claim.ping.lead | claim.sale.posted), Lead(claim.ping.lead | posted)
-    if choice != claim.sale.choice or asked.caller != sold.caller or claim.sale.held_until <= now:
+    sold, asked = Lead(ping.lead | sale.posted), Lead(ping.lead | posted)
+    if choice != sale.choice or asked.caller != sold.caller or sale.held_until <= now:
         raise PingIdUsed
-    return claim.sale.answer
+    return sale.answer
 
 
 @contextmanager
-def _releasing(world: World, claim: Claim, attempt: bytes) -> Iterator[None]:
+def _releasing(world: World, claim: Claim, ping: Ping, attempt: bytes) -> Iterator[None]:
     """A claim is given back when its POST is refused. Not when its outcome is unclear: a number may have been leased,
     and the next attempt has to look for it."""
     try:
         yield
     except Refusal as refused:
-        if claim.ping and not isinstance(refused, TemporarilyUnavailable):
-            world.pings.release(claim.ping.id, attempt, claim.taken_over)
+        if claim.state is State.FREE and not isinstance(refused, TemporarilyUnavailable):
+            world.pings.release(ping.id, attempt, claim.taken_over)
         raise
 
 
-def _sold(
-    world: World,
-    endpoint: Endpoint,
-    claim: Claim,
-    attempt: bytes,
-    lead: Lead,
-    posted: Lead,
-    choice: int,
-    seen: dict[int, Ring],
-    write: Write,
-) -> bytes:
+@dataclass(slots=True, frozen=True)
+class _Selling:
+    """One attempt at selling a ping that it has claimed. `taken_over` says that an earlier one died at it; `seen` are
+    the rings as a look has shown them; `posted` is what the POST laid over the ping's lead, `lead` the whole."""
+
+    ping: Ping
+    attempt: bytes
+    taken_over: bool
+    seen: dict[int, Ring]
+    lead: Lead
+    posted: Lead
+    choice: int
+
+
+def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> bytes:
     """Find a buyer, then a number, then record the sale; only then the answer may leave."""
-    ping = claim.ping
-    if ping is None:
-        raise LookupError("a claim without its ping")
+    ping, choice = selling.ping, selling.choice
     if choice != TRY_ALL and choice not in {bid.buyer_id for bid in ping.bids}:
         raise BuyerMismatch
     candidates = matching.candidates(endpoint, ping.bids, choice)
     if not candidates:
         raise NoMatchingBuyer if choice == TRY_ALL else BuyerUnavailable
     buyer, bid = candidates[0]
-    number, held_until, overflow = _number(world, endpoint, claim, ping, lead, buyer, seen)
+    number, held_until, overflow = _number(world, endpoint, selling, buyer)
     answer = write(endpoint, ping, buyer, number, held_until)
     world.pings.record(
         ping.id,
         Sale(
-            attempt=attempt,
+            attempt=selling.attempt,
             buyer_id=buyer.id,
             cents=bid.cents,
             number=number,
             sold_at=world.now(),
             held_until=held_until,
             choice=choice,
-            posted=posted,
+            posted=selling.posted,
             answer=answer,
             overflow=overflow,
         ),
@@ -347,10 +349,9 @@ def _sold(
     return answer
 
 
-def _number(
-    world: World, endpoint: Endpoint, claim: Claim, ping: Ping, lead: Lead, buyer: Buyer, seen: dict[int, Ring]
-) -> tuple[str, int, bool]:
+def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer) -> tuple[str, int, bool]:
     """The number for a sale, the end of its hold, and whether it is the overflow number."""
+    ping, lead = selling.ping, selling.lead
     held_until = endpoint.held_until(world.now())
     if endpoint.pool is None:
         number = lead["trackdrive_number"]
@@ -358,7 +359,7 @@ def _number(
             raise NoNumberAvailable(taken_until - world.now())
         return number, held_until, False
     try:
-        lease, pool = _leased(world, endpoint, claim, ping, seen)
+        lease, pool = _leased(world, endpoint, endpoint.pool, selling)
     except NoNumberAvailable:
         number = endpoint.pool.overflow_number
         if not number or not lead.caller or _left_route(world, ping, lead, number, buyer, held_until, sold=True):
@@ -370,20 +371,18 @@ def _number(
     return lease.number, held_until, False
 
 
-def _leased(
-    world: World, endpoint: Endpoint, claim: Claim, ping: Ping, seen: dict[int, Ring]
-) -> tuple[Lease, RingPool]:
+def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _Selling) -> tuple[Lease, RingPool]:
     """A number of the pool as it is configured now. Whoever takes over from an attempt that died first looks whether
     that one has leased a number, in the shards of today."""
-    pool = endpoint.pool
-    if claim.taken_over:
+    ping_id, seen = selling.ping.id, selling.seen
+    if selling.taken_over:
         pool = world.compiled.latest(endpoint.vanity_uri, world.now()).pool
     for _ in range(2):
         if pool is None:
             break
         try:
-            lease = world.rings.find(pool, ping.id) if claim.taken_over else None
-            return lease or world.rings.lease(pool, ping.id, world.now(), seen), pool
+            lease = world.rings.find(pool, ping_id) if selling.taken_over else None
+            return lease or world.rings.lease(pool, ping_id, world.now(), seen), pool
         except PoolChanged:
             pool, seen = world.compiled.latest(endpoint.vanity_uri, world.now()).pool, {}
     raise TemporarilyUnavailable
@@ -392,5 +391,6 @@ def _leased(
 def _left_route(
     world: World, ping: Ping, lead: Lead, number: str, buyer: Buyer, held_until: int, sold: bool = False
 ) -> int:
+    """See `Pings.leave_route`."""
     route = Route(ping.id, buyer.id, buyer.number, sold, held_until)
     return world.pings.leave_route(keys.route_key(world.keys, number, lead.caller), route, world.now())

@@ -48,6 +48,11 @@ CONTACT_FIELDS = (
     Field(name="trackdrive_number", type="phone"),
     Field(name="traffic_source_id"),
 )
+STATIC_CONTACT_FIELDS = (
+    Field(name="caller_id", type="phone", required_on=("post",)),
+    Field(name="trackdrive_number", type="phone", required_on=("ping",)),
+    Field(name="traffic_source_id"),
+)
 
 
 def a_pool(numbers: int = 8, no: int = 1, **overrides: Any) -> RingPool:
@@ -65,7 +70,7 @@ def an_endpoint(**overrides: Any) -> Endpoint:
         "version": 1,
         "offer": "auto-insurance",
         "rank_by": "bid",
-        "fields": CONTACT_FIELDS,
+        "fields": STATIC_CONTACT_FIELDS if static else CONTACT_FIELDS,
         "buyers": BUYERS,
         "users": (),
         "ping_ttl_seconds": 120,

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -104,15 +104,15 @@ def _body(event: Mapping[str, Any], content_type: str) -> dict[str, str]:
         raise
     if not isinstance(found, dict):
         raise MalformedRequest
-    return _with_value({key: _text(value) for key, value in found.items()})
+    return _with_value((key, _text(value)) for key, value in found.items())
 
 
 def _form(raw: str) -> dict[str, str]:
     return _with_value(parse_qsl(raw, errors="strict", max_num_fields=BODY_BYTES))
 
 
-def _with_value(pairs: Any) -> dict[str, str]:
-    return {key: stripped for key, value in dict(pairs).items() if (stripped := value.strip())}
+def _with_value(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {key: stripped for key, value in pairs if (stripped := value.strip())}
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""One request's calls to DynamoDB: counted, held to the request's deadline, their failures named."""
+"""One request's calls to DynamoDB: held to the request's deadline, their failures named."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ R = TypeVar("R")
 Item = Mapping[str, Any]
 """An item in DynamoDB's typed form: `{"name": {"S": "…"}}`."""
 
-CALL_SECONDS = 4.2
-"""The longest that one call can take: two attempts of one second to connect and one to read, and the pause between."""
+CALL_SECONDS = 5
+"""The longest that one call can take: two attempts of a second to connect and one to read, up to one between them."""
 
 PASSING = {
     "InternalServerError", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ServiceUnavailable",

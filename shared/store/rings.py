@@ -66,7 +66,7 @@ class Rings:
 
     def lease(self, pool: RingPool, ping_id: bytes, now: int, seen: dict[int, Ring]) -> Lease:
         """One number for one ping, the longest rested, until its hold and cooldown are over. Twice for the same ping is
-        the same lease. `seen` is what a look showed, of all shards or a few.
+        the same lease. `seen` is what a look showed, of all shards or a few, or of an older pool.
 
         Raises `NoNumberAvailable` if, and only if, no number of the pool is free; `PoolChanged`; and
         `TemporarilyUnavailable` if it is not clear whether a number was leased.
@@ -75,7 +75,7 @@ class Rings:
             raise NoNumberAvailable(self.free_at[_memory_key(pool)] - now)
         expires_at = pool.lease_until(now)
         shards = {shard.id: shard for shard in pool.shards}
-        rings = dict(seen)
+        rings = {shard_id: ring for shard_id, ring in seen.items() if shard_id in shards}
         while True:
             ring = longest_rested(rings.values(), now)
             if ring is None and len(rings) < len(shards):

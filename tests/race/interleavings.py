@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +216,7 @@ class Machine:
             by_ping[lease.ping_id].append(lease.number)
         for spans in by_number.values():
             spans.sort()
-            if any(start < end for (_, end), (start, _) in zip(spans, spans[1:], strict=False)):
+            if any(start < end for (_, end), (start, _) in pairwise(spans)):
                 found.append("a number in two live leases")
         if any(len(numbers) > 1 for numbers in by_ping.values()):
             found.append("a ping with two leases")

@@ -1,5 +1,5 @@
-"""The store against a model, on a real engine: any order of pings, posts, retries, waits, and changes of the pool and its
-times. The model is a dictionary of numbers with the end of their last lease."""
+"""The store against a model, on a real engine: any order of pings, posts, retries, waits, and changes of the pool and
+its times. The model is a dictionary of numbers with the end of their last lease."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
