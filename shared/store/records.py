@@ -1,0 +1,721 @@
+"""The operator's side of the store: the configuration's records and versions, the owners of numbers, and tokens.
+
+Nothing else writes the config table. Its items, by `pk` and `sk`:
+
+    CONFIG             LIVE         the live version: version, at, by; `given_up` while there are numbers to free
+    CONFIG             LOCK         who applies now: by, holder, expires_at
+    CONFIG             COUNTER      the last version number that was given out
+    CONFIG#00000012    offer#auto   a record of version 12, with the version in which it last changed
+    LOG                00000012     what version 12 changed: at, by, changes, packed; the version that it came after
+    ENDPOINT#my        LIVE, V…     the pointer and the compiled versions, as `compiled` reads them
+    NUMBER#+1800…      OWNER        owner; for a number that was given up also free_at and its last lease's ping_id
+    POOL               COUNTER      the last pool number that was given out
+    POOL#auto-us       SHARDS       the pool's number, and the shard id that comes next
+    TOKEN#<hash>       TOKEN        user, id, issued_at
+
+An apply writes everything beside what is live and then switches in one transaction. If it dies before that, the same
+apply again, or any other, finds the rings that were closed too early and builds them anew; if it dies after, the next
+one frees the numbers that were given up. Versions, pool numbers and shard ids are never used twice: a death burns some.
+"""
+
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.domain import configuration
+from shared.domain.configuration import Change, Configuration, InvalidConfiguration, Parts, Plain, Problem
+from shared.domain.keys import Keys, route_key, token_hash
+from shared.domain.leasing import Lease, shards_of, successor
+from shared.domain.models import Endpoint, RingPool, Shard
+from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
+from shared.store.compiled import Compiled, Memory, pack, version_key
+from shared.store.dynamo import ConditionFailed, Dynamo, Item
+from shared.store.pings import Pings
+from shared.store.rings import PoolChanged, Rings
+
+LOCK_SECONDS = 120
+FORGOTTEN_SECONDS = 70
+"""After that no process works by an old configuration: 60 s in memory, and a request that began in the last of them."""
+COMPILED_BYTES = 300 * 1024
+TRANSACTION = 100
+"""The most items of one transaction, and the most keys of one BatchGetItem."""
+
+NOBODY_APPLIES = "attribute_not_exists(pk) OR expires_at <= :now"
+NUMBER_IS_FREE = "attribute_not_exists(pk) OR attribute_not_exists(free_at) OR free_at <= :now"
+"""For numbers that are not in the live configuration: an owner that never gave up is left from an apply that died."""
+
+PASSING_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+
+UNKNOWN = -1
+"""A shard id that no shard has."""
+
+SECTIONS = {"user": "users", "ring_pool": "ring_pools", "offer": "offers", "endpoint": "endpoints"}
+KINDS = {section: kind for kind, section in SECTIONS.items()}
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """It cannot be done now, and nothing has changed. The message says why, and what to do."""
+
+
+class Record(Struct, frozen=True):
+    """One part of the configuration as the operator wrote it. `layout` are a ring pool's shards; `held_until` is until
+    when an endpoint's static numbers may be held by the longer hold of a version before."""
+
+    configured: Plain
+    version: int
+    layout: RingPool | None = None
+    held_until: int = 0
+
+
+class GivenUp(Struct, frozen=True, array_like=True):
+    """A number that leaves the configuration: free again after `free_at`, the end of its last lease; where there is no
+    ring also not before `held_seconds` have passed since the last process forgot it."""
+
+    number: str
+    owner: str
+    free_at: int = 0
+    held_seconds: int = 0
+    ping_id: bytes = b""
+
+    def free_from(self, forgotten_at: int) -> int:
+        return max(self.free_at, forgotten_at + self.held_seconds if self.held_seconds else 0)
+
+
+class Live(Struct, frozen=True):
+    """The live configuration; version 0 is an empty stack's."""
+
+    version: int = 0
+    records: dict[tuple[str, str], Record] = {}
+    given_up: list[GivenUp] = []
+
+    @property
+    def parts(self) -> Parts:
+        return {key: record.configured for key, record in self.records.items()}
+
+    @property
+    def pools(self) -> dict[str, RingPool]:
+        return {name: record.layout for (_, name), record in self.records.items() if record.layout}
+
+    def names(self, section: str) -> list[str]:
+        return [name for of, name in self.records if of == section]
+
+    def numbers(self) -> dict[str, GivenUp]:
+        """Every number of the live configuration, as it would be given up; of rings without their leases."""
+        owned = []
+        for name, pool in self.pools.items():
+            owned += [GivenUp(number, f"ring pool {name}") for shard in pool.shards for number in shard.numbers]
+            if pool.overflow_number:
+                owned.append(GivenUp(pool.overflow_number, f"overflow of {name}", pool.lease_floor, pool.hold_seconds))
+        for (section, name), record in self.records.items():
+            if section == "endpoints" and (static := record.configured.get("static_numbers")):
+                held = record.configured["hold_seconds"]
+                owned += [GivenUp(number, f"endpoint {name}", record.held_until, held) for number in static.values()]
+        return {number.number: number for number in owned}
+
+
+class Plan(Struct, frozen=True):
+    """What becomes of a ring pool: shards that stay as they are, shards to close, and numbers that it never had."""
+
+    name: str
+    wanted: configuration.RingPool | None
+    was: RingPool | None
+    kept: tuple[Shard, ...]
+    closing: tuple[Shard, ...]
+    new: list[str]
+    numbers: set[str]
+
+    @property
+    def repairs(self) -> bool:
+        """Whether a shard was closed by an apply that died: none of its numbers has to go."""
+        return any(self.numbers.issuperset(shard.numbers) for shard in self.closing)
+
+
+class Applied(Struct, frozen=True):
+    version: int
+    at: int
+    by: str
+    changes: list[Change]
+
+
+class Token(Struct, frozen=True):
+    id: str
+    user: str
+    issued_at: int
+
+
+class Destination(Struct, frozen=True):
+    """The buyer to dial, at `number`, and until when a call goes there."""
+
+    buyer_id: int
+    name: str
+    number: str
+    until: int
+
+
+class Records:
+    """`now` is the clock, in seconds since the epoch."""
+
+    def __init__(self, dynamo: Dynamo, signing_keys: Keys, now: Callable[[], int]) -> None:
+        self.dynamo = dynamo
+        self.client = dynamo.client
+        self.table = dynamo.settings.config_table
+        self.keys = signing_keys
+        self.now = now
+        self.rings = Rings(dynamo, {})
+        self.pings = Pings(dynamo)
+
+    def live(self) -> Live:
+        pointer = self._get("CONFIG", "LIVE")
+        if pointer is None:
+            return Live()
+        version = int(pointer["version"]["N"])
+        records = {}
+        for item in self._query(f"CONFIG#{version:08}"):
+            kind, _, name = item["sk"]["S"].partition("#")
+            records[SECTIONS[kind], name] = Record(
+                configured=_unpacked(item["body"]["B"], Plain),
+                version=int(item["version"]["N"]),
+                layout=_unpacked(item["layout"]["B"], RingPool) if "layout" in item else None,
+                held_until=int(item["held_until"]["N"]) if "held_until" in item else 0,
+            )
+        given_up = _unpacked(pointer["given_up"]["B"], list[GivenUp]) if "given_up" in pointer else []
+        return Live(version, records, given_up)
+
+    def apply(self, wanted: Configuration, by: str, seen: int | None = None) -> Applied | None:
+        """Make a configuration the live one; None if it is that already. `seen` is the version that the operator has
+        compared it with.
+
+        Raises `Refused`, `InvalidConfiguration` where it does not fit what is live, and `TemporarilyUnavailable` where
+        it is not known whether the switch was made; apply it again then.
+        """
+        with self._lock(by):
+            live = self.live()
+            if seen not in (None, live.version):
+                raise Refused(f"Version {live.version} was applied meanwhile. Look at the difference again.")
+            self._free(live.version, live.given_up)
+            endpoints = {name: self._compiled(name) for name in live.names("endpoints")}
+            plans = self._plans(wanted, live)
+            parts = configuration.parts(wanted)
+            changes = configuration.changes(live.parts, parts)
+            changes += [
+                Change(f"ring_pools[{plan.name}] rings", "closed by an apply that died", "built anew")
+                for plan in plans
+                if plan.repairs
+            ]
+            draft = configuration.compiled(wanted, {plan.name: self._draft(plan) for plan in plans if plan.wanted}, 0)
+            switched = _different(draft, endpoints)
+            removed = [name for name in endpoints if name not in draft]
+            if not (changes or switched or removed):
+                return None
+            _check_sizes(draft, len(switched) + len(removed))
+            self._claim(wanted, live)
+
+            pools, given_up = self._laid_out(plans)
+            given_up += _given_up_elsewhere(wanted, live)
+            applied = Applied(self._count("CONFIG"), self.now(), by, changes)
+            compiled = configuration.compiled(wanted, pools, applied.version)
+            self._write(applied, live, parts, pools, [compiled[name] for name in switched])
+            self._switch(applied, live, switched, removed, given_up)
+            self._free(applied.version, given_up)
+            return applied
+
+    def history(self) -> list[Applied]:
+        """Every version that was live, the newest first."""
+        pointer = self._get("CONFIG", "LIVE")
+        log = {item["sk"]["S"]: item for item in self._query("LOG")}
+        version, versions = int(pointer["version"]["N"]) if pointer else 0, []
+        while version:
+            item = log[f"{version:08}"]
+            changes = _unpacked(item["changes"]["B"], list[Change])
+            versions.append(Applied(version, int(item["at"]["N"]), item["by"]["S"], changes))
+            version = int(item["after"]["N"])
+        return versions
+
+    def issue(self, user: str, token: str = "") -> tuple[Token, str]:
+        """A new token of a user, and its secret, kept nowhere: the given one or a random one. Raises `Refused`."""
+        if user not in self.live().names("users"):
+            raise Refused(f"There is no user {user} in the live configuration.")
+        secret = token or f"rp_{secrets.token_urlsafe(24)}"
+        issued = Token(self.token_id(secret), user, self.now())
+        try:
+            self._put(
+                f"TOKEN#{token_hash(self.keys, secret)}",
+                "TOKEN",
+                {"user": _s(user), "id": _s(issued.id), "issued_at": _n(issued.issued_at)},
+                condition="attribute_not_exists(pk)",
+            )
+        except ConditionFailed:
+            raise Refused("This token was issued before.") from None
+        return issued, secret
+
+    def token_id(self, secret: str) -> str:
+        """By what a token is named where its secret must not be seen."""
+        return token_hash(self.keys, secret)[:8]
+
+    def tokens(self, user: str = "") -> list[Token]:
+        """Every token, or a user's, the oldest first. It reads the whole table."""
+        found = [
+            Token(item["id"]["S"], item["user"]["S"], int(item["issued_at"]["N"]))
+            for item in self._token_items()
+            if user in ("", item["user"]["S"])
+        ]
+        return sorted(found, key=lambda token: token.issued_at)
+
+    def revoke(self, token_id: str) -> Token:
+        """End a token. Processes that know it accept it for another minute. Raises `Refused`."""
+        for item in self._token_items():
+            if item["id"]["S"] == token_id:
+                self.dynamo.call(
+                    self.client.delete_item, TableName=self.table, Key={"pk": item["pk"], "sk": item["sk"]}
+                )
+                return Token(token_id, item["user"]["S"], int(item["issued_at"]["N"]))
+        raise Refused(f"There is no token {token_id}.")
+
+    def route(self, number: str, caller: str) -> Destination | None:
+        """What a call from `caller` to `number` resolves to now. In a ring pool the number alone decides."""
+        owner = self._get(f"NUMBER#{number}", "OWNER")
+        if owner is None:
+            return None
+        if not owner["owner"]["S"].startswith("ring pool "):
+            route = self.pings.route(route_key(self.keys, number, caller), self.now())
+            return self._destination(route.ping_id, route.buyer_id, route.held_until, route.number) if route else None
+        lease = self._lease(number, owner)
+        if lease is None or not lease.ping_id or lease.expires_at <= self.now():
+            return None
+        sale = self.pings.read(lease.ping_id, self.now()).sale
+        return self._destination(lease.ping_id, sale.buyer_id, lease.expires_at) if sale else None
+
+    # An apply, step by step.
+
+    @contextmanager
+    def _lock(self, by: str) -> Iterator[None]:
+        """One apply at a time. Every call inside ends before somebody else may take the lock."""
+        holder, now, deadline = secrets.token_hex(8), self.now(), self.dynamo.deadline
+        self.dynamo.deadline = time.monotonic() + LOCK_SECONDS
+        try:
+            self._take_lock(by, holder, now)
+            yield
+        except ConditionFailed:
+            raise Refused("Another version was applied meanwhile. Look at the difference again.") from None
+        finally:
+            with suppress(ConditionFailed, TemporarilyUnavailable):  # then it is another's, or lapses by itself
+                self.dynamo.call(
+                    self.client.delete_item,
+                    TableName=self.table,
+                    Key=_key("CONFIG", "LOCK"),
+                    ConditionExpression="holder = :holder",
+                    ExpressionAttributeValues={":holder": _s(holder)},
+                )
+            self.dynamo.deadline = deadline
+
+    def _take_lock(self, by: str, holder: str, now: int) -> None:
+        try:
+            self._put(
+                "CONFIG",
+                "LOCK",
+                {"by": _s(by), "holder": _s(holder), "expires_at": _n(now + LOCK_SECONDS)},
+                condition=NOBODY_APPLIES,
+                values={":now": _n(now)},
+            )
+        except ConditionFailed as met:
+            held = met.item or {}
+            if held["holder"]["S"] != holder:  # else an unclear first try went through
+                until = int(held["expires_at"]["N"])
+                raise Refused(
+                    f"{held['by']['S']} has been applying a configuration since {_clock(until - LOCK_SECONDS)}. "
+                    f"Wait for its end; if it died, until {_clock(until)}."
+                ) from None
+
+    def _plans(self, wanted: Configuration, live: Live) -> list[Plan]:
+        pools = {pool.name: pool for pool in wanted.ring_pools}
+        return [self._plan(name, pools.get(name), live.pools.get(name)) for name in {**pools, **live.pools}]
+
+    def _plan(self, name: str, wanted: configuration.RingPool | None, was: RingPool | None) -> Plan:
+        numbers = configuration.expanded(wanted.numbers) if wanted else []
+        if was is None:
+            return Plan(name, wanted, None, (), (), numbers, set(numbers))
+        try:
+            rings = self.rings.look(was, was.shards)
+        except PoolChanged:
+            raise Refused(f"Rings of ring pool {name} are gone from the table {self.rings.table}.") from None
+        kept = [shard for shard in was.shards if not rings[shard.id].closed and set(numbers).issuperset(shard.numbers)]
+        closing = [shard for shard in was.shards if shard not in kept]
+        had = {number for shard in was.shards for number in shard.numbers}
+        new = [number for number in numbers if number not in had]
+        return Plan(name, wanted, was, tuple(kept), tuple(closing), new, set(numbers))
+
+    def _draft(self, plan: Plan) -> RingPool:
+        """The pool as it will be, but for the ids of new shards: it shows what has to be switched, before any write."""
+        rebuilt = [number for shard in plan.closing for number in shard.numbers if number in plan.numbers]
+        drafted = [Shard(UNKNOWN, numbers) for numbers in (*shards_of(rebuilt), *shards_of(plan.new))]
+        return self._pool(plan, plan.was.no if plan.was else 0, (*plan.kept, *drafted))
+
+    def _pool(self, plan: Plan, no: int, shards: tuple[Shard, ...]) -> RingPool:
+        if plan.wanted is None:
+            raise LookupError("a ring pool that nobody wants")
+        return RingPool(
+            no=no,
+            name=plan.name,
+            hold_seconds=plan.wanted.hold_seconds,
+            cooldown_seconds=plan.wanted.cooldown_seconds,
+            shards=shards,
+            overflow_number=plan.wanted.overflow_number or "",
+            lease_floor=self._lease_floor(plan.wanted, plan.was),
+        )
+
+    def _lease_floor(self, wanted: configuration.RingPool, was: RingPool | None) -> int:
+        """After a pool's times were shortened new leases still end after those that are made by the old ones."""
+        if was is None:
+            return 0
+        before = was.hold_seconds + was.cooldown_seconds
+        if wanted.hold_seconds + wanted.cooldown_seconds >= before:
+            return was.lease_floor
+        return max(was.lease_floor, self.now() + FORGOTTEN_SECONDS + before)
+
+    def _held_until(self, configured: Plain, was: Record) -> int:
+        before: int = was.configured.get("hold_seconds", 0)
+        if configured.get("hold_seconds", 0) >= before:
+            return was.held_until
+        return max(was.held_until, self.now() + FORGOTTEN_SECONDS + before)
+
+    def _claim(self, wanted: Configuration, live: Live) -> None:
+        """Take the numbers that are new. Raises `InvalidConfiguration` with all that others have, or lately had."""
+        ours = live.numbers()
+        placed = {number: (path, owner) for path, number, owner in configuration.numbers(wanted)}
+        new = [number for number in placed if number not in ours]
+        problems = [
+            Problem(path, f"{number} belongs to {ours[number].owner} now; take it out there and apply that first")
+            for number, (path, owner) in placed.items()
+            if number in ours and ours[number].owner != owner
+        ]
+        for number, item in self._owners(new).items():
+            free_at = int(item["free_at"]["N"]) if "free_at" in item else 0
+            if free_at > self.now():
+                problems.append(
+                    Problem(
+                        placed[number][0],
+                        f"{number} was given up by {item['owner']['S']}, where it is held until {_clock(free_at)}; "
+                        "nobody can have it before",
+                    )
+                )
+        if problems:
+            raise InvalidConfiguration(problems)
+        for some in _batches(new):
+            self._transact(
+                [
+                    {
+                        "Put": {
+                            "TableName": self.table,
+                            "Item": {**_key(f"NUMBER#{number}", "OWNER"), "owner": _s(placed[number][1])},
+                            "ConditionExpression": NUMBER_IS_FREE,
+                            "ExpressionAttributeValues": {":now": _n(self.now())},
+                        }
+                    }
+                    for number in some
+                ]
+            )
+
+    def _owners(self, numbers: Collection[str]) -> dict[str, Item]:
+        """Who has, or has had, each of these numbers."""
+        found: dict[str, Item] = {}
+        for some in _batches(numbers):
+            keys = [_key(f"NUMBER#{number}", "OWNER") for number in some]
+            answer = self.dynamo.call(
+                self.client.batch_get_item, RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
+            )
+            if answer.get("UnprocessedKeys"):
+                raise TemporarilyUnavailable
+            found |= {item["pk"]["S"].removeprefix("NUMBER#"): item for item in answer["Responses"][self.table]}
+        return found
+
+    def _laid_out(self, plans: list[Plan]) -> tuple[dict[str, RingPool], list[GivenUp]]:
+        """The pools with their rings, and the numbers that leave them. Rings of new numbers come first: from the first
+        closing on, POSTs wait for the switch."""
+        started = [self._started(plan, [Lease(number, b"", 0) for number in plan.new]) for plan in plans]
+        pools, given_up = {}, []
+        for plan, (no, new) in zip(plans, started, strict=True):
+            closed = [(self.rings.close(no, shard), shard.numbers) for shard in plan.closing]
+            gone = {number for shard in plan.closing for number in shard.numbers} - plan.numbers
+            given_up += [
+                GivenUp(lease.number, f"ring pool {plan.name}", free_at=lease.expires_at, ping_id=lease.ping_id)
+                for lease in successor(closed, gone)
+            ]
+            _, rebuilt = self._started(plan, successor(closed, plan.numbers))
+            if plan.wanted:
+                pools[plan.name] = self._pool(plan, no, (*plan.kept, *rebuilt, *new))
+        return pools, given_up
+
+    def _started(self, plan: Plan, leases: list[Lease]) -> tuple[int, tuple[Shard, ...]]:
+        """The pool's number, and new shards whose rings hold these leases, first free first."""
+        last = {lease.number: lease for lease in leases}
+        lists = shards_of(list(last))
+        if plan.was and not lists:
+            return plan.was.no, ()
+        no, next_id = self._reserve(plan.name, len(lists))
+        shards = tuple(Shard(next_id + place, numbers) for place, numbers in enumerate(lists))
+        for shard in shards:
+            self.rings.create(no, shard.id, [last[number] for number in shard.numbers])
+        return no, shards
+
+    def _reserve(self, pool: str, count: int) -> tuple[int, int]:
+        """The pool's number and the first of `count` shard ids; nobody else gets them, ever."""
+
+        known = self._get(f"POOL#{pool}", "SHARDS")
+        no = int(known["no"]["N"]) if known else self._count("POOL")
+        item = self.dynamo.call(
+            self.client.update_item,
+            TableName=self.table,
+            Key=_key(f"POOL#{pool}", "SHARDS"),
+            UpdateExpression="SET #no = if_not_exists(#no, :no) ADD next_shard :count",
+            ExpressionAttributeNames={"#no": "no"},
+            ExpressionAttributeValues={":no": _n(no), ":count": _n(count)},
+            ReturnValues="ALL_NEW",
+        )["Attributes"]
+        return int(item["no"]["N"]), int(item["next_shard"]["N"]) - count
+
+    def _count(self, pk: str) -> int:
+        """A number that was never given out before."""
+        answer = self.dynamo.call(
+            self.client.update_item,
+            TableName=self.table,
+            Key=_key(pk, "COUNTER"),
+            UpdateExpression="ADD given_out :one",
+            ExpressionAttributeValues={":one": _n(1)},
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(answer["Attributes"]["given_out"]["N"])
+
+    def _write(
+        self, applied: Applied, live: Live, parts: Parts, pools: Mapping[str, RingPool], endpoints: list[Endpoint]
+    ) -> None:
+        """Everything of a version, beside what is live."""
+        for (section, name), configured in parts.items():
+            layout = pools[name] if section == "ring_pools" else None
+            was = live.records.get((section, name))
+            same = was is not None and (was.configured, was.layout) == (configured, layout)
+            held_until = self._held_until(configured, was) if was and section == "endpoints" else 0
+            self._put(
+                f"CONFIG#{applied.version:08}",
+                f"{KINDS[section]}#{name}",
+                {
+                    "body": {"B": _packed(configured)},
+                    "version": _n(was.version if was and same else applied.version),
+                    **({"layout": {"B": _packed(layout)}} if layout else {}),
+                    **({"held_until": _n(held_until)} if held_until else {}),
+                },
+            )
+        for endpoint in endpoints:
+            self._put(
+                f"ENDPOINT#{endpoint.vanity_uri}", version_key(endpoint.version), {"compiled": {"B": pack(endpoint)}}
+            )
+        self._put(
+            "LOG",
+            f"{applied.version:08}",
+            {
+                "at": _n(applied.at),
+                "by": _s(applied.by),
+                "after": _n(live.version),
+                "changes": {"B": _packed(applied.changes)},
+            },
+        )
+
+    def _switch(
+        self, applied: Applied, live: Live, switched: list[str], removed: list[str], given_up: list[GivenUp]
+    ) -> None:
+        """The one write that publishers see: all of it or nothing."""
+        pointers: list[Any] = [
+            {
+                "Put": {
+                    "TableName": self.table,
+                    "Item": {**_key(f"ENDPOINT#{name}", "LIVE"), "version": _n(applied.version)},
+                }
+            }
+            for name in switched
+        ]
+        pointers += [{"Delete": {"TableName": self.table, "Key": _key(f"ENDPOINT#{name}", "LIVE")}} for name in removed]
+        live_item = {
+            **_key("CONFIG", "LIVE"),
+            "version": _n(applied.version),
+            "at": _n(applied.at),
+            "by": _s(applied.by),
+            **({"given_up": {"B": _packed(given_up)}} if given_up else {}),
+        }
+        nobody_was_faster: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if live.version:
+            nobody_was_faster = {
+                "ConditionExpression": "#version = :was",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":was": _n(live.version)},
+            }
+        self._transact([*pointers, {"Put": {"TableName": self.table, "Item": live_item, **nobody_was_faster}}])
+
+    def _free(self, version: int, given_up: list[GivenUp]) -> None:
+        """Set the time from which each number that left the configuration may be claimed again."""
+        if not given_up:
+            return
+        forgotten = self.now() + FORGOTTEN_SECONDS
+        for some in _batches(given_up):
+            self._transact(
+                [
+                    {
+                        "Put": {
+                            "TableName": self.table,
+                            "Item": {
+                                **_key(f"NUMBER#{number.number}", "OWNER"),
+                                "owner": _s(number.owner),
+                                "free_at": _n(number.free_from(forgotten)),
+                                "ping_id": {"B": number.ping_id},
+                            },
+                        }
+                    }
+                    for number in some
+                ]
+            )
+        self.dynamo.call(
+            self.client.update_item,
+            TableName=self.table,
+            Key=_key("CONFIG", "LIVE"),
+            UpdateExpression="REMOVE given_up",
+            ConditionExpression="#version = :version",
+            ExpressionAttributeNames={"#version": "version"},
+            ExpressionAttributeValues={":version": _n(version)},
+        )
+
+    # What calls resolve to.
+
+    def _lease(self, number: str, owner: Item) -> Lease | None:
+        """The last lease of a ring pool's number; of one that was given up the last that it had there."""
+        if "free_at" in owner:
+            return Lease(number, owner["ping_id"]["B"], int(owner["free_at"]["N"]))
+        pool = self.live().pools.get(owner["owner"]["S"].removeprefix("ring pool "))
+        shards = [shard for shard in pool.shards if number in shard.numbers] if pool else []
+        if pool is None or not shards:
+            return None  # claimed by an apply that died
+        leases = self.rings.look(pool, shards)[shards[0].id].leases(shards[0].numbers)
+        return next(lease for lease in leases if lease.number == number)
+
+    def _destination(self, ping_id: bytes, buyer_id: int, until: int, number: str = "") -> Destination | None:
+        """A sold ping's buyer, as configured now."""
+        ping = self.pings.read(ping_id, self.now()).ping
+        try:
+            buyer = self._compiled(ping.endpoint).buyer(buyer_id) if ping else None
+        except UnknownEndpoint:
+            buyer = None
+        return Destination(buyer.id, buyer.name, number or buyer.number, until) if buyer else None
+
+    def _compiled(self, vanity_uri: str) -> Endpoint:
+        return Compiled(self.dynamo, Memory()).latest(vanity_uri, self.now())
+
+    # DynamoDB.
+
+    def _get(self, pk: str, sk: str) -> Item | None:
+        answer = self.dynamo.call(self.client.get_item, TableName=self.table, Key=_key(pk, sk), ConsistentRead=True)
+        return answer.get("Item")
+
+    def _put(
+        self, pk: str, sk: str, attributes: Item, condition: str = "", values: Mapping[str, Any] | None = None
+    ) -> None:
+        conditions: dict[str, Any] = {}
+        if condition:
+            conditions = {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        if values:
+            conditions["ExpressionAttributeValues"] = values
+        self.dynamo.call(self.client.put_item, TableName=self.table, Item={**_key(pk, sk), **attributes}, **conditions)
+
+    def _query(self, pk: str) -> Iterator[Item]:
+        return self._pages(
+            self.client.query, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": _s(pk)}
+        )
+
+    def _token_items(self) -> Iterator[Item]:
+        return self._pages(
+            self.client.scan, FilterExpression="sk = :token", ExpressionAttributeValues={":token": _s("TOKEN")}
+        )
+
+    def _pages(self, method: Callable[..., Any], **request: Any) -> Iterator[Item]:
+        while True:
+            answer = self.dynamo.call(method, TableName=self.table, ConsistentRead=True, **request)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _transact(self, items: list[Any]) -> None:
+        """All of some writes or none. Raises `ConditionFailed`."""
+        try:
+            self.dynamo.call(self.client.transact_write_items, TransactItems=items)
+        except self.client.exceptions.TransactionCanceledException as cancelled:
+            reasons = {reason["Code"] for reason in cancelled.response["CancellationReasons"]}
+            if "ConditionalCheckFailed" in reasons:
+                raise ConditionFailed(None) from None
+            if reasons & PASSING_REASONS:
+                raise TemporarilyUnavailable from cancelled
+            raise
+
+
+def _different(endpoints: Mapping[str, Endpoint], live: Mapping[str, Endpoint]) -> list[str]:
+    """Those that differ from the live ones in more than their version."""
+    return [
+        name
+        for name, endpoint in endpoints.items()
+        if name not in live or replace(endpoint, version=live[name].version) != live[name]
+    ]
+
+
+def _check_sizes(endpoints: Mapping[str, Endpoint], switched: int) -> None:
+    if switched + 1 > TRANSACTION:
+        raise Refused(
+            f"This changes or removes {switched} endpoints; {TRANSACTION - 1} can be switched at once. "
+            "Apply it in two steps."
+        )
+    for name, endpoint in endpoints.items():
+        if (size := len(pack(endpoint))) > COMPILED_BYTES:
+            raise Refused(
+                f"Endpoint {name} takes {size // 1024} KB; {COMPILED_BYTES // 1024} KB is the most. "
+                "Give its offer fewer buyers, or its ring pool fewer numbers."
+            )
+
+
+def _given_up_elsewhere(wanted: Configuration, live: Live) -> list[GivenUp]:
+    """Static and overflow numbers that leave the configuration."""
+    stay = {number for _, number, _ in configuration.numbers(wanted)}
+    return [owned for number, owned in live.numbers().items() if owned.held_seconds and number not in stay]
+
+
+def _batches(entries: Collection[T]) -> list[Sequence[T]]:
+    listed = list(entries)
+    return [listed[start : start + TRANSACTION] for start in range(0, len(listed), TRANSACTION)]
+
+
+def _clock(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": _s(pk), "sk": _s(sk)}
+
+
+def _s(text: str) -> dict[str, Any]:
+    return {"S": text}
+
+
+def _n(number: int) -> dict[str, Any]:
+    return {"N": str(number)}
+
+
+def _packed(value: object) -> bytes:
+    return zlib.compress(msgspec.json.encode(value))
+
+
+def _unpacked(packed: bytes, kind: type[T]) -> T:
+    return msgspec.json.decode(zlib.decompress(packed), type=kind)

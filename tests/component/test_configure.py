@@ -1,0 +1,732 @@
+"""Applying configurations, and the operator's command, over moto."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from shared import runtime
+from shared.domain import configuration, keys
+from shared.domain.configuration import InvalidConfiguration, Plain
+from shared.domain.leasing import Lease
+from shared.domain.models import Endpoint
+from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
+from shared.store.compiled import Compiled, Memory
+from shared.store.dynamo import Dynamo
+from shared.store.records import FORGOTTEN_SECONDS, LOCK_SECONDS, Destination, Records, Refused
+from tests.build import CALLER, KEYS, SETTINGS, START, Publisher, Stage
+from tests.configurations import (
+    a_buyer,
+    a_contact_field,
+    a_document,
+    a_ring_pool,
+    a_user,
+    an_endpoint,
+    an_offer,
+)
+from tools import configure, demo, engine
+
+NUMBERS = [f"+18005550{n}" for n in range(100, 108)]
+
+
+@pytest.fixture
+def records(stage: Stage) -> Records:
+    return Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock)
+
+
+def apply(records: Records, by: str = "somebody", **overrides: Any) -> int:
+    """Apply `a_document` with overrides; the version that is live then."""
+    records.apply(configuration.read(a_document(**overrides)), by)
+    return records.live().version
+
+
+def live_endpoint(stage: Stage, vanity_uri: str = "my_endpoint") -> Endpoint:
+    return Compiled(Dynamo(stage.client, SETTINGS), Memory()).latest(vanity_uri, 0)
+
+
+def leases(stage: Stage, records: Records, pool: str = "auto-us") -> dict[str, Lease]:
+    """Every number of a live ring pool with its last lease."""
+    layout = records.live().pools[pool]
+    rings = stage.world().rings.look(layout, layout.shards)
+    found = [lease for shard in layout.shards for lease in rings[shard.id].leases(shard.numbers)]
+    assert len(found) == len({lease.number for lease in found})
+    return {lease.number: lease for lease in found}
+
+
+def a_lease(stage: Stage, records: Records, ping_id: bytes, pool: str = "auto-us") -> Lease:
+    return stage.world().rings.lease(records.live().pools[pool], ping_id, stage.clock(), {})
+
+
+def contents(stage: Stage) -> dict[str, list[str]]:
+    """Every item of every table, to be compared."""
+    return {
+        table: sorted(repr(sorted(item.items())) for item in stage.client.scan(TableName=table)["Items"])
+        for table in engine.tables(SETTINGS)
+    }
+
+
+def test_publishers_are_served_by_what_was_applied(stage: Stage, records: Records, publisher: Publisher) -> None:
+    apply(records)
+    ping = publisher.ping(caller_id=CALLER).body
+    assert [(buyer["id"], buyer["bid"]) for buyer in ping["buyers"]] == [(1, 25.0), (2, 20.0)]
+    sold = publisher.post(ping_id=ping["try_all_buyers_ping_id"], caller_id=CALLER).body
+    assert "+" + sold["trackdrive_number"] in NUMBERS
+    assert live_endpoint(stage).version == 1
+
+
+def test_the_same_configuration_twice_changes_nothing(stage: Stage, records: Records) -> None:
+    apply(records)
+    before = contents(stage)
+    assert records.apply(configuration.read(a_document()), "somebody") is None
+    assert contents(stage) == before
+    assert records.live().version == 1
+
+
+def test_only_endpoints_that_change_are_switched(stage: Stage, records: Records) -> None:
+    other = an_offer(name="legal", buyers=[a_buyer(id=3)])
+    endpoints = [an_endpoint(), an_endpoint(vanity_uri="legal", offer="legal")]
+    apply(records, offers=[an_offer(), other], endpoints=endpoints)
+    dearer = other | {"buyers": [a_buyer(id=3, bid="99.00")]}
+    assert apply(records, offers=[an_offer(), dearer], endpoints=endpoints) == 2
+    assert (live_endpoint(stage).version, live_endpoint(stage, "legal").version) == (1, 2)
+
+
+def test_the_records_of_every_version_stay_and_know_when_they_last_changed(stage: Stage, records: Records) -> None:
+    def of_version(version: int) -> list[Any]:
+        return stage.client.query(
+            TableName=SETTINGS.config_table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"CONFIG#{version:08}"}},
+        )["Items"]
+
+    apply(records)
+    first = of_version(1)
+    apply(records, users=[a_user(traffic_sources=["1023", "1024"])])
+    assert of_version(1) == first
+    assert {key[0]: record.version for key, record in records.live().records.items()} == {
+        "users": 2,
+        "ring_pools": 1,
+        "offers": 1,
+        "endpoints": 1,
+    }
+
+
+def test_an_endpoint_that_was_taken_out_is_unknown(stage: Stage, records: Records) -> None:
+    apply(records, endpoints=[an_endpoint(), an_endpoint(vanity_uri="other")])
+    apply(records)
+    with pytest.raises(UnknownEndpoint):
+        live_endpoint(stage, "other")
+
+
+def test_added_numbers_get_shards_of_their_own(stage: Stage, records: Records) -> None:
+    apply(records)
+    [shard] = records.live().pools["auto-us"].shards
+    lease = a_lease(stage, records, b"a ping")
+    apply(records, ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550159"])])
+    kept, *added = records.live().pools["auto-us"].shards
+    assert kept == shard
+    assert [len(shard.numbers) for shard in added] == [44, 8]
+    assert leases(stage, records)[lease.number] == lease
+
+
+def test_a_shard_id_and_a_pool_number_never_come_back(records: Records) -> None:
+    without = a_document(ring_pools=[], endpoints=[])
+    ids = set()
+    for _ in range(3):
+        apply(records)
+        pool = records.live().pools["auto-us"]
+        ids |= {(pool.no, shard.id) for shard in pool.shards}
+        apply(records, **without)
+    apply(records, ring_pools=[a_ring_pool(name="another")], endpoints=[])
+    assert records.live().pools["another"].no == 2
+    assert ids == {(1, 0), (1, 1), (1, 2)}
+
+
+def test_the_leases_of_numbers_that_stay_outlive_the_one_that_goes(stage: Stage, records: Records) -> None:
+    apply(records)
+    made = [a_lease(stage, records, b"ping %d" % n) for n in range(5)]
+    stage.clock.forward(10)
+    gone, *kept = sorted(lease.number for lease in made)
+    apply(records, ring_pools=[a_ring_pool(numbers=[number for number in NUMBERS if number != gone])])
+    after = leases(stage, records)
+    assert gone not in after
+    assert {lease.number: lease for lease in made if lease.number in kept}.items() <= after.items()
+    free = {a_lease(stage, records, b"later %d" % n).number for n in range(3)}
+    assert free == set(NUMBERS) - {lease.number for lease in made}
+
+
+def test_a_number_that_was_given_up_is_nobodys_until_its_last_lease_ends(stage: Stage, records: Records) -> None:
+    apply(records)
+    lease = a_lease(stage, records, b"a ping")
+    rest = [number for number in NUMBERS if number != lease.number]
+    without = a_ring_pool(numbers=rest)
+    apply(records, ring_pools=[without])
+    other = a_ring_pool(name="other", numbers=[lease.number])
+    said = f"{lease.number} was given up by ring pool auto-us, where it is held until 2100-01-01 00:06:00 UTC"
+    for pools in ([without, other], [a_ring_pool()]):
+        stage.clock.now = START + 359
+        with pytest.raises(InvalidConfiguration, match=said.replace("+", r"\+")):
+            apply(records, ring_pools=pools)
+    stage.clock.forward(1)
+    assert apply(records, ring_pools=[without, other]) == 3
+    assert leases(stage, records, "other") == {lease.number: Lease(lease.number, b"", 0)}
+
+
+def test_a_number_that_was_never_leased_is_free_at_once(records: Records) -> None:
+    apply(records)
+    apply(records, ring_pools=[a_ring_pool(numbers=NUMBERS[1:])])
+    other = a_ring_pool(name="other", numbers=[NUMBERS[0]])
+    assert apply(records, ring_pools=[a_ring_pool(numbers=NUMBERS[1:]), other]) == 3
+
+
+@pytest.mark.parametrize(
+    ("given_up", "number", "path"),
+    [
+        (
+            {"endpoints": [an_endpoint(), an_endpoint(vanity_uri="static", tracking="static")]},
+            "+18005550170",
+            "numbers",
+        ),
+        ({"ring_pools": [a_ring_pool(overflow_number="+18005550199")]}, "+18005550199", "numbers"),
+    ],
+)
+def test_static_and_overflow_numbers_rest_for_their_hold_after_everybody_forgot_them(
+    stage: Stage, records: Records, given_up: Plain, number: str, path: str
+) -> None:
+    apply(records, **given_up)
+    apply(records)
+    wanted = a_ring_pool(numbers=[*NUMBERS, number])
+    stage.clock.forward(FORGOTTEN_SECONDS + 299)
+    with pytest.raises(InvalidConfiguration) as raised:
+        apply(records, ring_pools=[wanted])
+    assert [problem.path for problem in raised.value.problems] == [("ring_pools", 0, path, 8)]
+    stage.clock.forward(1)
+    assert apply(records, ring_pools=[wanted]) == 3
+
+
+def test_a_static_number_rests_for_the_longest_hold_that_it_was_sold_under(stage: Stage, records: Records) -> None:
+    static = an_endpoint(vanity_uri="static", tracking="static", hold_seconds=3600)
+    for endpoints in ([an_endpoint(), static], [an_endpoint(), static | {"hold_seconds": 120}], [an_endpoint()]):
+        apply(records, endpoints=endpoints)
+    stage.clock.forward(FORGOTTEN_SECONDS + 3599)
+    wanted = a_ring_pool(numbers=[*NUMBERS, "+18005550170"])
+    with pytest.raises(InvalidConfiguration, match="was given up by endpoint static"):
+        apply(records, ring_pools=[wanted])
+    stage.clock.forward(1)
+    assert apply(records, ring_pools=[wanted])
+
+
+def test_a_number_changes_its_owner_in_two_steps(records: Records) -> None:
+    apply(records)
+    pools = [a_ring_pool(numbers=NUMBERS[1:]), a_ring_pool(name="other", numbers=NUMBERS[:1])]
+    with pytest.raises(
+        InvalidConfiguration, match="belongs to ring pool auto-us now; take it out there and apply that"
+    ):
+        apply(records, ring_pools=pools)
+
+
+def test_after_times_are_shortened_new_leases_end_after_the_old_ones(stage: Stage, records: Records) -> None:
+    apply(records)
+    before = a_lease(stage, records, b"by the old times")
+    stage.clock.forward(5)
+    shorter = a_ring_pool(hold_seconds=120, cooldown_seconds=0)
+    apply(records, ring_pools=[shorter])
+    floor = START + 5 + FORGOTTEN_SECONDS + 360
+    assert records.live().pools["auto-us"].lease_floor == floor
+    assert a_lease(stage, records, b"by the new times").expires_at == floor > before.expires_at
+    stage.clock.forward(3600)
+    assert a_lease(stage, records, b"much later").expires_at == stage.clock.now + 120
+    assert apply(records, ring_pools=[shorter]) == 2
+    apply(records, ring_pools=[a_ring_pool(hold_seconds=600)])
+    assert records.live().pools["auto-us"].lease_floor == floor
+
+
+# Deaths and rivals
+
+
+class Died(Exception):
+    """What a killed command leaves behind is tested without killing one."""
+
+
+class Dying(Dynamo):
+    """Its process dies before a certain call, and does nothing afterwards."""
+
+    def __init__(self, stage: Stage, calls: int) -> None:
+        super().__init__(stage.client, SETTINGS)
+        self.left = calls
+
+    def call(self, method: Callable[..., Any], *args: Any, **request: Any) -> Any:
+        if self.left == 0:
+            raise Died
+        self.left -= 1
+        return super().call(method, *args, **request)
+
+
+STATIC = an_endpoint(vanity_uri="static", tracking="static")
+BEFORE = a_document(
+    ring_pools=[
+        a_ring_pool(numbers=["+18005550100-+18005550103"], overflow_number="+18005550199"),
+        a_ring_pool(name="going", numbers=["+18005550110", "+18005550111"]),
+    ],
+    endpoints=[an_endpoint(), STATIC],
+)
+AFTER = a_document(
+    ring_pools=[
+        a_ring_pool(numbers=["+18005550101-+18005550105"], hold_seconds=200),
+        a_ring_pool(name="coming", numbers=["+18005550120"]),
+    ],
+    endpoints=[an_endpoint(), an_endpoint(vanity_uri="new", ring_pool="coming")],
+    offers=[an_offer(rank_by="tier")],
+)
+
+
+def start(stage: Stage, records: Records) -> None:
+    """Empty tables, and BEFORE with three leases, of which AFTER takes two numbers away."""
+    for table in engine.tables(SETTINGS):
+        stage.client.delete_table(TableName=table)
+    engine.create_tables(stage.client, SETTINGS)
+    stage.clock.now = START
+    records.apply(configuration.read(BEFORE), "before")
+    taken: set[str] = set()
+    while not {"+18005550100", "+18005550101"} <= taken:
+        taken.add(a_lease(stage, records, b"ping %d" % len(taken)).number)
+    a_lease(stage, records, b"going", "going")
+
+
+def end_state(stage: Stage, records: Records) -> dict[str, Any]:
+    """All that an apply decides, without the ids and versions that a death burns."""
+    live = records.live()
+    pools = {name: (pool.hold_seconds, pool.lease_floor, pool.overflow_number) for name, pool in live.pools.items()}
+    owners = {}
+    for item in stage.client.scan(TableName=SETTINGS.config_table)["Items"]:
+        if item["sk"] == {"S": "OWNER"}:
+            owners[item["pk"]["S"]] = (item["owner"]["S"], item.get("free_at"), item.get("ping_id"))
+    pointers = {
+        item["pk"]["S"]: live_endpoint(stage, item["pk"]["S"].removeprefix("ENDPOINT#")).pool is not None
+        for item in stage.client.scan(TableName=SETTINGS.config_table)["Items"]
+        if item["pk"]["S"].startswith("ENDPOINT#") and item["sk"]["S"] == "LIVE"
+    }
+    for name in live.names("endpoints"):
+        endpoint = live_endpoint(stage, name)
+        assert endpoint.pool is None or endpoint.pool == live.pools[endpoint.pool.name]
+    return {
+        "parts": live.parts,
+        "pools": pools,
+        "leases": {name: leases(stage, records, name) for name in live.pools},
+        "owners": owners,
+        "pointers": pointers,
+        "given up": live.given_up,
+    }
+
+
+def test_an_apply_that_dies_between_any_two_calls_is_repaired_by_the_next(stage: Stage, records: Records) -> None:
+    wanted = configuration.read(AFTER)
+    start(stage, records)
+    stage.clock.forward(LOCK_SECONDS)
+    records.apply(wanted, "in one go")
+    expected = end_state(stage, records)
+    calls, died = 0, True
+    while died:
+        start(stage, records)
+        dying = Records(Dying(stage, calls), KEYS, stage.clock)
+        try:
+            dying.apply(wanted, "dying")
+            died = False
+        except Died:
+            calls += 1
+        stage.clock.forward(LOCK_SECONDS)
+        switched = records.live().version > 1
+        records.apply(wanted, "again")
+        found = end_state(stage, records)
+        if switched:  # then these times count from the first apply, a lock's life earlier
+            assert found["pools"]["auto-us"][1] == expected["pools"]["auto-us"][1] - LOCK_SECONDS
+            found["pools"] = expected["pools"]
+            found["owners"] |= {
+                pk: owner
+                for pk, owner in expected["owners"].items()
+                if pk in ("NUMBER#+18005550170", "NUMBER#+18005550199")
+            }
+        assert found == expected, f"after it died at call {calls}"
+        assert records.apply(wanted, "once more") is None
+    assert calls > 20
+
+
+def test_after_an_apply_died_the_one_before_can_still_be_restored(stage: Stage, records: Records) -> None:
+    start(stage, records)
+    expected = end_state(stage, records)
+    for calls in range(2, 60, 3):
+        start(stage, records)
+        with pytest.raises(Died):
+            Records(Dying(stage, calls), KEYS, stage.clock).apply(configuration.read(AFTER), "dying")
+        if records.live().version > 1:
+            break
+        stage.clock.forward(LOCK_SECONDS)
+        records.apply(configuration.read(BEFORE), "back")
+        found = end_state(stage, records)
+        left_over = {"NUMBER#+18005550104", "NUMBER#+18005550105", "NUMBER#+18005550120"}
+        found["owners"] = {pk: owner for pk, owner in found["owners"].items() if pk not in left_over}
+        assert found == expected, f"after it died at call {calls}"
+    assert calls > 20
+
+
+def test_a_number_that_only_an_apply_that_died_has_claimed_is_free(stage: Stage, records: Records) -> None:
+    apply(records)
+    more = [a_ring_pool(), a_ring_pool(name="other", numbers=["+18005550120"])]
+    for calls in range(20):
+        with suppress(Died):
+            Records(Dying(stage, calls), KEYS, stage.clock).apply(
+                configuration.read(a_document(ring_pools=more)), "dying"
+            )
+        stage.clock.forward(LOCK_SECONDS)
+        if "other" in repr(contents(stage)[SETTINGS.config_table]):
+            break
+    assert records.live().version == 1
+    assert records.route("+18005550120", CALLER) is None
+    apply(records, ring_pools=[a_ring_pool(numbers=[*NUMBERS, "+18005550120"])])
+    assert "+18005550120" in leases(stage, records)
+
+
+def test_a_second_apply_at_the_same_time_is_refused_and_told_by_whom(stage: Stage, records: Records) -> None:
+    for calls in (2, 8):
+        with pytest.raises(Died):
+            Records(Dying(stage, calls), KEYS, stage.clock).apply(configuration.read(a_document()), "ana")
+        stage.clock.forward(LOCK_SECONDS - 1)
+        with pytest.raises(Refused, match=r"^ana has been applying a configuration since 2100-01-01 00:0[02]:00 UTC\."):
+            apply(records)
+        stage.clock.forward(1)
+    assert apply(records)
+
+
+def test_no_call_of_an_apply_starts_after_its_lock_may_have_lapsed(
+    stage: Stage, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = iter([0.0, *[LOCK_SECONDS + 0.0] * 99])
+    monkeypatch.setattr(time, "monotonic", lambda: next(late))
+    before = contents(stage)
+    with pytest.raises(TemporarilyUnavailable):
+        apply(records)
+    assert contents(stage) == before
+
+
+def test_an_apply_is_refused_if_another_version_came_after_the_one_it_was_compared_with(records: Records) -> None:
+    apply(records)
+    with pytest.raises(Refused, match=r"^Version 1 was applied meanwhile\."):
+        records.apply(configuration.read(a_document(users=[])), "somebody", seen=0)
+
+
+def test_a_change_of_more_than_99_endpoints_is_refused_before_anything_is_written(
+    stage: Stage, records: Records
+) -> None:
+    apply(records, endpoints=[an_endpoint(vanity_uri=f"a{n}") for n in range(99)])
+    before = contents(stage)
+    with pytest.raises(Refused, match="changes or removes 100 endpoints; 99 can be switched at once"):
+        apply(records, endpoints=[an_endpoint(vanity_uri=f"a{n}") for n in range(50, 149)])
+    assert contents(stage) == before
+
+
+def test_an_endpoint_that_is_too_large_is_refused_before_anything_is_written(stage: Stage, records: Records) -> None:
+    noise = random.Random(1)
+    fields = [a_contact_field(name=f"f{n}", description=noise.randbytes(500).hex()) for n in range(640)]
+    before = contents(stage)
+    with pytest.raises(Refused, match=r"Endpoint my_endpoint takes 3\d\d KB; 300 KB is the most"):
+        apply(records, offers=[an_offer(contact_fields=fields)])
+    assert contents(stage) == before
+
+
+def test_a_pool_whose_rings_are_gone_is_left_alone(stage: Stage, records: Records) -> None:
+    apply(records)
+    stage.client.delete_item(TableName=SETTINGS.leases_table, Key={"pk": {"S": "P1"}, "sk": {"S": "R0"}})
+    with pytest.raises(Refused, match=r"^Rings of ring pool auto-us are gone from the table leases\.$"):
+        apply(records, users=[])
+
+
+# Tokens, history, routes
+
+
+def test_a_token_lets_its_user_in_until_it_is_revoked(stage: Stage, records: Records, publisher: Publisher) -> None:
+    apply(records, endpoints=[an_endpoint(require_auth_token=True)])
+    issued, secret = records.issue("acme-media")
+    assert secret.startswith("rp_")
+    assert len(secret) == 35
+    assert publisher.ping(auth_token=secret).code == 200
+    assert records.tokens() == records.tokens("acme-media") == [issued]
+    assert records.tokens("desk") == []
+    assert records.revoke(issued.id) == issued
+    stage.memory.users.clear()
+    assert publisher.ping(auth_token=secret).code == 401
+    assert records.tokens() == []
+
+
+def test_tokens_are_for_users_of_the_live_configuration_and_issued_once(records: Records) -> None:
+    apply(records)
+    with pytest.raises(Refused, match=r"^There is no user nobody"):
+        records.issue("nobody")
+    issued, _ = records.issue("acme-media", "a token")
+    with pytest.raises(Refused, match="was issued before"):
+        records.issue("acme-media", "a token")
+    records.revoke(issued.id)
+    with pytest.raises(Refused, match=f"There is no token {issued.id}"):
+        records.revoke(issued.id)
+
+
+def logged(stage: Stage) -> int:
+    """How many versions the log has, those that were never live among them."""
+    return sum(item["pk"] == {"S": "LOG"} for item in stage.client.scan(TableName=SETTINGS.config_table)["Items"])
+
+
+def test_history_tells_who_changed_what_and_leaves_out_what_died(stage: Stage, records: Records) -> None:
+    assert records.history() == []
+    apply(records, by="ana")
+    for calls in range(20):
+        with suppress(Died):
+            Records(Dying(stage, calls), KEYS, stage.clock).apply(configuration.read(a_document(users=[])), "dying")
+        if logged(stage) > 1:
+            break
+        stage.clock.forward(LOCK_SECONDS)
+    assert records.live().version == 1
+    stage.clock.forward(LOCK_SECONDS)
+    apply(records, by="ben", users=[a_user(role="operator")])
+    latest, first = records.history()
+    assert logged(stage) == 3
+    assert (first.by, first.at, latest.by, latest.at) == ("ana", START, "ben", stage.clock.now)
+    assert latest.changes == [configuration.Change("users[acme-media].role", "publisher", "operator")]
+    assert {change.path for change in first.changes} == {
+        "users[acme-media]",
+        "ring_pools[auto-us]",
+        "offers[auto-insurance]",
+        "endpoints[my_endpoint]",
+    }
+
+
+def test_a_call_to_a_leased_number_goes_to_the_buyer_of_its_sale(
+    stage: Stage, records: Records, publisher: Publisher
+) -> None:
+    apply(records)
+    sold = publisher.full(caller_id=CALLER).body
+    number = "+" + sold["trackdrive_number"]
+    buyer = Destination(1, "Buyer A", "+18005550181", START + 360)
+    assert records.route(number, "+16145550199") == buyer
+    assert records.route(next(other for other in NUMBERS if other != number), CALLER) is None
+    assert records.route("+18005550190", CALLER) is None
+    apply(records, ring_pools=[a_ring_pool(numbers=[other for other in NUMBERS if other != number])])
+    assert records.route(number, CALLER) == buyer, "also while the number leaves the pool"
+    stage.clock.forward(360)
+    assert records.route(number, CALLER) is None
+
+
+def test_a_call_to_a_static_or_overflow_number_is_told_apart_by_its_caller(
+    records: Records, publisher: Publisher
+) -> None:
+    pool = a_ring_pool(numbers=NUMBERS[:1], overflow_number="+18005550199")
+    apply(records, ring_pools=[pool], endpoints=[an_endpoint(), STATIC])
+    ping = publisher.ping("static", trackdrive_number="8005550170").body
+    publisher.post("static", ping_id=ping["buyers"][1]["ping_id"], caller_id=CALLER)
+    for n in range(2):
+        publisher.full(caller_id=f"614555010{n}")
+    assert records.route("+18005550170", CALLER) == Destination(2, "Buyer B", "+18005550182", START + 300)
+    assert records.route("+18005550170", "+16145550199") is None
+    assert records.route("+18005550199", "+16145550101") == Destination(1, "Buyer A", "+18005550181", START + 300)
+
+
+# The command
+
+
+@pytest.fixture
+def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Runs the operator's command on a deployed stack: all it knows is in the environment."""
+    stage.clock.now = int(time.time())
+    environment = SETTINGS.environment() | {
+        "AWS_ACCESS_KEY_ID": engine.KEY,
+        "AWS_SECRET_ACCESS_KEY": engine.KEY,
+        "AWS_DEFAULT_REGION": engine.REGION,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    runtime._process.cache_clear()
+    yield lambda *arguments, typed="": CliRunner().invoke(configure.app, [*map(str, arguments)], input=typed)
+    runtime._process.cache_clear()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path / "my.yaml", a_document())
+
+
+def written(path: Path, document: Plain) -> Path:
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def test_a_file_with_mistakes_is_refused_with_all_of_them_by_line(
+    command: Callable[..., Result], tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        """\
+users:
+  - {name: acme, role: boss}
+ring_pools:
+  - name: auto-us
+    name: auto-us
+    numbers: [+18005550100]
+    hold_second: 300
+    cooldown_seconds: 60
+offers:
+  - name: auto
+    rank_by: bid
+    buyers:
+      - id: 1
+        name: Buyer A
+        number: +18005550181
+        bid: 25.001
+"""
+    )
+    for verb in ("check", "diff", "apply"):
+        told = command(verb, file)
+        assert told.exit_code == 1
+        assert told.stderr.replace(str(file), "config.yaml").splitlines() == [
+            "config.yaml:2: users[0].role: must be one of publisher, operator, viewer",
+            "config.yaml:4: ring_pools[0].hold_seconds: is missing",
+            "config.yaml:5: ring_pools[0].name: is given twice, first in line 4",
+            "config.yaml:7: ring_pools[0].hold_second: unknown key `hold_second`; did you mean `hold_seconds`?",
+            "config.yaml:16: offers[0].buyers[0].bid: must be an amount like 25.00, at most two decimals",
+        ]
+
+
+def test_broken_yaml_and_a_missing_file_are_one_line(command: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    assert command("check", file).stderr == f"{file}: No such file or directory\n"
+    file.write_text("users: [\n")
+    assert command("check", file).stderr.startswith(f"{file}:2: ")
+    file.write_text("")
+    assert command("check", file).stderr == f"{file}: it is empty\n"
+
+
+def test_apply_shows_the_difference_and_asks(command: Callable[..., Result], file: Path, records: Records) -> None:
+    refused = command("apply", file, typed="n\n")
+    assert refused.exit_code == 1
+    assert "+ users[acme-media]  {name: acme-media, role: publisher, traffic_sources: [1023]}\n" in refused.output
+    assert records.live().version == 0
+    assert "Version 1 is live" in command("apply", file, typed="y\n").output
+    assert records.live().version == 1
+    again = command("apply", file)
+    assert (again.exit_code, again.output) == (0, "Nothing to change.\n")
+
+
+def test_diff_is_one_line_per_changed_path_and_changes_nothing(
+    command: Callable[..., Result], file: Path, records: Records
+) -> None:
+    assert command("apply", file, "--yes").exit_code == 0
+    assert command("diff", file).output == "Nothing to change.\n"
+    buyers = [a_buyer(bid="22.50"), a_buyer(id=3, name="Buyer C", number="+18005550183")]
+    written(file, a_document(offers=[an_offer(buyers=buyers)], ring_pools=[a_ring_pool(numbers=NUMBERS[:2])]))
+    assert command("diff", file).output.splitlines() == [
+        "~ ring_pools[auto-us].numbers  [+18005550100-+18005550107] → [+18005550100, +18005550101]",
+        "~ offers[auto-insurance].buyers[1].bid  25.00 → 22.50",
+        "+ offers[auto-insurance].buyers[3]  {id: 3, name: Buyer C, bid: 25.00, number: +18005550183}",
+        "- offers[auto-insurance].buyers[2]  {id: 2, name: Buyer B, bid: 20.00, number: +18005550182}",
+    ]
+    assert records.live().version == 1
+
+
+def test_what_does_not_fit_the_live_configuration_is_told_by_line(
+    command: Callable[..., Result], file: Path, records: Records, stage: Stage
+) -> None:
+    command("apply", file, "--yes")
+    a_lease(stage, records, b"a ping")
+    command("apply", written(file, a_document(ring_pools=[], endpoints=[])), "--yes")
+    told = command("apply", written(file, a_document()), "--yes")
+    assert told.exit_code == 1
+    assert f"{file}:9: ring_pools[0].numbers[0]: +1800555010" in told.stderr
+    assert "was given up by ring pool auto-us, where it is held until" in told.stderr
+
+
+def test_a_repair_is_shown_and_made_without_asking(
+    command: Callable[..., Result], file: Path, records: Records, stage: Stage
+) -> None:
+    command("apply", file, "--yes")
+    pool = records.live().pools["auto-us"]
+    stage.world().rings.close(pool.no, pool.shards[0])
+    assert command("apply", file).output.splitlines() == [
+        "~ ring_pools[auto-us] rings  closed by an apply that died → built anew",
+        "Version 2 is live; every process works by it within 10 seconds.",
+    ]
+    assert a_lease(stage, records, b"a ping")
+
+
+def test_history_users_tokens_and_routes_are_shown(
+    command: Callable[..., Result], file: Path, publisher: Publisher
+) -> None:
+    command("apply", file, "--yes")
+    assert command("users").output == "acme-media  publisher  traffic sources: 1023\n"
+    assert command("history").output.startswith("Version 1, 20")
+    told, secret = command("tokens", "issue", "acme-media").output.splitlines()
+    token_id = keys.token_hash(KEYS, secret)[:8]
+    assert told == f"Token {token_id} of acme-media. Keep it; it is not shown again:"
+    listed = command("tokens", "list", "acme-media").output
+    assert listed.startswith(f"{token_id}  acme-media  issued 20")
+    assert secret not in listed
+    assert command("tokens", "revoke", token_id).exit_code == 0
+    assert command("tokens", "list").output == ""
+    assert command("tokens", "revoke", token_id).stderr == f"There is no token {token_id}.\n"
+    number = publisher.full(caller_id=CALLER).body["trackdrive_number"]
+    assert command("route", number, "6145550123").output.startswith("Buyer A (buyer 1) at +18005550181, until 20")
+    assert (
+        command("route", "+18005550190", CALLER).stderr == "Nowhere: no live sale has this number, for this caller.\n"
+    )
+    assert command("route", "here", "there").exit_code == 1
+
+
+def test_a_missing_setting_and_a_missing_service_are_one_sentence(
+    command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RINGPOST_SECRET")
+    assert command("users").stderr == "the environment variable RINGPOST_SECRET is not set\n"
+    for name in SETTINGS.environment():
+        monkeypatch.delenv(name, raising=False)
+    told = command("--data", tmp_path, "users")
+    assert told.exit_code == 1
+    assert told.stderr == f"The local service of {tmp_path} is not running. Start it with `make run`.\n"
+
+
+# The demonstration
+
+
+def test_the_demo_is_loaded_once_and_its_token_stays(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(demo.TOKEN, raising=False)
+    token = demo.prepare(stage.client, SETTINGS, tmp_path)
+    before = contents(stage)
+    assert demo.prepare(stage.client, SETTINGS, tmp_path) == token
+    assert contents(stage) == before
+    assert (tmp_path / "demo-token").stat().st_mode & 0o777 == 0o600
+    publisher = Publisher(stage)
+    assert publisher.ping("secure_endpoint", auth_token=token).code == 200
+    assert publisher.ping("my_endpoint").body["buyers"][0]["name"] == "Buyer A"
+    wanted, _ = configure.load(demo.CONFIGURATION)
+    assert list(demo.ENDPOINTS) == [endpoint.vanity_uri for endpoint in wanted.endpoints]
+
+
+def test_the_demo_token_that_the_environment_sets_takes_the_place_of_the_other(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(demo.TOKEN, raising=False)
+    first = demo.prepare(stage.client, SETTINGS, tmp_path)
+    monkeypatch.setenv(demo.TOKEN, "a token of mine")
+    assert demo.prepare(stage.client, SETTINGS, tmp_path) == "a token of mine"
+    publisher = Publisher(stage)
+    assert publisher.ping("secure_endpoint", auth_token="a token of mine").code == 200
+    assert publisher.ping("secure_endpoint", auth_token=first).code == 401
+
+
+def test_the_demo_leaves_an_operators_own_configuration_alone(stage: Stage, records: Records, tmp_path: Path) -> None:
+    apply(records)
+    assert demo.prepare(stage.client, SETTINGS, tmp_path).startswith("(none")
+    assert records.live().version == 1

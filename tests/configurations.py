@@ -1,0 +1,63 @@
+"""Configurations for tests: plain documents, as the YAML file has them, with overrides for what a test is about."""
+
+from typing import Any
+
+from shared.domain import configuration
+from shared.domain.configuration import Configuration
+
+Plain = dict[str, Any]
+
+
+def a_user(**overrides: Any) -> Plain:
+    return {"name": "acme-media", "role": "publisher", "traffic_sources": ["1023"]} | overrides
+
+
+def a_ring_pool(**overrides: Any) -> Plain:
+    return {
+        "name": "auto-us",
+        "numbers": ["+18005550100-+18005550107"],
+        "hold_seconds": 300,
+        "cooldown_seconds": 60,
+    } | overrides
+
+
+def a_contact_field(**overrides: Any) -> Plain:
+    return {"name": "zip", "type": "us_zip"} | overrides
+
+
+def a_buyer(**overrides: Any) -> Plain:
+    return {"id": 1, "name": "Buyer A", "bid": "25.00", "number": "+18005550181"} | overrides
+
+
+def an_offer(**overrides: Any) -> Plain:
+    buyers = [a_buyer(), a_buyer(id=2, name="Buyer B", bid="20.00", number="+18005550182")]
+    fields = [a_contact_field(name="caller_id", type="phone", required_on=["post"])]
+    return {"name": "auto-insurance", "rank_by": "bid", "contact_fields": fields, "buyers": buyers} | overrides
+
+
+def an_endpoint(**overrides: Any) -> Plain:
+    """In a ring pool, without a token; `tracking="static"` gives it one number of its own in place of the pool."""
+    static = {"static_numbers": {"1023": "+18005550170"}, "hold_seconds": 300}
+    numbers = static if overrides.get("tracking") == "static" else {"ring_pool": "auto-us"}
+    return {
+        "vanity_uri": "my_endpoint",
+        "offer": "auto-insurance",
+        "tracking": "ring_pool",
+        "ping_ttl_seconds": 120,
+        "require_auth_token": False,
+        **numbers,
+    } | overrides
+
+
+def a_document(**overrides: Any) -> Plain:
+    """One offer with two buyers at one endpoint with a ring pool of eight numbers."""
+    return {
+        "users": [a_user()],
+        "ring_pools": [a_ring_pool()],
+        "offers": [an_offer()],
+        "endpoints": [an_endpoint()],
+    } | overrides
+
+
+def a_configuration(**overrides: Any) -> Configuration:
+    return configuration.read(a_document(**overrides))
