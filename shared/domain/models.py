@@ -73,8 +73,8 @@ class Shard(Struct, frozen=True):
 
 
 class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`lease_floor` is the time before which no new lease may end: it keeps the rings in the order of their expiry
-    after the pool's times were shortened."""
+    """`lease_floor` is the time before which no new lease may end: that of the last lease of an earlier, longer length.
+    It keeps a ring in the order of its leases' ends."""
 
     no: int
     name: str
@@ -84,9 +84,13 @@ class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
     overflow_number: str = ""
     lease_floor: int = 0
 
+    @property
+    def lease_seconds(self) -> int:
+        return self.hold_seconds + self.cooldown_seconds
+
     def lease_until(self, now: int) -> int:
         """The end of a lease that starts now, cooldown included."""
-        return max(now + self.hold_seconds + self.cooldown_seconds, self.lease_floor)
+        return max(now + self.lease_seconds, self.lease_floor)
 
 
 class User(Struct, frozen=True, omit_defaults=True):

@@ -124,7 +124,11 @@ class Live(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What becomes of a ring pool: shards that stay as they are, shards to close, and numbers that it never had."""
+    """What becomes of a ring pool: shards that stay as they are, shards to close, and numbers that it never had.
+
+    All are closed where leases become longer or shorter. One ring has leases of one length only, in the order of their
+    ends; processes that still know the old length meet a closed ring.
+    """
 
     name: str
     wanted: configuration.RingPool | None
@@ -348,7 +352,12 @@ class Records:
             rings = self.rings.look(was, was.shards)
         except PoolChanged:
             raise Refused(f"Rings of ring pool {name} are gone from the table {self.rings.table}.") from None
-        kept = [shard for shard in was.shards if not rings[shard.id].closed and set(numbers).issuperset(shard.numbers)]
+        as_long = wanted is not None and wanted.hold_seconds + wanted.cooldown_seconds == was.lease_seconds
+        kept = [
+            shard
+            for shard in was.shards
+            if as_long and not rings[shard.id].closed and set(numbers).issuperset(shard.numbers)
+        ]
         closing = [shard for shard in was.shards if shard not in kept]
         had = {number for shard in was.shards for number in shard.numbers}
         new = [number for number in numbers if number not in had]
@@ -358,9 +367,9 @@ class Records:
         """The pool as it will be, but for the ids of new shards: it shows what has to be switched, before any write."""
         rebuilt = [number for shard in plan.closing for number in shard.numbers if number in plan.numbers]
         drafted = [Shard(UNKNOWN, numbers) for numbers in (*shards_of(rebuilt), *shards_of(plan.new))]
-        return self._pool(plan, plan.was.no if plan.was else 0, (*plan.kept, *drafted))
+        return self._pool(plan, plan.was.no if plan.was else 0, (*plan.kept, *drafted), [])
 
-    def _pool(self, plan: Plan, no: int, shards: tuple[Shard, ...]) -> RingPool:
+    def _pool(self, plan: Plan, no: int, shards: tuple[Shard, ...], closed: list[Lease]) -> RingPool:
         if plan.wanted is None:
             raise LookupError("a ring pool that nobody wants")
         return RingPool(
@@ -370,17 +379,15 @@ class Records:
             cooldown_seconds=plan.wanted.cooldown_seconds,
             shards=shards,
             overflow_number=plan.wanted.overflow_number or "",
-            lease_floor=self._lease_floor(plan.wanted, plan.was),
+            lease_floor=self._lease_floor(plan.wanted, plan.was, closed),
         )
 
-    def _lease_floor(self, wanted: configuration.RingPool, was: RingPool | None) -> int:
-        """After a pool's times were shortened new leases still end after those that are made by the old ones."""
+    @staticmethod
+    def _lease_floor(wanted: configuration.RingPool, was: RingPool | None, closed: list[Lease]) -> int:
         if was is None:
             return 0
-        before = was.hold_seconds + was.cooldown_seconds
-        if wanted.hold_seconds + wanted.cooldown_seconds >= before:
-            return was.lease_floor
-        return max(was.lease_floor, self.now() + FORGOTTEN_SECONDS + before)
+        shortened = wanted.hold_seconds + wanted.cooldown_seconds < was.lease_seconds
+        return max([was.lease_floor, *(lease.expires_at for lease in closed if shortened)])
 
     def _held_until(self, configured: Plain, was: Record) -> int:
         before: int = was.configured.get("hold_seconds", 0)
@@ -450,9 +457,10 @@ class Records:
                 GivenUp(lease.number, f"ring pool {plan.name}", free_at=lease.expires_at, ping_id=lease.ping_id)
                 for lease in successor(closed, gone)
             ]
-            _, rebuilt = self._started(plan, successor(closed, plan.numbers))
+            kept = successor(closed, plan.numbers)
+            _, rebuilt = self._started(plan, kept)
             if plan.wanted:
-                pools[plan.name] = self._pool(plan, no, (*plan.kept, *rebuilt, *new))
+                pools[plan.name] = self._pool(plan, no, (*plan.kept, *rebuilt, *new), kept)
         return pools, given_up
 
     def _started(self, plan: Plan, leases: list[Lease]) -> tuple[int, tuple[Shard, ...]]:

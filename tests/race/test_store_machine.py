@@ -239,7 +239,7 @@ class Store(RuleBasedStateMachine):
 
 def test_the_store_does_what_the_model_does(dynoxide: "DynamoDBClient") -> None:
     machine = type("StoreOnDynoxide", (Store,), {"client": dynoxide})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=100,

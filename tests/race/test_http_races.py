@@ -1,0 +1,199 @@
+"""Crowds at the door: many clients at once over HTTP against the whole local service, and many threads at the store."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.domain import keys
+from shared.domain.models import Endpoint, RingPool
+from shared.domain.refusals import NoNumberAvailable
+from shared.settings import Settings
+from shared.store.dynamo import Dynamo
+from shared.store.rings import Rings
+from tests.build import CALLER, SETTINGS, START, Publisher, Stage, a_pool, an_endpoint
+from tests.service import started
+from tools import engine
+from tools.local.__main__ import secret
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NUMBERS = 8
+CLIENTS = 64
+RETRIES = 32
+LEASE_SECONDS = 360
+STATIC_NUMBER = "+18005559999"
+
+
+@dataclass(frozen=True)
+class Sent:
+    verb: str
+    params: dict[str, str]
+    idempotency_key: str = ""
+
+
+@dataclass
+class House:
+    """The service, and a stage over the same tables on which to prepare what is sent and to see what came of it."""
+
+    url: str
+    stage: Stage
+
+    def publish(self, **overrides: Any) -> Endpoint:
+        """A new endpoint with a new pool."""
+        no = random.SystemRandom().randrange(10**9)
+        endpoint = an_endpoint(vanity_uri=f"e{no}", **{"pool": a_pool(NUMBERS, no=no)} | overrides)
+        self.stage.publish(endpoint)
+        return endpoint
+
+    def ping_id(self, endpoint: Endpoint, **params: str) -> str:
+        self.stage.clock.now = int(time.time())
+        found: str = Publisher(self.stage).ping(endpoint.vanity_uri, **params).body["try_all_buyers_ping_id"]
+        return found
+
+    def leases(self, endpoint: Endpoint) -> list[bytes]:
+        """The pings that have a number of the pool."""
+        assert endpoint.pool
+        rings = self.stage.world().rings.look(endpoint.pool, endpoint.pool.shards).values()
+        return [ping_id for ring in rings for ping_id in ring.ping_ids if ping_id]
+
+    @contextmanager
+    def crowd(self, clients: int) -> Iterator[Callable[[Endpoint, list[Sent]], list[bytes]]]:
+        """Sends a request per client, all at once, and gives the bodies of the answers, in the same order."""
+        connections = [HTTPConnection(self.url.removeprefix("http://"), timeout=30) for _ in range(clients)]
+        start = Barrier(clients)
+
+        def send(connection: HTTPConnection, endpoint: Endpoint, sent: Sent) -> bytes:
+            start.wait(30)
+            headers = {"content-type": "application/json", "idempotency-key": sent.idempotency_key}
+            path = f"/api/v1/inbound_webhooks/{sent.verb}/{endpoint.vanity_uri}"
+            connection.request("POST", path, json.dumps(sent.params), headers)
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200, body
+            return body
+
+        try:
+            with ThreadPoolExecutor(clients) as threads:
+                yield lambda endpoint, sent: list(threads.map(send, connections, [endpoint] * clients, sent))
+        finally:
+            for connection in connections:
+                connection.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    data: Path = tmp_path_factory.mktemp("house")
+    settings = Settings(
+        config_table="ringpost-config",
+        pings_table="ringpost-pings",
+        leases_table="ringpost-leases",
+        secret=secret(data / "secret"),
+    )
+    with engine.dynoxide(None) as engine_url:
+        client = engine.client(engine_url)
+        engine.create_tables(client, settings)
+        stage = Stage(client, settings=settings, keys=keys.derive(bytes.fromhex(settings.secret)))
+        service = ["tools.local", "--port", "0", "--workers", "3", "--data", str(data)]
+        with started(service, {"DYNAMODB_ENDPOINT": engine_url}) as running:
+            yield House(running.url, stage)
+
+
+def _sales(answers: list[bytes]) -> list[str]:
+    """The numbers that were sold. Whoever got none was told when to come again."""
+    bodies = [json.loads(answer) for answer in answers]
+    for body in bodies:
+        if not body["success"]:
+            assert body["status"] == "no_number_available"
+            assert 0 < body["retry_after_seconds"] <= LEASE_SECONDS
+    return [body["trackdrive_number"] for body in bodies if body["success"]]
+
+
+def test_of_a_crowd_exactly_as_many_are_sold_a_number_as_there_are_numbers(house: House) -> None:
+    with house.crowd(CLIENTS) as at_once:
+        for _ in range(50):
+            endpoint = house.publish()
+            by_ping_id = [{"caller_id": CALLER, "ping_id": house.ping_id(endpoint)} for _ in range(CLIENTS * 3 // 4)]
+            sent = [Sent("post", params) for params in by_ping_id]
+            sent += [Sent("full", {"caller_id": CALLER, "n": str(n)}) for n in range(CLIENTS - len(sent))]
+            sold = _sales(at_once(endpoint, random.sample(sent, CLIENTS)))
+            assert len(sold) == len(set(sold)) == NUMBERS
+            assert len(set(house.leases(endpoint))) == NUMBERS
+
+
+@pytest.mark.parametrize("kind", ["by ping_id", "by ping_id with an Idempotency-Key", "post-only", "full"])
+def test_retries_at_once_are_one_sale_and_one_answer(house: House, kind: str) -> None:
+    with house.crowd(RETRIES) as at_once:
+        for _ in range(10):
+            endpoint = house.publish()
+            params = {"caller_id": CALLER}
+            if kind.startswith("by ping_id"):
+                params["ping_id"] = house.ping_id(endpoint)
+            sent = Sent("full" if kind == "full" else "post", params, "one" if "Idempotency" in kind else "")
+            answers = at_once(endpoint, [sent] * RETRIES)
+            assert json.loads(answers[0])["success"]
+            assert len(set(answers)) == 1
+            assert len(house.leases(endpoint)) == 1
+
+
+def test_one_idempotency_key_over_many_pings_is_one_sale(house: House) -> None:
+    """A ping that was spent for the key may be refused in the race; asked again, it has the answer of the sale."""
+    with house.crowd(RETRIES) as at_once:
+        for _ in range(10):
+            endpoint = house.publish()
+            pings = [house.ping_id(endpoint) for _ in range(RETRIES)]
+            sent = [Sent("post", {"caller_id": CALLER, "ping_id": ping_id}, "one") for ping_id in pings]
+            in_the_race, afterwards = at_once(endpoint, sent), set(at_once(endpoint, sent))
+            [answer] = afterwards
+            assert json.loads(answer)["success"]
+            refused = set(in_the_race) - afterwards
+            assert {json.loads(answer)["status"] for answer in refused} <= {"ping_id_used"}
+            assert len(house.leases(endpoint)) == 1
+
+
+def test_a_static_number_and_caller_are_sold_to_one_of_those_who_ask_at_once(house: House) -> None:
+    with house.crowd(16) as at_once:
+        for _ in range(10):
+            endpoint = house.publish(static_numbers={STATIC_NUMBER: "1023"}, pool=None)
+            caller = f"+1614555{random.randrange(10_000):04}"
+            lead = {"caller_id": caller, "trackdrive_number": STATIC_NUMBER}
+            pings = [house.ping_id(endpoint, **lead) for _ in range(16)]
+            answers = at_once(endpoint, [Sent("post", lead | {"ping_id": ping_id}) for ping_id in pings])
+            assert len(_sales(answers)) == 1
+            [winner] = [ping for ping, answer in zip(pings, answers, strict=True) if json.loads(answer)["success"]]
+            route, claim = house.stage.route(STATIC_NUMBER, caller), house.stage.kept(winner, endpoint.vanity_uri)
+            assert route
+            assert claim.ping
+            assert (route.ping_id, route.sold) == (claim.ping.id, True)
+
+
+def test_threads_at_the_store_never_share_a_number(client: "DynamoDBClient") -> None:
+    def lease(start: Barrier, pool: RingPool, n: int) -> str | int:
+        """The number, or the seconds after which one comes free."""
+        rings = Rings(Dynamo(client, SETTINGS), {})
+        start.wait(30)
+        try:
+            return rings.lease(pool, n.to_bytes(12, "big"), START, rings.look(pool)).number
+        except NoNumberAvailable as refused:
+            return refused.retry_after_seconds
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        for _ in range(20):
+            endpoint = an_endpoint(pool=a_pool(NUMBERS, no=random.SystemRandom().randrange(10**12)))
+            Stage(client).publish(endpoint)
+            start, pool = Barrier(CLIENTS), endpoint.pool
+            assert pool
+            found = list(threads.map(lambda n, s=start, p=pool: lease(s, p, n), range(1, CLIENTS + 1)))
+            numbers = [number for number in found if isinstance(number, str)]
+            assert len(numbers) == len(set(numbers)) == NUMBERS
+            assert set(found) - set(numbers) == {LEASE_SECONDS}
