@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -30,7 +31,7 @@ from shared.domain.refusals import (
 from shared.edge import answers
 from shared.edge.requests import Request
 from shared.store.compiled import Compiled
-from shared.store.pings import Claim, Pings, Route, State
+from shared.store.pings import CLAIM_SECONDS, Claim, Pings, Route, State
 from shared.store.rings import PoolChanged, Rings
 
 SEED_BYTES = 8
@@ -98,14 +99,12 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     ping_id, choice = known[0], _choice(request, known[1])
     posted, problems = _read(endpoint, request)
 
-    if request.idempotency_key:
-        key = keys.retry_key(world.keys, _who("post", endpoint, user, request), posted)
-        if earlier := _sale_under_key(world, endpoint, key, ping_id):
-            return earlier.answer
+    if request.idempotency_key and (earlier := _sale_under_key(world, endpoint, user, request, ping_id, posted)):
+        return earlier.answer
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     claim = world.together(
-        lambda: _claimed(world, ping_id, lambda: world.pings.claim(ping_id, attempt, world.now())),
+        lambda: _claimed(world, ping_id, partial(world.pings.claim, ping_id, attempt)),
         *_looks(world, endpoint, seen),
         *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
     )
@@ -142,18 +141,17 @@ def _sold_at_once(
     if not priced.bids:
         earlier = world.pings.earlier_attempt(key, priced.created_at)
         claim = world.pings.read(earlier, priced.created_at) if earlier else None
-        if claim and claim.sale:
+        if claim and claim.sale and claim.sale.held_until > priced.created_at:
             return claim.sale.answer
         raise NoMatchingBuyer
+    attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     first = world.together(
-        lambda: world.pings.first_attempt(key, priced.id, endpoint.held_until(priced.created_at), priced.created_at),
+        lambda: world.pings.first_attempt(key, priced.id, _key_until(endpoint, priced.created_at), priced.created_at),
         *_looks(world, endpoint, seen),
         *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
     )
-    priced = replace(priced, id=first)
-    attempt = world.random_bytes(ATTEMPT_BYTES)
-    claim = _claimed(world, first, lambda: world.pings.open_and_claim(priced, attempt, world.now()))
+    priced, claim = _claimed_first(world, endpoint, key, priced, first, attempt)
     if claim.sale:
         return claim.sale.answer
     if claim.state is not State.FREE:
@@ -260,27 +258,57 @@ def _looks(world: World, endpoint: Endpoint, seen: dict[int, Ring]) -> list[Call
     return [look]
 
 
-def _claimed(world: World, ping_id: bytes, take: Callable[[], Claim]) -> Claim:
+def _claimed(world: World, ping_id: bytes, take: Callable[[int], Claim]) -> Claim:
     """Take the ping, as soon as no other attempt is working on it. Raises `TemporarilyUnavailable` at the deadline."""
-    claim = take()
+    claim = take(world.now())
     while claim.state is State.CLAIMED:
         world.pause()
         if world.pings.read(ping_id, world.now()).state is not State.CLAIMED:
-            claim = take()
+            claim = take(world.now())
     return claim
 
 
-def _sale_under_key(world: World, endpoint: Endpoint, key: bytes, ping_id: bytes) -> Sale | None:
+def _key_until(endpoint: Endpoint, now: int) -> int:
+    """How long a retry key is kept: to the end of a hold that begins with the last call of this attempt."""
+    return endpoint.held_until(now) + CLAIM_SECONDS
+
+
+def _claimed_first(
+    world: World, endpoint: Endpoint, key: bytes, priced: Ping, first: bytes, attempt: bytes
+) -> tuple[Ping, Claim]:
+    """The ping under which this lead is sold, claimed, or its sale: `first` is what its key names. A sale whose hold is
+    over makes way for a new one. A key that was written by an earlier attempt has to outlive the sale of this one."""
+    while True:
+        ping = replace(priced, id=first)
+        claim = _claimed(world, first, partial(world.pings.open_and_claim, ping, attempt))
+        if claim.sale is None or claim.sale.held_until > world.now():
+            break
+        until = _key_until(endpoint, world.now())
+        first = world.pings.first_attempt(key, priced.id, until, world.now(), instead_of=first)
+    if claim.state is State.FREE and first != priced.id:
+        world.pings.first_attempt(key, first, _key_until(endpoint, world.now()), world.now())
+    return ping, claim
+
+
+def _sale_under_key(
+    world: World, endpoint: Endpoint, user: User | None, request: Request, ping_id: bytes, posted: Lead
+) -> Sale | None:
     """The sale of this lead that an earlier POST made under the same Idempotency-Key with another ping. If there is
     none there never will be: the other ping is spent, and the key goes over to this one."""
-    held_until = endpoint.held_until(world.now())
-    first = world.pings.first_attempt(key, ping_id, held_until, world.now())
+    claim = world.pings.read(ping_id, world.now())
+    if claim.ping is None or claim.sale or not _is_of(claim.ping, user):
+        return None
+    lead = Lead(claim.ping.lead | posted)
+    key = keys.retry_key(world.keys, _who("post", endpoint, user, request), lead)
+    until = _key_until(endpoint, world.now())
+    first = world.pings.first_attempt(key, ping_id, until, world.now())
     while first != ping_id:
-        claim = world.pings.read(first, world.now())
-        if claim.sale:
-            return claim.sale
-        if claim.state is not State.CLAIMED and world.pings.spend(first, world.now()):
-            first = world.pings.first_attempt(key, ping_id, held_until, world.now(), instead_of=first)
+        now = world.now()
+        earlier = world.pings.read(first, now)
+        if earlier.sale and earlier.sale.held_until > now:
+            return earlier.sale
+        if earlier.sale or (earlier.state is not State.CLAIMED and world.pings.spend(first, now)):
+            first = world.pings.first_attempt(key, ping_id, until, now, instead_of=first)
         else:
             world.pause()
     return None

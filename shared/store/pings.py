@@ -191,7 +191,8 @@ class Pings:
         return True
 
     def first_attempt(self, key: bytes, ping_id: bytes, held_until: int, now: int, instead_of: bytes = b"") -> bytes:
-        """The ping under which this lead is being sold: `ping_id` if nobody was earlier, or only `instead_of`."""
+        """The ping under which this lead is being sold: `ping_id` if nobody was earlier, or only it or `instead_of`;
+        then the key is kept until `held_until`."""
         try:
             self.dynamo.call(
                 self.dynamo.client.put_item,
@@ -202,9 +203,13 @@ class Pings:
                     "held_until": {"N": str(held_until)},
                     "delete_at": {"N": str(held_until + LEAD_KEPT_SECONDS)},
                 },
-                ConditionExpression=f"{KEY_IS_FREE} OR #first = :instead_of",
+                ConditionExpression=f"{KEY_IS_FREE} OR #first IN (:first, :instead_of)",
                 ExpressionAttributeNames={"#first": "first"},
-                ExpressionAttributeValues={":now": {"N": str(now)}, ":instead_of": {"B": instead_of}},
+                ExpressionAttributeValues={
+                    ":now": {"N": str(now)},
+                    ":first": {"B": ping_id},
+                    ":instead_of": {"B": instead_of},
+                },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ConditionFailed as met:

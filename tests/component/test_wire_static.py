@@ -1,0 +1,209 @@
+"""Static numbers: the publisher's own number, and the call is told apart by its caller id."""
+
+from typing import Any
+
+import pytest
+
+from shared.domain.models import User
+from shared.store.pings import Route
+from tests.build import CALLER, Publisher, Stage, a_buyer, an_endpoint
+
+NUMBER, SOMEBODY_ELSES, NOT_OURS = "+18005550101", "+18005550102", "+18005550103"
+NUMBERS = {NUMBER: "1023", SOMEBODY_ELSES: "IW7834"}
+OTHER_CALLER = "+16145550124"
+NOT_YOURS = {"trackdrive_number": ["trackdrive_number must be your number on this endpoint."]}
+
+
+@pytest.fixture(autouse=True)
+def _a_static_endpoint(stage: Stage) -> None:
+    stage.publish(an_endpoint(static_numbers=NUMBERS))
+
+
+def pinged(publisher: Publisher, buyer: int = 0, **sent: Any) -> str:
+    body = publisher.ping(**{"trackdrive_number": NUMBER} | sent).body
+    ids = {row["buyer_id"]: row["ping_id"] for row in body["buyers"]} | {0: body["try_all_buyers_ping_id"]}
+    return str(ids[buyer])
+
+
+def dialled(route: Route | None) -> tuple[int, str, bool]:
+    """Whom a call reaches, and whether it was sold."""
+    assert route
+    return route.buyer_id, route.number, route.sold
+
+
+@pytest.mark.parametrize("spelling", [NUMBER, "18005550101", "800-555-0101", " 18005550101"])
+def test_a_post_is_answered_with_the_publishers_own_number(stage: Stage, publisher: Publisher, spelling: str) -> None:
+    answer = publisher.post(ping_id=pinged(publisher, trackdrive_number=spelling), caller_id=CALLER)
+    assert (answer.code, answer.body["trackdrive_number"]) == (200, "18005550101")
+    assert (answer.body["buyer_id"], answer.body["number_expires_at"]) == (1, "2100-01-01T00:05:00Z")
+    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+
+
+@pytest.mark.parametrize("verb", ["ping", "full"])
+def test_a_ping_without_a_number_is_a_bad_field(publisher: Publisher, verb: str) -> None:
+    answer = publisher.send(verb, json_body={"caller_id": CALLER})
+    assert (answer.code, answer.body["errors"]) == (
+        422,
+        {"trackdrive_number": ["trackdrive_number is required on ping. You did not send a value."]},
+    )
+
+
+@pytest.mark.parametrize("verb", ["ping", "full"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"trackdrive_number": NOT_OURS},
+        {"trackdrive_number": NOT_OURS, "traffic_source_id": "1023"},
+        {"trackdrive_number": SOMEBODY_ELSES, "traffic_source_id": "1023"},
+        {"trackdrive_number": NUMBER, "traffic_source_id": "1024"},
+    ],
+)
+def test_a_number_that_is_not_the_publishers_is_a_bad_field(
+    stage: Stage, publisher: Publisher, verb: str, sent: dict[str, str]
+) -> None:
+    answer = publisher.send(verb, json_body=sent | {"caller_id": CALLER})
+    assert (answer.code, answer.body["errors"]) == (422, NOT_YOURS)
+    assert stage.contents()["pings"] == []
+
+
+def test_a_number_that_is_none_is_a_bad_field(publisher: Publisher) -> None:
+    answer = publisher.ping(trackdrive_number="555-0101")
+    assert answer.body["errors"] == {
+        "trackdrive_number": ["trackdrive_number must be a telephone number, for example +16145550123."]
+    }
+
+
+def test_the_number_names_the_traffic_source(stage: Stage, publisher: Publisher) -> None:
+    ping = stage.kept(pinged(publisher, trackdrive_number=SOMEBODY_ELSES)).ping
+    assert ping
+    assert ping.lead["traffic_source_id"] == "IW7834"
+
+
+def test_the_number_of_another_users_traffic_source_is_refused(stage: Stage, publisher: Publisher) -> None:
+    users = (User("acme", "publisher", ("1023",)),)
+    stage.publish(an_endpoint(static_numbers=NUMBERS, users=users, vanity_uri="other"))
+    stage.give_token("acme's", "acme")
+    assert publisher.ping("other", trackdrive_number=NUMBER, auth_token="acme's").body["success"]
+    answer = publisher.ping("other", trackdrive_number=SOMEBODY_ELSES, auth_token="acme's")
+    assert (answer.code, list(answer.body["errors"])) == (422, ["traffic_source_id"])
+
+
+def test_a_post_needs_a_ping_id_and_a_caller_id(publisher: Publisher) -> None:
+    answer = publisher.post()
+    assert (answer.code, answer.body["errors"]) == (
+        422,
+        {
+            "caller_id": ["caller_id is required on post. You did not send a value."],
+            "trackdrive_number": ["trackdrive_number is required on ping. You did not send a value."],
+            "ping_id": ["ping_id is required on post. You did not send a value."],
+        },
+    )
+
+
+def test_a_post_without_a_ping_id_is_a_bad_field(stage: Stage, publisher: Publisher) -> None:
+    answer = publisher.post(trackdrive_number=NUMBER, caller_id=CALLER)
+    assert answer.body["errors"] == {"ping_id": ["ping_id is required on post. You did not send a value."]}
+    assert stage.contents()["pings"] == []
+
+
+def test_a_post_without_a_caller_id_is_a_bad_field_and_the_ping_can_still_be_sold(publisher: Publisher) -> None:
+    ping = pinged(publisher)
+    answer = publisher.post(ping_id=ping)
+    assert answer.body["errors"] == {"caller_id": ["caller_id is required on post. You did not send a value."]}
+    assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
+
+
+def test_a_full_needs_no_ping_id(stage: Stage, publisher: Publisher) -> None:
+    answer = publisher.full(trackdrive_number=NUMBER, caller_id=CALLER)
+    assert answer.body["trackdrive_number"] == "18005550101"
+    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+
+
+# Routes
+
+
+def test_a_ping_with_a_caller_id_leaves_the_route_of_try_all(stage: Stage, publisher: Publisher) -> None:
+    pinged(publisher, caller_id=CALLER)
+    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", False)
+    assert stage.route(NUMBER, OTHER_CALLER) is None
+    assert stage.route(SOMEBODY_ELSES) is None
+
+
+def test_a_ping_without_a_caller_id_leaves_no_route(stage: Stage, publisher: Publisher) -> None:
+    pinged(publisher)
+    assert len(stage.contents()["pings"]) == 1
+
+
+def test_a_post_has_the_route_of_its_own_buyer(stage: Stage, publisher: Publisher) -> None:
+    ping = pinged(publisher, 2, caller_id=CALLER)
+    publisher.post(ping_id=ping, caller_id=CALLER)
+    assert dialled(stage.route(NUMBER)) == (2, "+18005550182", True)
+
+
+def test_the_caller_and_the_number_of_the_post_are_laid_over_those_of_the_ping(
+    stage: Stage, publisher: Publisher
+) -> None:
+    stage.publish(an_endpoint(static_numbers=NUMBERS | {NOT_OURS: "1023"}, vanity_uri="other"))
+    ping = publisher.ping("other", trackdrive_number=NUMBER, caller_id=CALLER).body["try_all_buyers_ping_id"]
+    sale = publisher.post("other", ping_id=ping, trackdrive_number=NOT_OURS, caller_id=OTHER_CALLER)
+    assert sale.body["trackdrive_number"] == NOT_OURS.removeprefix("+")
+    assert dialled(stage.route(NOT_OURS, OTHER_CALLER)) == (1, "+18005550181", True)
+    assert dialled(stage.route(NUMBER, CALLER)) == (1, "+18005550181", False)
+
+
+def test_a_later_ping_has_the_route_of_an_earlier_one(stage: Stage, publisher: Publisher) -> None:
+    pinged(publisher, caller_id=CALLER)
+    stage.publish(an_endpoint(static_numbers=NUMBERS, version=2, buyers=(a_buyer(id=9, number="+18005550189"),)))
+    stage.memory.endpoints.clear()
+    pinged(publisher, caller_id=CALLER)
+    assert dialled(stage.route(NUMBER)) == (9, "+18005550189", False)
+
+
+def test_the_route_of_a_live_sale_is_never_overwritten(stage: Stage, publisher: Publisher) -> None:
+    publisher.post(ping_id=pinged(publisher, 2), caller_id=CALLER)
+    sold = stage.route(NUMBER)
+    assert dialled(sold) == (2, "+18005550182", True)
+    stage.clock.forward(100)
+    ping = pinged(publisher, 1, caller_id=CALLER)
+    assert stage.route(NUMBER) == sold
+    answer = publisher.post(ping_id=ping, caller_id=CALLER)
+    assert (answer.body["status"], answer.body["retry_after_seconds"]) == ("no_number_available", 200)
+    full = publisher.full(trackdrive_number=NUMBER, caller_id=CALLER)
+    assert (full.body["status"], full.body["retry_after_seconds"]) == ("no_number_available", 200)
+    assert stage.route(NUMBER) == sold
+
+
+def test_the_route_of_a_sale_ends_with_its_hold(stage: Stage, publisher: Publisher) -> None:
+    publisher.post(ping_id=pinged(publisher, 2), caller_id=CALLER)
+    stage.clock.forward(299)
+    ping = pinged(publisher, 1)
+    assert publisher.post(ping_id=ping, caller_id=CALLER).body["retry_after_seconds"] == 1
+    stage.clock.forward(1)
+    assert stage.route(NUMBER) is None
+    assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
+    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+
+
+def test_another_caller_has_a_route_of_its_own(stage: Stage, publisher: Publisher) -> None:
+    publisher.post(ping_id=pinged(publisher, 1), caller_id=CALLER)
+    publisher.post(ping_id=pinged(publisher, 2), caller_id=OTHER_CALLER)
+    assert dialled(stage.route(NUMBER, CALLER)) == (1, "+18005550181", True)
+    assert dialled(stage.route(NUMBER, OTHER_CALLER)) == (2, "+18005550182", True)
+
+
+def test_the_same_caller_has_a_route_on_each_number(stage: Stage, publisher: Publisher) -> None:
+    publisher.post(ping_id=pinged(publisher, 1), caller_id=CALLER)
+    publisher.post(ping_id=pinged(publisher, 2, trackdrive_number=SOMEBODY_ELSES), caller_id=CALLER)
+    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+    assert dialled(stage.route(SOMEBODY_ELSES)) == (2, "+18005550182", True)
+
+
+def test_a_retry_gets_the_same_answer_and_changes_nothing(stage: Stage, publisher: Publisher) -> None:
+    ping = pinged(publisher, 2)
+    first = publisher.post(ping_id=ping, caller_id=CALLER)
+    full = publisher.full(trackdrive_number=NUMBER, caller_id=OTHER_CALLER)
+    after = stage.contents()
+    stage.clock.forward(299)
+    assert publisher.post(ping_id=ping, caller_id=CALLER).text == first.text
+    assert publisher.full(trackdrive_number=NUMBER, caller_id=OTHER_CALLER).text == full.text
+    assert stage.contents() == after

@@ -1,0 +1,108 @@
+"""Ping ids that cannot be forged, and keys under which retries and routes are found."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.keys import derive, ping_id, read_ping_id, retry_key, route_key, token_hash
+from shared.domain.models import TRY_ALL, Lead
+from tests.build import KEYS
+
+ID = bytes(range(12))
+OTHER_KEYS = derive(b"\x01" * 32)
+
+
+@given(st.binary(min_size=12, max_size=12), st.integers(0, 2**32 - 1), st.text(st.characters(codec="utf-8")))
+def test_a_ping_id_always_reads_as_what_it_was_made_of(random_id: bytes, choice: int, endpoint: str) -> None:
+    text = ping_id(KEYS, endpoint, random_id, choice)
+    assert read_ping_id(KEYS, endpoint, text) == (random_id, choice)
+    assert text.startswith("pg_" if choice == TRY_ALL else "pb_")
+
+
+@pytest.mark.parametrize("choice", [TRY_ALL, 1])
+def test_a_ping_id_altered_in_any_one_place_is_unknown(choice: int) -> None:
+    text = ping_id(KEYS, "my_endpoint", ID, choice)
+    for place in range(len(text)):
+        for character in set(string.printable + "é") - {text[place]}:
+            altered = text[:place] + character + text[place + 1 :]
+            assert read_ping_id(KEYS, "my_endpoint", altered) is None, altered
+
+
+def test_a_ping_id_cut_or_lengthened_is_unknown() -> None:
+    text = ping_id(KEYS, "my_endpoint", ID)
+    wrong = [text[:end] for end in range(len(text))] + [text[1:], text + "A", text + "=", text + "\n", text * 300]
+    assert [read_ping_id(KEYS, "my_endpoint", ping) for ping in wrong] == [None] * len(wrong)
+
+
+def test_a_ping_id_of_another_endpoint_or_another_secret_is_unknown() -> None:
+    text = ping_id(KEYS, "my_endpoint", ID)
+    assert read_ping_id(KEYS, "other_endpoint", text) is None
+    assert read_ping_id(OTHER_KEYS, "my_endpoint", text) is None
+
+
+def test_the_ping_id_of_one_buyer_is_not_made_from_anothers() -> None:
+    one, two = (ping_id(KEYS, "my_endpoint", ID, choice) for choice in (256, 512))
+    assert read_ping_id(KEYS, "my_endpoint", one[:-11] + two[-11:]) is None
+    assert read_ping_id(KEYS, "my_endpoint", "pg_" + one[3:]) is None
+
+
+@given(
+    st.one_of(
+        st.text(max_size=50),
+        st.text(st.characters(), max_size=50),
+        st.from_regex(r"p[bg]_[A-Za-z0-9_-]{32}", fullmatch=True),
+    )
+)
+def test_what_was_never_given_out_is_never_a_ping_id(text: str) -> None:
+    assert read_ping_id(KEYS, "my_endpoint", text) is None
+
+
+def test_the_ping_ids_of_an_example_stay_what_they_are() -> None:
+    """Pings wait for their POST while a new version is deployed."""
+    assert ping_id(KEYS, "my_endpoint", ID) == "pg_AAECAwQFBgcICQoLAAAAAN-jsQVuqIFk"
+    assert ping_id(KEYS, "my_endpoint", ID, 1) == "pb_AAECAwQFBgcICQoLAAAAAd68NJeAmFDn"
+
+
+LEADS = st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3)
+
+
+@given(LEADS, LEADS)
+def test_two_leads_share_a_retry_key_only_if_they_are_the_same(one: dict[str, str], other: dict[str, str]) -> None:
+    who = ["post", "my_endpoint", "", ""]
+    assert (retry_key(KEYS, who, Lead(one)) == retry_key(KEYS, who, Lead(other))) is (one == other)
+
+
+def test_the_order_in_which_a_lead_was_sent_plays_no_part() -> None:
+    who = ["post", "my_endpoint", "", ""]
+    assert retry_key(KEYS, who, Lead(a="1", b="2")) == retry_key(KEYS, who, Lead(b="2", a="1"))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_whoever_sends_a_lead_has_a_retry_key_of_its_own(place: int) -> None:
+    who = ["post", "my_endpoint", "acme", "key-1"]
+    other = [*who[:place], "x", *who[place + 1 :]]
+    assert retry_key(KEYS, who, Lead(a="1")) != retry_key(KEYS, other, Lead(a="1"))
+
+
+def test_each_caller_and_each_number_has_a_route_of_its_own() -> None:
+    routes = {route_key(KEYS, number, caller) for number in ("+1", "+11") for caller in ("+1", "+11")}
+    assert len(routes) == 4
+
+
+def test_nothing_that_is_stored_can_be_made_without_the_secret() -> None:
+    made = [
+        [
+            ping_id(keys, "my_endpoint", ID),
+            token_hash(keys, "t"),
+            route_key(keys, "+1", "+1"),
+            retry_key(keys, [], Lead()),
+        ]
+        for keys in (KEYS, OTHER_KEYS)
+    ]
+    assert not set(made[0]) & set(made[1])
+
+
+def test_keys_do_not_show_in_a_log() -> None:
+    assert repr(KEYS) == "Keys()"

@@ -1,0 +1,32 @@
+"""The environment is written by one class and read by it again."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared import settings
+from shared.settings import MissingSetting, Settings
+
+LOCAL = Settings(config_table="config", pings_table="pings", leases_table="leases", secret="00ff")
+DEPLOYED = replace(LOCAL, secret="", secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ringpost")
+
+
+@pytest.mark.parametrize("written", [LOCAL, DEPLOYED], ids=["local", "deployed"])
+def test_what_was_written_to_the_environment_is_read_from_it(written: Settings) -> None:
+    assert settings.read({**written.environment(), "PATH": "/usr/bin"}) == written
+
+
+@pytest.mark.parametrize("variable", LOCAL.environment())
+@pytest.mark.parametrize("empty", [True, False], ids=["empty", "absent"])
+def test_a_missing_variable_stops_the_function_and_is_named(variable: str, empty: bool) -> None:
+    environment = LOCAL.environment()
+    if empty:
+        environment[variable] = ""
+    else:
+        del environment[variable]
+    with pytest.raises(MissingSetting, match=rf"\b{variable}\b"):
+        settings.read(environment)
+
+
+def test_a_secret_in_secrets_manager_is_preferred_to_one_in_the_environment() -> None:
+    assert settings.read(LOCAL.environment() | DEPLOYED.environment()) == DEPLOYED
