@@ -96,6 +96,16 @@ class InTurn(Executor):
         return future
 
 
+class Counting(Dynamo):
+    """Counts its calls."""
+
+    calls = 0
+
+    def call(self, method: Any, *args: Any, **request: Any) -> Any:
+        self.calls += 1
+        return super().call(method, *args, **request)
+
+
 @dataclass
 class Clock:
     """Seconds since the epoch, moved by hand."""

@@ -1,6 +1,7 @@
 """What all tests have in common."""
 
 import io
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -20,3 +21,10 @@ def log() -> Iterator[io.StringIO]:
     before = handler.setStream(written)  # type: ignore[attr-defined]
     yield written
     handler.setStream(before)  # type: ignore[attr-defined]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI nothing may be skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

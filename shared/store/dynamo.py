@@ -43,12 +43,10 @@ class Dynamo:
         self.client = client
         self.settings = settings
         self.deadline = deadline
-        self.calls = 0
 
     def call(self, method: Callable[P, R], *args: P.args, **request: P.kwargs) -> R:
         """Raises `ConditionFailed`, and `TemporarilyUnavailable` where the outcome is unclear or the time too short."""
         self.check_time()
-        self.calls += 1
         try:
             return method(*args, **request)
         except ClientError as error:

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.models import User
-from shared.store.dynamo import Dynamo
-from tests.build import CALLER, Answer, Publisher, Stage, an_endpoint
+from tests.build import CALLER, Answer, Counting, Publisher, Stage, an_endpoint
 
 TOKEN, OTHER_TOKEN, WRONG = "acme-s3cret", "bolt-s3cret", "wr0ng"
 USERS = (
@@ -51,7 +50,7 @@ def pinged(publisher: Publisher, token: str = TOKEN) -> str:
 
 def calls(stage: Stage, publisher: Publisher, verb: str, sent: dict[str, Any]) -> tuple[Answer, int]:
     """An answer, and how often the store was called for it."""
-    dynamo = Dynamo(stage.client, stage.settings)
+    dynamo = Counting(stage.client, stage.settings)
     return publisher.send(verb, world=stage.world_over(dynamo), **sent), dynamo.calls
 
 

@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from shared.domain.models import Field
-from shared.store.dynamo import Dynamo
-from tests.build import BUYERS, CALLER, CONTACT_FIELDS, START, Answer, Publisher, Stage, a_buyer, an_endpoint
+from tests.build import BUYERS, CALLER, CONTACT_FIELDS, START, Answer, Counting, Publisher, Stage, a_buyer, an_endpoint
 
 ZIP = Field(name="zip", type="us_zip", required_on=("ping",))
 STATE = Field(name="state", type="us_state", required_on=("ping", "post"))
@@ -68,7 +67,7 @@ def test_no_two_ping_ids_are_the_same(stage: Stage, publisher: Publisher) -> Non
 def test_a_ping_costs_one_write_and_no_read(stage: Stage, publisher: Publisher) -> None:
     stage.publish(an_endpoint())
     publisher.ping()
-    dynamo = Dynamo(stage.client, stage.settings)
+    dynamo = Counting(stage.client, stage.settings)
     publisher.send("ping", world=stage.world_over(dynamo))
     assert dynamo.calls == 1
 

@@ -10,7 +10,19 @@ from shared.domain.keys import ping_id, read_ping_id
 from shared.domain.models import Field
 from shared.store.dynamo import CALL_SECONDS, Dynamo
 from shared.store.pings import State
-from tests.build import BUYERS, CALLER, CONTACT_FIELDS, KEYS, Answer, Publisher, Stage, a_buyer, a_pool, an_endpoint
+from tests.build import (
+    BUYERS,
+    CALLER,
+    CONTACT_FIELDS,
+    KEYS,
+    Answer,
+    Counting,
+    Publisher,
+    Stage,
+    a_buyer,
+    a_pool,
+    an_endpoint,
+)
 
 SALE = [
     "success", "status", "errors", "trackdrive_number", "forwarding_number", "forwarding_number_status", "buyer_name",
@@ -200,7 +212,7 @@ def test_what_was_never_given_out_is_unknown_without_a_look_at_the_store(stage: 
         *(ping[:end] for end in range(1, len(ping))),
         "pg_" + ping[3:], ping + "=", ping * 2, "abc123", "0", "x" * 10_240, "pb_" + "é" * 32, "\x00", "👍",
     ]  # fmt: skip
-    dynamo = Dynamo(stage.client, stage.settings)
+    dynamo = Counting(stage.client, stage.settings)
     world = stage.world_over(dynamo)
     for text in wrong:
         answer = publisher.send("post", json_body={"ping_id": text, "caller_id": CALLER}, world=world)

@@ -266,6 +266,7 @@ def test_a_key_whose_first_ping_was_refused_goes_over_to_the_next(stage: Stage, 
     after = stage.contents()
     assert the_same(sale, keyed(publisher, second))
     assert the_same(sale, keyed(publisher, pinged(publisher)))
+    assert publisher.post(ping_id=refused, **LEAD).body["status"] == "ping_id_used"
     assert stage.contents()["leases"] == after["leases"]
 
 

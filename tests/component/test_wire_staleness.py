@@ -8,7 +8,7 @@ from shared.domain.keys import token_hash
 from shared.domain.models import Shard, User
 from shared.store.dynamo import Dynamo
 from shared.store.rings import Rings
-from tests.build import BUYERS, CALLER, KEYS, Publisher, Stage, a_buyer, a_pool, an_endpoint
+from tests.build import BUYERS, CALLER, KEYS, Counting, Publisher, Stage, a_buyer, a_pool, an_endpoint
 
 NEW_BUYER = a_buyer(id=3, name="Buyer C", bid_cents=9900)
 
@@ -23,7 +23,7 @@ def buyers(publisher: Publisher) -> list[int]:
 
 def calls(stage: Stage, publisher: Publisher, uri: str = "my_endpoint") -> int:
     """How often the store is called for a PING."""
-    dynamo = Dynamo(stage.client, stage.settings)
+    dynamo = Counting(stage.client, stage.settings)
     publisher.send("ping", uri, world=stage.world_over(dynamo))
     return dynamo.calls
 
@@ -85,7 +85,7 @@ def test_a_post_whose_ping_knows_an_older_version_reads_nothing(stage: Stage, pu
     stage.publish(with_a_new_buyer())
     elsewhere = Stage(stage.client, clock=stage.clock)
     Publisher(elsewhere).ping()
-    dynamo = Dynamo(stage.client, stage.settings)
+    dynamo = Counting(stage.client, stage.settings)
     sent = {"ping_id": ping, "caller_id": CALLER}
     sale = Publisher(elsewhere).send("post", json_body=sent, world=elsewhere.world_over(dynamo))
     assert sale.body["buyer_id"] == 1

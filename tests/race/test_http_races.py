@@ -54,6 +54,8 @@ class House:
         no = random.SystemRandom().randrange(10**9)
         endpoint = an_endpoint(vanity_uri=f"e{no}", **{"pool": a_pool(NUMBERS, no=no)} | overrides)
         self.stage.publish(endpoint)
+        if endpoint.pool:
+            _use(self.stage.world().rings, endpoint.pool, int(time.time()))
         return endpoint
 
     def ping_id(self, endpoint: Endpoint, **params: str) -> str:
@@ -62,10 +64,11 @@ class House:
         return found
 
     def leases(self, endpoint: Endpoint) -> list[bytes]:
-        """The pings that have a number of the pool."""
+        """The pings that have a number of the pool now."""
         assert endpoint.pool
-        rings = self.stage.world().rings.look(endpoint.pool, endpoint.pool.shards).values()
-        return [ping_id for ring in rings for ping_id in ring.ping_ids if ping_id]
+        rings = self.stage.world().rings.look(endpoint.pool, endpoint.pool.shards)
+        leases = [lease for shard in endpoint.pool.shards for lease in rings[shard.id].leases(shard.numbers)]
+        return [lease.ping_id for lease in leases if lease.expires_at > time.time()]
 
     @contextmanager
     def crowd(self, clients: int) -> Iterator[Callable[[Endpoint, list[Sent]], list[bytes]]]:
@@ -107,6 +110,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         service = ["tools.local", "--port", "0", "--workers", "3", "--data", str(data)]
         with started(service, {"DYNAMODB_ENDPOINT": engine_url}) as running:
             yield House(running.url, stage)
+
+
+def _use(rings: Rings, pool: RingPool, now: int) -> None:
+    """Leases that are over: they leave the ring anywhere between two generations, where its writes differ."""
+    for lengths_ago in range(random.randrange(1, 2 * NUMBERS), 0, -1):
+        rings.lease(pool, random.randbytes(12), now - lengths_ago * LEASE_SECONDS, {})
 
 
 def _sales(answers: list[bytes]) -> list[str]:
@@ -193,6 +202,7 @@ def test_threads_at_the_store_never_share_a_number(client: "DynamoDBClient") -> 
             Stage(client).publish(endpoint)
             start, pool = Barrier(CLIENTS), endpoint.pool
             assert pool
+            _use(Rings(Dynamo(client, SETTINGS), {}), pool, START)
             found = list(threads.map(lambda n, s=start, p=pool: lease(s, p, n), range(1, CLIENTS + 1)))
             numbers = [number for number in found if isinstance(number, str)]
             assert len(numbers) == len(set(numbers)) == NUMBERS
