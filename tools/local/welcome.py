@@ -5,7 +5,6 @@ import sys
 from tools import demo
 
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
-PING_ID = r"""sed -n 's/.*"try_all_buyers_ping_id": *"\([^"]*\)".*/\1/p'"""
 
 
 def text(url: str, seconds: float, token: str) -> str:
@@ -22,11 +21,11 @@ def text(url: str, seconds: float, token: str) -> str:
 {DIM}Token, where one is required (auth_token=…){PLAIN}
   {token}
 
-{DIM}PING: who would buy this caller? It also keeps the ping_id for the next line.{PLAIN}
-ping_id=$(curl -sw '\\n' {api}/ping/my_endpoint -d '{demo.LEAD}' | tee /dev/stderr | {PING_ID})
+{DIM}PING: who would buy this caller? Every buyer's bid has a ping_id.{PLAIN}
+curl -sw '\\n' {api}/ping/my_endpoint -d '{demo.LEAD}'
 
-{DIM}POST: sell the caller; the answer has the number to send the call to.{PLAIN}
-curl -sw '\\n' {api}/post/my_endpoint -d '{demo.LEAD}' -d "ping_id=$ping_id"
+{DIM}POST: sell the caller to the best buyer; with -d ping_id=… from a PING, to the buyer of your choice.{PLAIN}
+curl -sw '\\n' {api}/post/my_endpoint -d '{demo.LEAD}'
 
 {DIM}FULL: both in one request.{PLAIN}
 curl -sw '\\n' {api}/full/my_endpoint -d '{demo.ANOTHER_LEAD}'
