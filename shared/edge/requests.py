@@ -99,7 +99,8 @@ def _body(event: Mapping[str, Any], content_type: str) -> dict[str, str]:
     try:
         found = json.loads(text, parse_int=str, parse_float=str, parse_constant=_not_json)
     except ValueError:
-        if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+        is_form = content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+        if is_form and text[0] not in "{[":  # which a form would have encoded
             return _form(text)
         raise
     if not isinstance(found, dict):

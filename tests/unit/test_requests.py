@@ -247,6 +247,12 @@ def test_what_is_not_utf_8_is_malformed(sent: dict[str, Any]) -> None:
         read(**sent)
 
 
+@pytest.mark.parametrize("body", [b'{"zip": 30340', b"[1, 2", b"{zip=30340}"])
+def test_json_that_breaks_off_is_no_form(body: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        read(body=body, headers=FORM)
+
+
 def test_a_body_that_is_no_base64_is_malformed() -> None:
     with pytest.raises(MalformedRequest):
         requests.read(an_event() | {"body": "é!", "isBase64Encoded": True}, "POST", "my_endpoint")
