@@ -98,7 +98,8 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
         raise PingIdUnknown
     ping_id, choice = known[0], _choice(request, known[1])
     posted, problems = _read(endpoint, request)
-
+    if endpoint.static_numbers and not posted.caller:  # it is how the call will be told apart
+        problems.setdefault("caller_id", [fields.required("caller_id", "post")])
     if request.idempotency_key and (earlier := _sale_under_key(world, endpoint, user, request, ping_id, posted)):
         return earlier.answer
     attempt = world.random_bytes(ATTEMPT_BYTES)

@@ -113,6 +113,12 @@ def test_a_post_without_a_caller_id_is_a_bad_field_and_the_ping_can_still_be_sol
     assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
 
 
+def test_a_post_says_the_caller_id_again_even_if_its_ping_did(publisher: Publisher) -> None:
+    ping = pinged(publisher, caller_id=CALLER)
+    assert list(publisher.post(ping_id=ping).body["errors"]) == ["caller_id"]
+    assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
+
+
 def test_a_full_needs_no_ping_id(stage: Stage, publisher: Publisher) -> None:
     answer = publisher.full(trackdrive_number=NUMBER, caller_id=CALLER)
     assert answer.body["trackdrive_number"] == "18005550101"
