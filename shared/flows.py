@@ -100,8 +100,6 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     posted, problems = _read(endpoint, request)
     if endpoint.static_numbers and not posted.caller:  # it is how the call will be told apart
         problems.setdefault("caller_id", [fields.required("caller_id", "post")])
-    if request.idempotency_key and (earlier := _sale_under_key(world, endpoint, user, request, ping_id, posted)):
-        return earlier.answer
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     claim = world.together(
@@ -118,8 +116,14 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
             return _answer_again(claim.ping, claim.sale, posted, choice, world.now())
         if claim.state is State.EXPIRED:
             raise PingIdExpired
+        lead = Lead(claim.ping.lead | posted)
+        if request.idempotency_key:
+            key = keys.retry_key(world.keys, _who("post", endpoint, user, request), lead)
+            if earlier := _sale_under_key(world, endpoint, key, ping_id):
+                world.pings.release(ping_id, attempt, claim.taken_over)
+                return earlier.answer
         endpoint = world.compiled.at_least_as_new_as(claim.ping, endpoint, world.now())
-        lead = _checked(endpoint, user, Lead(claim.ping.lead | posted), problems, ("post",))
+        lead = _checked(endpoint, user, lead, problems, ("post",))
         selling = _Selling(claim.ping, attempt, claim.taken_over, seen, lead, posted, choice)
         return _sold(world, endpoint, selling, write)
 
@@ -291,16 +295,9 @@ def _claimed_first(
     return ping, claim
 
 
-def _sale_under_key(
-    world: World, endpoint: Endpoint, user: User | None, request: Request, ping_id: bytes, posted: Lead
-) -> Sale | None:
+def _sale_under_key(world: World, endpoint: Endpoint, key: bytes, ping_id: bytes) -> Sale | None:
     """The sale of this lead that an earlier POST made under the same Idempotency-Key with another ping. If there is
-    none there never will be: the other ping is spent, and the key goes over to this one."""
-    claim = world.pings.read(ping_id, world.now())
-    if claim.ping is None or claim.sale or not _is_of(claim.ping, user):
-        return None
-    lead = Lead(claim.ping.lead | posted)
-    key = keys.retry_key(world.keys, _who("post", endpoint, user, request), lead)
+    none there never will be: the other ping is spent, and the key goes over to this one, which is claimed already."""
     until = _key_until(endpoint, world.now())
     first = world.pings.first_attempt(key, ping_id, until, world.now())
     while first != ping_id:

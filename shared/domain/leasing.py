@@ -4,12 +4,17 @@ Sequence numbers count the shard's leases for ever, from W on; sequence s leases
 last W of them, so the oldest entry is also the next number to be leased: the one that has rested longest.
 """
 
+from bisect import bisect
 from collections.abc import Iterable
+from itertools import accumulate
 
 from msgspec import Struct
 
 SHARD_SIZE = 44
 """Numbers in a shard: the largest ring that DynamoDB still writes as one unit of 1 KB."""
+
+PLENTY = 16
+"""Free numbers in a ring from which on POSTs at once seldom meet at its end."""
 
 
 class Lease(Struct, frozen=True):
@@ -34,6 +39,10 @@ class Ring(Struct, frozen=True):
         """When the next number of this shard comes free. Nothing in it is free earlier."""
         return self.expiries[0]
 
+    def free(self, now: int) -> int:
+        """How many numbers of the shard are free."""
+        return sum(expires_at <= now for expires_at in self.expiries)
+
     def leases(self, numbers: tuple[str, ...]) -> list[Lease]:
         """Every number of the shard with its last lease, oldest first."""
         return [
@@ -45,10 +54,19 @@ class Ring(Struct, frozen=True):
         return next((lease for lease in self.leases(numbers) if lease.ping_id == ping_id), None)
 
 
-def longest_rested(rings: Iterable[Ring], now: int) -> Ring | None:
-    """The open ring whose next number has been free for longest, the first of equals; None if nothing is free."""
+def next_ring(rings: Iterable[Ring], now: int, draw: float | None) -> Ring | None:
+    """The open ring to lease from; None if nothing is free in any.
+
+    The one whose next number has been free for longest, the first of equals. But where that one has few free numbers
+    and many POSTs at once would see the same, a ring is drawn by its free numbers: `draw`, from 0 to 1, chooses. It
+    makes refused writes rarer and rests shorter, never the cooldown (`make bench`, section leasing).
+    """
     free = [ring for ring in rings if not ring.closed and ring.free_at <= now]
-    return min(free, key=lambda ring: ring.free_at, default=None)
+    rested = min(free, key=lambda ring: ring.free_at, default=None)
+    if rested is None or draw is None or rested.free(now) >= PLENTY:
+        return rested
+    counts = [ring.free(now) for ring in free]
+    return free[bisect(list(accumulate(counts)), draw * sum(counts))]
 
 
 def successor(rings: Iterable[tuple[Ring, tuple[str, ...]]], kept: set[str]) -> list[Lease]:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from shared.domain.leasing import Lease, Ring, longest_rested
+from shared.domain.leasing import Lease, Ring, next_ring
 from shared.domain.models import RingPool, Shard
 from shared.domain.refusals import NoNumberAvailable, TemporarilyUnavailable
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
@@ -65,8 +65,8 @@ class Rings:
         return next((lease for lease in found if lease), None)
 
     def lease(self, pool: RingPool, ping_id: bytes, now: int, seen: dict[int, Ring]) -> Lease:
-        """One number for one ping, the longest rested, until its hold and cooldown are over. Twice for the same ping is
-        the same lease. `seen` is what a look showed, of all shards or a few, or of an older pool.
+        """One number for one ping, of those longest rested, until its hold and cooldown are over. Twice for the same
+        ping is the same lease. `seen` is what a look showed, of all shards or a few, or of an older pool.
 
         Raises `NoNumberAvailable` if, and only if, no number of the pool is free; `PoolChanged`; and
         `TemporarilyUnavailable` if it is not clear whether a number was leased.
@@ -75,9 +75,10 @@ class Rings:
             raise NoNumberAvailable(self.free_at[_memory_key(pool)] - now)
         expires_at = pool.lease_until(now)
         shards = {shard.id: shard for shard in pool.shards}
+        draw = random.random() if len(shards) > SHARDS_LOOKED_AT else None  # noqa: S311 - it spreads load
         rings = {shard_id: ring for shard_id, ring in seen.items() if shard_id in shards}
         while True:
-            ring = longest_rested(rings.values(), now)
+            ring = next_ring(rings.values(), now, draw)
             if ring is None and len(rings) < len(shards):
                 rings = self.look(pool, pool.shards)
                 continue

@@ -109,7 +109,7 @@ class Machine:
         self.random = random.Random(self.seed)
         random.seed(self.seed)
         numbers = [f"+1800555{n:04}" for n in range(self.random.choice([1, 2, 3, 4]))]
-        cut = self.random.randrange(len(numbers)) or len(numbers)
+        cut = self.random.randint(1, len(numbers))
         shards = tuple(Shard(at, tuple(part)) for at, part in enumerate((numbers[:cut], numbers[cut:])) if part)
         no = random.SystemRandom().randrange(10**12)
         self.endpoint: Endpoint = an_endpoint(
@@ -124,8 +124,9 @@ class Machine:
         self.stage.publish(self.endpoint)
 
     def _lease_some_of(self, shard: Shard) -> None:
-        """Start a ring with leases of yesterday, some of which end while we play."""
-        ends = sorted(START + self.random.randrange(-30, 30) for _ in shard.numbers)
+        """Start a ring with earlier leases, all over at once or ending while we play."""
+        spread = self.random.choice([1, 30])
+        ends = sorted(START + self.random.randrange(-spread, spread) for _ in shard.numbers)
         leases = [
             Lease(number, self.random.randbytes(12), end) for number, end in zip(shard.numbers, ends, strict=True)
         ]

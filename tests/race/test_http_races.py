@@ -156,17 +156,13 @@ def test_retries_at_once_are_one_sale_and_one_answer(house: House, kind: str) ->
 
 
 def test_one_idempotency_key_over_many_pings_is_one_sale(house: House) -> None:
-    """A ping that was spent for the key may be refused in the race; asked again, it has the answer of the sale."""
     with house.crowd(RETRIES) as at_once:
         for _ in range(10):
             endpoint = house.publish()
             pings = [house.ping_id(endpoint) for _ in range(RETRIES)]
             sent = [Sent("post", {"caller_id": CALLER, "ping_id": ping_id}, "one") for ping_id in pings]
-            in_the_race, afterwards = at_once(endpoint, sent), set(at_once(endpoint, sent))
-            [answer] = afterwards
+            [answer] = {*at_once(endpoint, sent), *at_once(endpoint, sent)}
             assert json.loads(answer)["success"]
-            refused = set(in_the_race) - afterwards
-            assert {json.loads(answer)["status"] for answer in refused} <= {"ping_id_used"}
             assert len(house.leases(endpoint)) == 1
 
 

@@ -3,6 +3,7 @@
 import re
 import string
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +83,9 @@ def test_a_text_is_always_one_number_or_none(text: str, region: str) -> None:
         return
     assert re.fullmatch(r"\+[1-9][0-9]{4,16}", number)
     assert e164(number, region) == number
+
+
+@given(st.from_regex(r"\A(\+?1[-. ]?)?\(?[2-9][0-9]{2}\)?[-. ]?[2-9][0-9]{2}[-. ]?[0-9]{4}\Z", fullmatch=True))
+def test_the_usual_spellings_are_read_as_the_library_reads_them(text: str) -> None:
+    number = phonenumbers.parse(text, "US")
+    assert e164(text, "US") == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,143 @@
+"""What one request costs at the store, by kind of request."""
+
+import os
+import random
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bench.counted import Counted, round_trips
+from bench.report import Report
+from shared.domain.leasing import Lease
+from shared.domain.models import Endpoint
+from shared.store.dynamo import Dynamo
+from shared.store.rings import Rings
+from tests.build import SETTINGS, START, Publisher, Stage, a_pool, an_endpoint
+from tools import engine
+
+SECONDS = 0.02
+"""How long a call waits before it is sent; longer than threads take to start on a busy machine."""
+REPEATS = 5
+NUMBERS = 1000
+STATIC_NUMBER = "+18005559999"
+HEAD = ("", "calls", "to leases", "round trips", "writes", "write units", "read units", "refused")
+
+
+class Cost(NamedTuple):
+    """A row of the table; its numbers are in the order of its columns."""
+
+    calls: int
+    to_leases: int
+    round_trips: int
+    writes: int
+    write_units: float
+    read_units: float
+    refused: int
+
+
+class Sent(NamedTuple):
+    verb: str
+    uri: str
+    params: dict[str, str]
+
+
+def run(report: Report) -> None:
+    with engine.dynoxide(None) as url, ThreadPoolExecutor(4) as beside:
+        client = engine.client(url)
+        engine.create_tables(client, SETTINGS)
+        stage = Stage(client, beside=beside)
+        publish(stage)
+        packed = len(zlib.compress(msgspec.msgpack.encode(a_lead())))
+        report.section("counts", f"one request each, warm configuration, a pool of {NUMBERS}, a lead of {packed} bytes")
+        costs = {name: cost(stage, made) for name, made in requests(Publisher(stage)).items()}
+    report.table(HEAD, [(name, *found) for name, found in costs.items()])
+
+    def reads(name: str) -> int:
+        return costs[name].calls - costs[name].writes
+
+    ping, static, post = costs["PING"], costs["PING, static"], costs["POST by ping_id"]
+    report.goal("PING: reads", reads("PING"), 0)
+    report.goal("PING: writes", ping.writes, 1)
+    report.goal("PING, static: reads", reads("PING, static"), 0)
+    report.goal("PING, static: writes", static.writes, 2)
+    report.goal("PING, static: round trips", static.round_trips, 1)
+    for name in ("POST by ping_id", "POST, static"):
+        report.goal(f"{name}: round trips", costs[name].round_trips, 3)
+        report.goal(f"{name}: write units", costs[name].write_units, 5)
+    report.goal("POST by ping_id: refused", post.refused, 0)
+    for name in ("retry of it",):
+        report.goal(f"{name}: round trips", costs[name].round_trips, 1)
+    report.goal("POST on an exhausted pool, cold: calls to leases", costs["POST, exhausted, cold"].to_leases, 2)
+    report.goal("POST on an exhausted pool, warm: calls to leases", costs["POST, exhausted, warm"].to_leases, 0)
+
+
+def publish(stage: Stage) -> None:
+    full = an_endpoint(vanity_uri="exhausted", pool=a_pool(NUMBERS, no=2))
+    assert full.pool
+    for shard in full.pool.shards:
+        leases = [Lease(number, os.urandom(12), START + 300) for number in shard.numbers]
+        Rings(Dynamo(stage.client, SETTINGS), {}).create(full.pool.no, shard.id, leases)
+    ring: Endpoint = an_endpoint(vanity_uri="ring", pool=a_pool(NUMBERS))
+    stage.publish(ring, full, an_endpoint(vanity_uri="static", static_numbers={STATIC_NUMBER: "1023"}))
+
+
+def a_lead(**more: str) -> dict[str, str]:
+    """About 1 KB once compressed: a random hex digit carries four bits."""
+    fields = {f"field_{n:02}": os.urandom(50).hex() for n in range(16)}
+    return fields | {"caller_id": f"+1614555{random.randrange(10_000):04}"} | more
+
+
+def requests(publisher: Publisher) -> dict[str, Callable[[], Sent]]:
+    """By name what makes one request ready to be sent."""
+
+    def post(uri: str = "ring", **more: str) -> Sent:
+        lead = a_lead(**more)
+        bid = publisher.ping(uri, **lead).body["buyers"][0]
+        return Sent("post", uri, {"ping_id": bid["ping_id"], "caller_id": lead["caller_id"], **more})
+
+    def again(sent: Sent) -> Sent:
+        assert publisher.send(sent.verb, sent.uri, json_body=sent.params).body["success"]
+        return sent
+
+    def cold(sent: Sent) -> Sent:
+        publisher.stage.free_at.clear()
+        return sent
+
+    return {
+        "PING": lambda: Sent("ping", "ring", a_lead()),
+        "PING, static": lambda: Sent("ping", "static", a_lead(trackdrive_number=STATIC_NUMBER)),
+        "POST by ping_id": post,
+        "POST, static": lambda: post("static", trackdrive_number=STATIC_NUMBER),
+        "POST, post-only": lambda: Sent("post", "ring", a_lead()),
+        "FULL": lambda: Sent("full", "ring", a_lead()),
+        "retry of it": lambda: again(post()),
+        "retry of a post-only": lambda: again(Sent("post", "ring", a_lead())),
+        "POST, exhausted, cold": lambda: cold(post("exhausted")),
+        "POST, exhausted, warm": lambda: post("exhausted"),
+    }
+
+
+def cost(stage: Stage, made: Callable[[], Sent]) -> Cost:
+    """The usual cost of several such requests: a thread that starts late can hide that two calls overlap."""
+    return Counter(_once(stage, made()) for _ in range(REPEATS)).most_common(1)[0][0]
+
+
+def _once(stage: Stage, sent: Sent) -> Cost:
+    counted = Counted(stage.client, SETTINGS, SECONDS)
+    answer = Publisher(stage).send(sent.verb, sent.uri, world=stage.world_over(counted), json_body=sent.params)
+    refused: Any = answer.body.get("status") == "no_number_available"
+    assert refused if sent.uri == "exhausted" else answer.body["success"], answer.text
+    trace = counted.trace
+    return Cost(
+        calls=len(trace),
+        to_leases=sum(call.table == SETTINGS.leases_table for call in trace),
+        round_trips=round_trips(trace),
+        writes=sum(call.writes for call in trace),
+        write_units=sum(call.units for call in trace if call.writes),
+        read_units=sum(call.units for call in trace if not call.writes),
+        refused=sum(call.refused for call in trace),
+    )

@@ -1,0 +1,35 @@
+"""What the sections print: tables of counts and ratios, and each goal beside what was found."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+Cell = str | int | float
+
+
+@dataclass
+class Report:
+    missed: list[str] = field(default_factory=list)
+
+    def section(self, name: str, sentence: str) -> None:
+        print(f"\n{name.upper()}  {sentence}\n", flush=True)
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+        """The first column is text, the others are numbers."""
+        lines = [list(head), *([_text(cell) for cell in row] for row in rows)]
+        first, *widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+        for name, *cells in lines:
+            print("  " + "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))]))
+        print(flush=True)
+
+    def goal(self, what: str, found: float, at_most: float) -> None:
+        met = found <= at_most
+        line = f"{what}: {_text(found)}, goal {'≤ ' if at_most else ''}{_text(at_most)}"
+        print(f"  {'met   ' if met else 'MISSED'}  {line}", flush=True)
+        if not met:
+            self.missed.append(line)
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return cell
+    return f"{cell:.3g}" if cell < 100 else str(round(cell))

@@ -1,0 +1,143 @@
+"""What it takes to start a handler, beyond the bare runtime client of Lambda, and to answer its first request."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.report import Cell, Report
+from tests.build import CALLER, SETTINGS, Publisher, Stage, a_pool, an_endpoint, an_event
+from tools import engine
+from tools.local.__main__ import HANDLERS, function_environment
+
+LEANEST = 317
+"""Million instructions over the bare runtime client of the leanest handler that speaks to DynamoDB (storage.md)."""
+RUNS = 9
+WARM_CALLS = 40
+IMPORTS = 10
+
+EMPTY = "import awslambdaric.__main__; lambda_handler = lambda event, context: {}"
+REAL = "import awslambdaric.__main__, {module}; from shared import runtime; runtime.world()"
+
+
+def run(report: Report) -> None:
+    with tempfile.TemporaryDirectory() as made, engine.dynoxide(None) as url:
+        environment = {
+            **function_environment(url, SETTINGS),
+            "PYTHONPYCACHEPREFIX": made,  # as deployed: compiled once, and not by the run that is measured
+            "PYTHONHASHSEED": "0",
+            "PYTHONPATH": str(engine.ROOT),
+        }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        modules = {name: handler.rpartition(".")[0] for name, handler in HANDLERS.items()}
+        programs = {"empty handler": EMPTY} | {name: REAL.format(module=module) for name, module in modules.items()}
+        report.section("startup", "import of the handler and its world, modules compiled, no network")
+        _cost(report, programs, environment)
+        report.table(("most expensive imports of post", "ms", "% of all"), _imports(programs["post"], environment))
+        _first_calls(report, modules, url, environment, Path(made) / "events")
+
+
+def _cost(report: Report, programs: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    for program in programs.values():
+        _cpu_ms(program, environment)  # compiles
+    runs = [[_cpu_ms(program, environment) for program in programs.values()] for _ in range(RUNS)]
+    cpu = dict(zip(programs, (min(each) for each in zip(*runs, strict=True)), strict=True))
+    million = {name: _million_instructions(program, environment) for name, program in programs.items()}
+    bare, empty = cpu["empty handler"], million["empty handler"]
+    rows: list[tuple[Cell, ...]] = []
+    for name in programs:
+        instructions: tuple[Cell, ...] = ("-", "-", "-")
+        if empty:
+            over = million[name] - empty
+            instructions = (million[name], over, over / LEANEST)
+        rows.append((name, cpu[name], cpu[name] - bare, cpu[name] / bare, *instructions))
+    head = ("", "CPU ms", "over empty", "÷ empty", "million instructions", "over empty", "÷ leanest")
+    report.table(head, rows)
+    if not empty:
+        print("  Without valgrind there are no instructions to count, and no goal to compare.")
+    for name in list(programs)[1:] if empty else []:
+        report.goal(f"start of {name}: million instructions over empty", million[name] - empty, round(3.3 * LEANEST))
+
+
+def _cpu_ms(program: str, environment: Mapping[str, str]) -> float:
+    child = os.posix_spawn(sys.executable, [sys.executable, "-c", program], environment)
+    _, status, usage = os.wait4(child, 0)
+    assert status == 0, program
+    return 1000 * (usage.ru_utime + usage.ru_stime)
+
+
+def _million_instructions(program: str, environment: Mapping[str, str]) -> float:
+    """Counted one by one; 0 where there is no valgrind."""
+    valgrind = shutil.which("valgrind")
+    if not valgrind:
+        return 0
+    count = [valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    said = _run([*count, sys.executable, "-c", program], environment).stderr
+    found = re.search(r"I +refs: +([\d,]+)", said)
+    assert found, said
+    return int(found[1].replace(",", "")) / 1e6
+
+
+def _imports(program: str, environment: Mapping[str, str]) -> list[tuple[Cell, ...]]:
+    """The packages whose own modules take longest, without what the bare runtime client imports anyway."""
+    bare, imported = _import_ms(EMPTY, environment), _import_ms(program, environment)
+    packages: dict[str, float] = defaultdict(float)
+    for module, ms in imported.items():
+        if module not in bare:
+            packages[module.partition(".")[0]] += ms
+    costly = sorted(packages.items(), key=lambda package: -package[1])[:IMPORTS]
+    return [(name, ms, round(100 * ms / sum(packages.values()))) for name, ms in costly]
+
+
+def _import_ms(program: str, environment: Mapping[str, str]) -> dict[str, float]:
+    """By module the time that its import takes by itself, without those inside it: the least of several runs."""
+    least: dict[str, float] = {}
+    for _ in range(RUNS):
+        said = _run([sys.executable, "-X", "importtime", "-c", program], environment).stderr
+        for microseconds, module in re.findall(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", said, re.MULTILINE):
+            least[module] = min(int(microseconds) / 1000, least.get(module, 1e9))
+    return least
+
+
+def _first_calls(
+    report: Report, modules: Mapping[str, str], url: str, environment: Mapping[str, str], file: Path
+) -> None:
+    client = engine.client(url)
+    engine.create_tables(client, SETTINGS)
+    stage = Stage(client)
+    stage.publish(an_endpoint(ping_ttl_seconds=3600, pool=a_pool(9000, hold_seconds=3600)))
+    stage.clock.now = int(time.time())
+    publisher = Publisher(stage)
+
+    def events(verb: str) -> list[dict[str, Any]]:
+        sent = [{"caller_id": CALLER, "nonce": str(n)} for n in range(WARM_CALLS)]
+        if verb == "post":
+            sent = [{"ping_id": publisher.ping(**params).body["buyers"][0]["ping_id"]} | params for params in sent]
+        return [an_event(verb, json_body=params | {"nonce": secrets.token_hex(4)}) for params in sent]
+
+    rows: list[tuple[Cell, ...]] = []
+    for verb in ("ping", "post", "full"):
+        runs = []
+        for _ in range(RUNS):
+            file.write_text(json.dumps(events(verb)))
+            said = _run([sys.executable, "-m", "bench.calls", modules[verb], str(file)], environment).stdout
+            runs.append(json.loads(said.splitlines()[-1]))
+        first, warm = min(took[0] for took in runs), min(median(took[1:]) for took in runs)
+        rows.append((verb, first, warm, first / warm))
+    report.table(("", "first call ms", "warm call ms", "ratio"), rows)
+    for row in rows:
+        report.goal(f"{row[0]}: first call ÷ warm call", float(row[-1]), 2.5)
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, env=environment, cwd=engine.ROOT, capture_output=True, text=True, check=True)
