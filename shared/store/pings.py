@@ -131,10 +131,7 @@ class Pings:
 
     def read(self, ping_id: bytes, now: int) -> Claim:
         """What a claim would find, without claiming."""
-        answer = self.dynamo.call(
-            self.dynamo.client.get_item, TableName=self.table, Key={"ping_id": {"B": ping_id}}, ConsistentRead=True
-        )
-        return _seen(answer.get("Item"), now)
+        return _seen(self._item(ping_id), now)
 
     def release(self, ping_id: bytes, attempt: bytes, taken_over: bool) -> None:
         """Give an unsold ping back. What was taken over stays marked, for whoever takes it next must look again for the
