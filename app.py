@@ -1,22 +1,29 @@
-"""Chooses a stage and writes its CloudFormation template, to `cdk.out` unless the CDK's command wants it elsewhere."""
+"""Chooses stage, place and bundle by context and writes the stage's CloudFormation template, to `cdk.out` unless the
+CDK's command wants it elsewhere."""
 
 import json
 import os
+import sys
 from pathlib import Path
 
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
+from infra import bundle, stages
 from infra.stack import Ringpost
-from infra.stages import STAGES
 
 # The CDK's command passes the context of cdk.json on. Without it we do, or the stage and every feature flag were unset.
 CONTEXT = json.loads((Path(__file__).parent / "cdk.json").read_text())["context"]
 
 app = App(outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), context=CONTEXT)
-stage = app.node.get_context("stage")
-if stage not in STAGES:
-    raise SystemExit(f"there is no stage {stage!r}; infra/stages.py has {', '.join(STAGES)}")
-Ringpost(app, f"ringpost-{stage}", stage=STAGES[stage])
+try:
+    stage = stages.stage(app.node.get_context("stage"))
+    place = stages.environment(app.node.try_get_context("account"), app.node.try_get_context("region"))
+    target = bundle.target(app.node.try_get_context("bundle") or "lambda")
+except (stages.NoSuchPlace, bundle.BundleFailed) as fault:
+    raise SystemExit(str(fault)) from None
+if not target.compiler:
+    sys.stderr.write(f"{bundle.NO_CACHES}\n")
+Ringpost(app, f"ringpost-{stage.name}", stage=stage, code=bundle.code(target), env=place)
 Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

@@ -8,10 +8,16 @@ import argparse
 import logging
 import time
 
-from bench import counts, leasing, startup, throughput
+from bench import bundle, counts, leasing, startup, throughput
 from bench.report import Report
 
-SECTIONS = {"counts": counts.run, "leasing": leasing.run, "throughput": throughput.run, "startup": startup.run}
+SECTIONS = {
+    "counts": counts.run,
+    "leasing": leasing.run,
+    "throughput": throughput.run,
+    "startup": startup.run,
+    "bundle": bundle.run,
+}
 
 
 def main() -> None:

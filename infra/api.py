@@ -1,13 +1,18 @@
 """The HTTP API in front of the functions."""
 
 import json
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from aws_cdk import Acknowledgment, RemovalPolicy, Validations
-from aws_cdk.aws_apigatewayv2 import CfnStage, HttpApi, HttpMethod
+from aws_cdk.aws_apigatewayv2 import CfnApiMapping, CfnStage, DomainName, HttpApi, HttpMethod, HttpRoute
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
+from aws_cdk.aws_certificatemanager import Certificate
 from aws_cdk.aws_lambda import IFunction
 from aws_cdk.aws_logs import LogGroup, RetentionDays
 from constructs import Construct
+
+from infra.stages import Domain, Throttle
 
 # No query string, address or user agent: a publisher's page may call from the browser of the very lead.
 ACCESS_LOG = {
@@ -25,11 +30,20 @@ ACCESS_LOG = {
 }
 
 
+class Route(NamedTuple):
+    """Where requests go, and how many are let through."""
+
+    function: IFunction
+    throttle: Throttle
+
+
 class Api(Construct):
     """Any method on any path below a prefix goes to one function; all the rest goes to `fallback`.
 
     So 404 and 405 are ours, and a trailing slash is no other route. No CORS here: it would replace the headers with
     which the functions answer.
+
+    `url` is what publishers call. With a domain, its DNS entry has to lead to `domain_target`.
     """
 
     def __init__(
@@ -38,12 +52,11 @@ class Api(Construct):
         construct_id: str,
         *,
         name: str,
-        routes: dict[str, IFunction],
-        fallback: IFunction,
-        requests_per_second: int,
-        burst: int,
+        routes: Mapping[str, Route],
+        fallback: Route,
         log_retention: RetentionDays,
         removal_policy: RemovalPolicy,
+        domain: Domain | None,
     ) -> None:
         super().__init__(scope, construct_id)
         api = HttpApi(
@@ -51,33 +64,50 @@ class Api(Construct):
             "Http",
             api_name=name,
             create_default_stage=False,
-            default_integration=HttpLambdaIntegration("Function", fallback),
+            default_integration=HttpLambdaIntegration("Function", fallback.function),
         )
-        for prefix, function in routes.items():
-            api.add_routes(
-                path=f"{prefix}/{{path+}}",
-                methods=[HttpMethod.ANY],
-                integration=HttpLambdaIntegration("Function", function),
-            )
+        made: list[HttpRoute] = []
+        throttles: dict[str, dict[str, int]] = {}
+        for prefix, route in routes.items():
+            path = f"{prefix}/{{path+}}"
+            integration = HttpLambdaIntegration("Function", route.function)
+            made += api.add_routes(path=path, methods=[HttpMethod.ANY], integration=integration)
+            throttles[f"ANY {path}"] = _settings(route.throttle)
         log = LogGroup(self, "AccessLog", retention=log_retention, removal_policy=removal_policy)
         # Not HttpStage: its access log settings cannot be given from Python.
-        CfnStage(
+        stage = CfnStage(
             self,
             "Stage",
             api_id=api.api_id,
             stage_name="$default",  # any other would become part of the path
             auto_deploy=True,
             default_route_settings=CfnStage.RouteSettingsProperty(
-                throttling_rate_limit=requests_per_second, throttling_burst_limit=burst
+                throttling_rate_limit=fallback.throttle.requests_per_second,
+                throttling_burst_limit=fallback.throttle.burst,
             ),
+            route_settings=throttles,
             access_log_settings=CfnStage.AccessLogSettingsProperty(
                 destination_arn=log.log_group_arn, format=json.dumps(ACCESS_LOG)
             ),
         )
+        for each in made:  # a stage with settings for a route that is not there yet is refused
+            stage.node.add_dependency(each)
+        self.id = api.api_id
         self.url = api.api_endpoint
+        self.domain_target: str | None = None
+        if domain:
+            certificate = Certificate.from_certificate_arn(self, "Certificate", domain.certificate_arn)
+            named = DomainName(self, "Domain", domain_name=domain.name, certificate=certificate)
+            CfnApiMapping(self, "Mapping", api_id=api.api_id, domain_name=named.name, stage=stage.ref)
+            self.url, self.domain_target = f"https://{domain.name}", named.regional_domain_name
         Validations.of(self).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-APIG4",
                 reason="Publishers have no AWS identity; the functions check the token where an endpoint wants one.",
             )
         )
+
+
+def _settings(throttle: Throttle) -> dict[str, int]:
+    """In CloudFormation's own spelling: the CDK hands settings of single routes over as they are."""
+    return {"ThrottlingRateLimit": throttle.requests_per_second, "ThrottlingBurstLimit": throttle.burst}

@@ -1,13 +1,19 @@
 """What is uploaded to Lambda: the dependencies with `functions/` and `shared/` beside them, one bundle for all.
 
-Built without Docker: pip fetches the wheels of Lambda's platform whatever the platform of this machine is.
+Built without Docker: pip fetches the wheels of Lambda's platform whatever the platform of this machine is. The same
+sources, compiled by the same Python, give the same bundle, byte for byte.
 """
 
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +26,76 @@ PACKAGES = ("functions", "shared")
 REQUIREMENTS = Path("requirements/functions.txt")
 RUNTIME = Runtime.PYTHON_3_13
 ARCHITECTURE = Architecture.ARM_64
+VERSION = "3.13"
 
-# Both platforms: most wheels are built for the older C library, google-re2 only for the newer; Lambda has 2.34.
-WHEELS = (
-    "--platform=manylinux2014_aarch64",
-    "--platform=manylinux_2_28_aarch64",
-    "--implementation=cp",
-    "--python-version=3.13",
-    "--only-binary=:all:",
-    "--require-hashes",
-    "--no-compile",
+PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
+
+# Of botocore's four hundred services these are called. Making a client looks through all that are there.
+SERVICES = ("dynamodb", "secretsmanager")
+# What nothing of ours opens: names of places and carriers (half of the whole), a viewer of API descriptions, type
+# stubs, papers of packages but for the one that says its version.
+TRIMMED = (
+    "bin",
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*",
+    "dateutil/zoneinfo/*.tar.gz",
+    "phonenumbers/carrierdata",
+    "phonenumbers/geodata",
+    "phonenumbers/tzdata",
+    "*.dist-info/licenses",
+    "*.dist-info/[!M]*",
+    "**/tests",
+    "**/*.pyi",
+    "**/py.typed",
+    "botocore/data/*/*/examples-1.json",
+)
+FIXED_TIME = 315_532_800
+"""1980-01-01 UTC, the oldest that a zip can say."""
+
+NO_CACHES = (
+    f"WARNING: no Python {VERSION} was found, so the bundle has no compiled caches and every cold start of a function "
+    f"compiles what it imports, which takes several times as long. Put a python{VERSION} on the PATH for a release."
 )
 
 
-def code() -> Code:
+class BundleFailed(Exception):
+    """There is no bundle; the message says why in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a bundle is built for. `compiler` makes its caches; None where no Python of the target's version is."""
+
+    name: str
+    wheels: tuple[str, ...]
+    compiler: str | None
+
+
+def wheels(cpu: str) -> tuple[str, ...]:
+    """What makes pip fetch those of Lambda's Python. Both platforms: most are built for the older C library, google-re2
+    only for the newer; Lambda has 2.34."""
+    platforms = (f"--platform=manylinux2014_{cpu}", f"--platform=manylinux_2_28_{cpu}")
+    return (*platforms, "--implementation=cp", f"--python-version={VERSION}")
+
+
+def target(name: str = "lambda") -> Target:
+    """`lambda`, or `host`: this Python on this CPU, for an emulator that runs functions as processes of its own.
+
+    Raises `BundleFailed` for any other name.
+    """
+    if name == "lambda":
+        return Target(name, wheels("aarch64"), compiler())
+    if name == "host":
+        return Target(name, (), sys.executable)
+    raise BundleFailed(f"there is no bundle {name!r}: it is built for lambda or for host")
+
+
+def code(target: Target) -> Code:
     """The bundle as the code of a function. It is built only where no bundle of the same sources lies in `cdk.out`."""
     return Code.from_asset(
         str(ROOT),
-        asset_hash=fingerprint(),
+        asset_hash=fingerprint(target),
         asset_hash_type=AssetHashType.CUSTOM,
-        bundling=BundlingOptions(image=RUNTIME.bundling_image, local=LocalBundling()),
+        bundling=BundlingOptions(image=RUNTIME.bundling_image, local=LocalBundling(target)),
     )
 
 
@@ -51,32 +107,121 @@ def sources() -> Iterator[Path]:
                 yield path.relative_to(ROOT)
 
 
-def fingerprint() -> str:
-    """Changes with whatever changes the bundle: the locked requirements, our sources, this file."""
-    digest = hashlib.sha256()
+def fingerprint(target: Target) -> str:
+    """Changes with whatever changes the bundle: target, compiler, the locked requirements, our sources, this file."""
+    compiled_by = version_of(target.compiler) if target.compiler else "nobody"
+    digest = hashlib.sha256(f"{target.name} {sys.platform} {compiled_by}\n".encode())
     for path in (REQUIREMENTS, *sources(), Path(__file__).relative_to(ROOT)):
         content = (ROOT / path).read_bytes()
         digest.update(f"{path.as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
+def compiler() -> str | None:
+    """A Python of Lambda's version: this one, one on the PATH, or one of pyenv's or uv's; the first that runs."""
+    kept = (
+        Path.home().glob(f".pyenv/versions/{VERSION}.*/bin/python{VERSION}"),
+        Path.home().glob(f".local/share/uv/python/cpython-{VERSION}.*/bin/python{VERSION}"),
+    )
+    candidates = [sys.executable, shutil.which(f"python{VERSION}")]
+    candidates += [str(path) for paths in kept for path in sorted(paths, reverse=True)]
+    return next((found for found in candidates if found and _is_of_lambda(version_of(found))), None)
+
+
+def _is_of_lambda(version: str) -> bool:
+    """A final release: the compiled form is fixed from the first one on."""
+    return re.fullmatch(rf"cpython-{re.escape(VERSION)}\.\d+-final", version) is not None
+
+
+@cache
+def version_of(python: str) -> str:
+    """As `cpython-3.13.0-final`; empty if it does not run (pyenv puts commands on the PATH that do not)."""
+    says = "import sys; v = sys.version_info; print(f'{sys.implementation.name}-{v[0]}.{v[1]}.{v[2]}-{v[3]}')"
+    try:
+        run = subprocess.run([python, "-I", "-c", says], capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return run.stdout.strip()
+
+
 @jsii.implements(ILocalBundling)
 class LocalBundling:
     """Called by the CDK in place of Docker."""
 
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
     # jsii hands the options over as keywords, and only if at least one of them has a name here.
     def try_bundle(self, output_dir: str, *, image: DockerImage, **_options: Any) -> bool:  # noqa: ARG002
-        """Always true: with a false the CDK would try Docker. Raises when pip fails."""
-        build(Path(output_dir))
+        """Always true: with a false the CDK would try Docker. Ends the program where there is no bundle: as an
+        exception the sentence would come back with two stack traces."""
+        try:
+            publish(self._target, Path(output_dir))
+        except BundleFailed as fault:
+            raise SystemExit(str(fault)) from None
         return True
 
 
-def build(target: Path) -> None:
-    """Fills `target`. The output of pip goes to stderr; only errors are shown."""
-    pip = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
-    subprocess.run(  # noqa: S603 -- nothing in it comes from outside
-        (*pip, *WHEELS, f"--requirement={ROOT / REQUIREMENTS}", f"--target={target}"), check=True, stdout=sys.stderr
-    )
+def publish(target: Target, folder: Path) -> None:
+    """Puts a whole bundle in the place of the empty `folder`, or nothing: what lies there the next run takes for whole.
+
+    Raises `BundleFailed`.
+    """
+    folder.rmdir()
+    with tempfile.TemporaryDirectory(prefix="bundle.", dir=folder.parent) as place:
+        made = Path(place) / "made"
+        build(target, made)
+        made.rename(folder)
+
+
+def build(target: Target, folder: Path) -> None:
+    """Fills `folder`, which is new. Raises `BundleFailed`."""
+    _install(target, folder)
+    trim(folder)
     for path in sources():
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, target / path)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, folder / path)
+    if target.compiler:
+        _compile(target.compiler, folder)
+    _settle(folder)
+
+
+def _install(target: Target, folder: Path) -> None:
+    pip = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
+    wanted = (f"--requirement={ROOT / REQUIREMENTS}", f"--target={folder}")
+    run = subprocess.run(  # noqa: S603 -- nothing in it comes from outside
+        (*pip, *PIP, *target.wheels, *wanted), capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        last = next((line for line in reversed(run.stderr.splitlines()) if line.startswith("ERROR")), "it did not say")
+        raise BundleFailed(
+            f"The bundle for {target.name} was not built, because pip could not install {REQUIREMENTS}: "
+            f"{last.removeprefix('ERROR: ')}"
+        )
+
+
+def trim(folder: Path) -> None:
+    """Removes what no function needs; half of what pip installs, and most of botocore."""
+    services = [path for path in (folder / "botocore" / "data").glob("*/") if path.name not in SERVICES]
+    for path in [*services, *(found for pattern in TRIMMED for found in folder.glob(pattern))]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _compile(python: str, folder: Path) -> None:
+    """Caches that are valid by themselves: Lambda rejects those that hold the time of their source. One process and one
+    seed, so that every run writes the same bytes."""
+    command = (python, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", str(folder), str(folder))
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if run.returncode:
+        raise BundleFailed(f"The bundle was not built, because {python} could not compile all of it: {run.stdout}")
+
+
+def _settle(folder: Path) -> None:
+    """The same modes and times whatever the umask and the hour, so that the zip is the same too."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (FIXED_TIME, FIXED_TIME))

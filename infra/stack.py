@@ -1,13 +1,15 @@
 """The drawing: what there is, what leads where, and who may do what."""
 
-from aws_cdk import Acknowledgment, CfnOutput, RemovalPolicy, Stack, Validations
+from aws_cdk import Acknowledgment, CfnOutput, Environment, RemovalPolicy, Stack, Validations
 from aws_cdk.aws_iam import Grant
+from aws_cdk.aws_lambda import Code
 from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
 from constructs import Construct
 
 from infra import bundle
-from infra.api import Api
+from infra.api import Api, Route
 from infra.functions import Functions
+from infra.operations import Operations
 from infra.stages import Stage
 from infra.tables import Tables
 from shared.settings import Settings
@@ -18,8 +20,8 @@ WEBHOOKS = "/api/v1/inbound_webhooks"
 class Ringpost(Stack):
     """One deployment of Ringpost."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
-        super().__init__(scope, construct_id, termination_protection=stage.deletion_protection)
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, code: Code, env: Environment) -> None:
+        super().__init__(scope, construct_id, env=env, termination_protection=stage.deletion_protection)
 
         tables = Tables(
             self, "Tables", deletion_protection=stage.deletion_protection, removal_policy=stage.removal_policy
@@ -40,9 +42,12 @@ class Ringpost(Stack):
         functions = Functions(
             self,
             "Functions",
-            code=bundle.code(),
+            code=code,
             runtime=bundle.RUNTIME,
             architecture=bundle.ARCHITECTURE,
+            memory_mb=stage.memory_mb,
+            snap_start=stage.snap_start,
+            service=construct_id,
             environment=Settings(
                 config_table=tables.config.table_name,
                 pings_table=tables.pings.table_name,
@@ -57,15 +62,23 @@ class Ringpost(Stack):
             "Api",
             name=construct_id,
             routes={
-                f"{WEBHOOKS}/ping": functions.ping,
-                f"{WEBHOOKS}/post": functions.post,
-                f"{WEBHOOKS}/full": functions.full,
+                f"{WEBHOOKS}/ping": Route(functions.ping, stage.throttle),
+                f"{WEBHOOKS}/post": Route(functions.post, stage.throttle),
+                f"{WEBHOOKS}/full": Route(functions.full, stage.throttle),
             },
-            fallback=functions.ping,
-            requests_per_second=stage.requests_per_second,
-            burst=stage.burst,
+            fallback=Route(functions.ping, stage.throttle_elsewhere),
+            domain=stage.domain,
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
+        )
+        Operations(
+            self,
+            "Operations",
+            service=construct_id,
+            api_id=api.id,
+            functions=(functions.ping, functions.post, functions.full),
+            tables=(tables.config, tables.pings, tables.leases),
+            addresses=stage.alarm_addresses,
         )
 
         for function in (functions.ping, functions.post, functions.full):
@@ -79,6 +92,8 @@ class Ringpost(Stack):
             tables.leases.grant(seller, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
 
         CfnOutput(self, "Url", value=api.url)
+        if api.domain_target:
+            CfnOutput(self, "DomainTarget", value=api.domain_target, description="Where the domain's DNS entry leads")
         CfnOutput(self, "ConfigTable", value=tables.config.table_name)
         CfnOutput(self, "PingsTable", value=tables.pings.table_name)
         CfnOutput(self, "LeasesTable", value=tables.leases.table_name)

@@ -1,24 +1,50 @@
 """The stages as data: everything in which one deployment may differ from another."""
 
+import re
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Environment, RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.region_info import RegionInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """What API Gateway lets through on a route; what is above gets its own 429, not ours."""
+
+    requests_per_second: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A name of the operator's own for the API, and a certificate for it in the stack's region."""
+
+    name: str
+    certificate_arn: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """`removal_policy` says what becomes of tables and logs when the stack, or they themselves, are deleted.
+    """`removal_policy` says what becomes of tables, logs and older versions when the stack, or they themselves, are
+    deleted.
 
-    `requests_per_second` and `burst` are what API Gateway lets through; what is above gets its own 429, not ours.
+    `throttle` is for each of the three verbs, `throttle_elsewhere` for every path that is none of theirs.
+    `alarm_addresses` get a letter from AWS first, and alarms only once they have said yes to it. `snap_start` restores
+    functions from a snapshot instead of starting them: it has a price of its own, see DECISIONS.md. `memory_mb` buys
+    CPU too: a million PINGs cost 1.9 dollars at 512, of which 1.2 are fees that memory does not change.
     """
 
     name: str
     deletion_protection: bool
     removal_policy: RemovalPolicy
     log_retention: RetentionDays
-    requests_per_second: int
-    burst: int
+    throttle: Throttle
+    throttle_elsewhere: Throttle
+    alarm_addresses: tuple[str, ...] = ()
+    domain: Domain | None = None
+    memory_mb: int = 512
+    snap_start: bool = False
 
 
 STAGES = {
@@ -29,16 +55,39 @@ STAGES = {
             deletion_protection=False,
             removal_policy=RemovalPolicy.DESTROY,
             log_retention=RetentionDays.ONE_WEEK,
-            requests_per_second=50,
-            burst=50,
+            throttle=Throttle(requests_per_second=50, burst=50),
+            throttle_elsewhere=Throttle(requests_per_second=5, burst=5),
         ),
         Stage(
             name="prod",
             deletion_protection=True,
             removal_policy=RemovalPolicy.RETAIN,
             log_retention=RetentionDays.THREE_MONTHS,
-            requests_per_second=1000,
-            burst=1000,
+            throttle=Throttle(requests_per_second=1000, burst=1000),
+            throttle_elsewhere=Throttle(requests_per_second=50, burst=50),
         ),
     )
 }
+
+
+class NoSuchPlace(Exception):
+    """There is no such stage, account or region; the message says which, in one sentence."""
+
+
+def stage(name: object) -> Stage:
+    """Raises `NoSuchPlace`."""
+    if name not in STAGES:
+        raise NoSuchPlace(f"there is no stage {name!r}; infra/stages.py has {', '.join(STAGES)}")
+    return STAGES[str(name)]
+
+
+def environment(account: str | None, region: str | None) -> Environment:
+    """Where the stack lives. Without an account or a region it is the one of the credentials with which it is deployed.
+
+    Raises `NoSuchPlace`.
+    """
+    if account and not re.fullmatch(r"\d{12}", account):
+        raise NoSuchPlace(f"{account!r} is no AWS account: its number has 12 digits")
+    if region and region not in {each.name for each in RegionInfo.regions}:
+        raise NoSuchPlace(f"there is no AWS region {region!r}")
+    return Environment(account=account or None, region=region or None)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from shared.domain import fields, keys, matching
+from shared.domain import fields, keys, leasing, matching
 from shared.domain.keys import Keys
 from shared.domain.leasing import Lease, Ring
 from shared.domain.models import TRY_ALL, Buyer, Endpoint, Lead, Ping, RingPool, Sale, Step, User
@@ -28,7 +28,7 @@ from shared.domain.refusals import (
     TemporarilyUnavailable,
     Unauthorized,
 )
-from shared.edge import answers
+from shared.edge import answers, metrics
 from shared.edge.requests import Request
 from shared.store.compiled import Compiled
 from shared.store.pings import CLAIM_SECONDS, Claim, Pings, Route, State
@@ -83,6 +83,7 @@ def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
         number = lead["trackdrive_number"]
         beside.append(lambda: _left_route(world, priced, lead, number, buyer, endpoint.held_until(priced.created_at)))
     world.together(lambda: world.pings.open(priced), *beside)
+    metrics.pinged(len(priced.bids))
     return answers.ping(endpoint, world.keys, priced)
 
 
@@ -161,6 +162,7 @@ def _sold_at_once(
         return claim.sale.answer
     if claim.state is not State.FREE:
         raise TemporarilyUnavailable
+    metrics.pinged(len(priced.bids))
     with _releasing(world, claim, priced, attempt):
         selling = _Selling(priced, attempt, claim.taken_over, seen, lead, Lead(), choice)
         return _sold(world, endpoint, selling, write)
@@ -372,6 +374,7 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
             overflow=overflow,
         ),
     )
+    metrics.sold()
     return answer
 
 
@@ -387,6 +390,7 @@ def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer) -
     try:
         lease, pool = _leased(world, endpoint, endpoint.pool, selling)
     except NoNumberAvailable:
+        metrics.pool_exhausted()
         number = endpoint.pool.overflow_number
         if not number or not lead.caller or _left_route(world, ping, lead, number, buyer, held_until, sold=True):
             raise
@@ -403,6 +407,10 @@ def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _S
     ping_id, seen = selling.ping.id, selling.seen
     if selling.taken_over:
         pool = world.compiled.latest(endpoint.vanity_uri, world.now()).pool
+    if pool and world.rings.known_exhausted(pool, world.now()):  # so nothing was looked at
+        metrics.pool_used(100)
+    elif seen:
+        metrics.pool_used(leasing.used_percent(seen.values(), world.now()))
     for _ in range(2):
         if pool is None:
             break

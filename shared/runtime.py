@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,7 @@ from botocore.config import Config
 
 from shared import settings
 from shared.domain import keys
+from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
 from shared.flows import World
 from shared.store.compiled import Compiled, Memory
 from shared.store.dynamo import Dynamo
@@ -49,6 +51,17 @@ def _process() -> tuple[Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ..
 def _secret(arn: str) -> bytes:
     client = cast("SecretsManagerClient", _session().create_client("secretsmanager", config=SDK))
     return client.get_secret_value(SecretId=arn)["SecretString"].encode()
+
+
+def prepare() -> None:
+    """What the first request would otherwise wait for: settings, secret, clients, one kept connection with a read over
+    it. Called when a handler is imported; outside of Lambda it does nothing.
+
+    A secret that cannot be read ends the start, a DynamoDB that does not answer leaves it to the requests.
+    """
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        with suppress(TemporarilyUnavailable, UnknownEndpoint):
+            world().endpoint("")
 
 
 def world() -> World:

@@ -1,7 +1,8 @@
 """`python -m tools.configure`: the operator's command. It checks, compares and applies the configuration, and issues
 tokens.
 
-It works on the stack that the RINGPOST_… variables name, as the functions do; without them, on the local run.
+It works on the deployed stage that `--stage` names; else on the stack that the RINGPOST_… variables name, as the
+functions do; without them, on the local run.
 """
 
 import getpass
@@ -14,11 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
+import botocore.session
 import typer
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import runtime, settings
 from shared.domain import configuration, keys, phone
@@ -28,6 +31,10 @@ from shared.settings import MissingSetting, Settings
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records, Refused
 from tools import engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SERVICE = "service.json"
 """The local run's note, in its data directory: where its engine is and what its tables are called."""
@@ -47,6 +54,14 @@ tokens = typer.Typer(no_args_is_help=True, help="Issue, list and revoke the toke
 app.add_typer(tokens, name="tokens")
 
 File = Annotated[Path, typer.Argument(help="The YAML file.", show_default=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the command works on: a deployed stage if one is named, else what lies in `data` or the environment says."""
+
+    data: Path
+    stage: str
 
 
 class Unreadable(Exception):
@@ -146,8 +161,11 @@ def note(data: Path, endpoint_url: str, stack: Settings) -> None:
 def _options(
     context: typer.Context,
     data: Annotated[Path, typer.Option(help="The data directory of the local run.")] = DATA,
+    stage: Annotated[
+        str, typer.Option(help="A deployed stage, in the account that your AWS credentials are for.")
+    ] = "",
 ) -> None:
-    context.obj = data
+    context.obj = Target(data, stage)
 
 
 @app.command()
@@ -252,13 +270,46 @@ def revoke(context: typer.Context, token_id: str) -> None:
 @contextmanager
 def _stack(context: typer.Context) -> Iterator[Records]:
     """The stack's records. What goes wrong with it is one sentence."""
+    target: Target = context.obj
     try:
-        deployed = any(name.startswith(settings.PREFIX) and name.endswith("_TABLE") for name in os.environ)
-        yield _deployed() if deployed else _local(context.obj)
+        if target.stage:
+            yield _of_stage(target.stage)
+        elif any(name.startswith(settings.PREFIX) and name.endswith("_TABLE") for name in os.environ):
+            yield _deployed()
+        else:
+            yield _local(target.data)
     except (Refused, MissingSetting) as refused:
         _fail(str(refused))
     except TemporarilyUnavailable:
         _fail("The tables do not answer, so it is not known whether it was done. Try again in a minute.")
+
+
+def _of_stage(stage: str) -> Records:
+    """By what the stage's stack says of itself. Raises `Refused`."""
+    name = f"ringpost-{stage}"
+    session = botocore.session.get_session()
+    if region := os.environ.get("AWS_REGION"):  # which the CDK reads, and botocore does not
+        session.set_config_variable("region", region)
+    try:
+        cloudformation: Any = session.create_client("cloudformation")
+        [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        tables = Settings(
+            config_table=outputs["ConfigTable"],
+            pings_table=outputs["PingsTable"],
+            leases_table=outputs["LeasesTable"],
+            secret_arn=outputs["SecretArn"],
+        )
+        secrets = cast("SecretsManagerClient", session.create_client("secretsmanager"))
+        secret = secrets.get_secret_value(SecretId=tables.secret_arn)["SecretString"]
+        client = cast("DynamoDBClient", session.create_client("dynamodb", config=runtime.SDK))
+    except KeyError:
+        raise Refused(f"The stack {name} is {stack['StackStatus']}: not deployed to its end.") from None
+    except (BotoCoreError, ClientError) as fault:
+        if "does not exist" in str(fault):
+            raise Refused(f"There is no stack {name} in this account and region.") from None
+        raise Refused(f"AWS did not say what is in the stack {name}: {fault}") from None
+    return Records(Dynamo(client, tables), keys.derive(secret.encode()), lambda: int(time.time()))
 
 
 def _deployed() -> Records:

@@ -8,6 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared import flows, runtime
 from shared.edge import http
 
+runtime.prepare()
+
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = runtime.world()

@@ -5,7 +5,7 @@ last W of them, so the oldest entry is also the next number to be leased: the on
 """
 
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import accumulate
 
 from msgspec import Struct
@@ -67,6 +67,12 @@ def next_ring(rings: Iterable[Ring], now: int, draw: float | None) -> Ring | Non
         return rested
     counts = [ring.free(now) for ring in free]
     return free[bisect(list(accumulate(counts)), draw * sum(counts))]
+
+
+def used_percent(rings: Collection[Ring], now: int) -> float:
+    """The share of their numbers that is leased or in cooldown."""
+    expiries = [expires_at for ring in rings for expires_at in ring.expiries]
+    return 100 * sum(expires_at > now for expires_at in expiries) / len(expiries)
 
 
 def successor(rings: Iterable[tuple[Ring, tuple[str, ...]]], kept: set[str]) -> list[Lease]:

@@ -1,4 +1,4 @@
-"""One HTTP exchange: an API Gateway event in, its response out, one structured line in the log.
+"""One HTTP exchange: an API Gateway event in, its response out, one structured line in the log and one of metrics.
 
 No exception leaves here but the one that stops the process. The line and its error have no value that a publisher sent.
 """
@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from shared.domain.models import Endpoint
 from shared.domain.refusals import InternalError, MethodNotAllowed, Refusal, TemporarilyUnavailable
-from shared.edge import answers, requests
+from shared.edge import answers, metrics, requests
 from shared.edge.requests import Request
 
 log = Logger()
@@ -42,19 +42,23 @@ def serve(
     except Refusal as refused:
         code, status = answers.HTTP_STATUS[type(refused)], refused.status
         body = answers.refusal(refused, endpoint, request_id)
+        metrics.refused(status)
         if isinstance(refused, TemporarilyUnavailable):
             facts = _where(refused.__cause__ or refused)
     except Exception as bug:  # noqa: BLE001 - the last one, at the edge
         code, status = 500, InternalError.status
         body = answers.refusal(InternalError(), endpoint, request_id)
+        metrics.refused(status)
         facts = _where(bug)
+    milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    metrics.answered(verb, milliseconds)
     line = {
         "request_id": request_id,
         "function": verb,
         "endpoint": endpoint.vanity_uri if endpoint else None,
         "http_status": code,
         "status": status,
-        "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+        "milliseconds": milliseconds,
         **facts,
     }
     (log.error if code >= 500 else log.info)("request", extra=line)

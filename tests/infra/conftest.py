@@ -1,26 +1,37 @@
 """The templates, synthesised once. They do not need the bundle, so it is not built for them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aws_cdk import App
+from aws_cdk import App, Environment
 from aws_cdk.assertions import Template
 
+from infra import bundle
 from infra.stack import Ringpost
-from infra.stages import STAGES
+from infra.stages import STAGES, Stage
 
 ROOT = Path(__file__).parents[2]
+Synthesise = Callable[[Stage], Template]
 
 
 @pytest.fixture(scope="session")
-def templates() -> dict[str, Template]:
-    """One per stage, with the context of cdk.json."""
+def synthesise() -> Synthesise:
+    """A stage's template, with the context of cdk.json."""
     context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"aws:cdk:bundling-stacks": []}
-    return {
-        stage.name: Template.from_stack(Ringpost(App(context=context), f"ringpost-{stage.name}", stage=stage))
-        for stage in STAGES.values()
-    }
+
+    def template(stage: Stage) -> Template:
+        code = bundle.code(bundle.target())  # it belongs to the one stack that uses it first
+        stack = Ringpost(App(context=context), f"ringpost-{stage.name}", stage=stage, code=code, env=Environment())
+        return Template.from_stack(stack)
+
+    return template
+
+
+@pytest.fixture(scope="session")
+def templates(synthesise: Synthesise) -> dict[str, Template]:
+    return {stage.name: synthesise(stage) for stage in STAGES.values()}
 
 
 @pytest.fixture(params=STAGES)

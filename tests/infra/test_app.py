@@ -4,6 +4,7 @@ The newest bundle is kept under build/, so pip runs only after the sources of th
 """
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -11,15 +12,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from infra import bundle
+from infra import bundle, plan, stages
 from tests.infra.conftest import ROOT
 
 OUT = ROOT / "build" / "tests.cdk.out"
-IN_THE_RUNTIME = {"boto3", "botocore"}
 AARCH64 = 183  # e_machine in the header of an ELF file
 
 
@@ -40,7 +41,8 @@ def folder() -> Path:
     result = run_app({})
     assert result.returncode == 0, result.stderr
     said = [line for line in result.stderr.splitlines() if not line.startswith("Bundling asset")]
-    assert (result.stdout, said) == ("", [])
+    warned = [] if bundle.compiler() else [bundle.NO_CACHES]
+    assert (result.stdout, said) == ("", warned)
     assets = json.loads((OUT / "ringpost-prod.assets.json").read_text())["files"].values()
     (name,) = (asset["source"]["path"] for asset in assets if asset["source"]["packaging"] == "zip")
     for other in OUT.glob("asset.*"):
@@ -66,10 +68,54 @@ def test_without_a_choice_the_stage_is_the_one_that_protects_its_data(folder: Pa
     assert {path.name for path in folder.parent.glob("*.template.json")} == {"ringpost-prod.template.json"}
 
 
-def test_an_unknown_stage_is_refused_by_name() -> None:
-    result = run_app({"stage": "produ"})
-    assert result.returncode == 1
-    assert "there is no stage 'produ'; infra/stages.py has dev, prod" in result.stderr
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        ({"stage": "produ"}, "there is no stage 'produ'; infra/stages.py has dev, prod"),
+        ({"region": "eu-mars-1"}, "there is no AWS region 'eu-mars-1'"),
+        ({"account": "1234"}, "'1234' is no AWS account: its number has 12 digits"),
+        ({"bundle": "docker"}, "there is no bundle 'docker': it is built for lambda or for host"),
+    ],
+)
+def test_what_does_not_exist_is_refused_by_name(context: dict[str, str], sentence: str) -> None:
+    result = run_app(context)
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (1, sentence)
+
+
+def test_account_and_region_come_from_the_context() -> None:
+    place = stages.environment("111122223333", "eu-west-1")
+    assert (place.account, place.region) == ("111122223333", "eu-west-1")
+    place = stages.environment("", "")
+    assert (place.account, place.region) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("deploy", "dev", "", "eu-west-1"), "Deploying ringpost-dev to account of your credentials, region eu-west-1"),
+        (("deploy", "prod", "111122223333", ""), "its tables and logs are kept. Alarms tell nobody"),
+        (("destroy", "dev", "", ""), "The tables are deleted with every offer, ping and lease"),
+    ],
+)
+def test_what_is_about_to_happen_is_said(
+    arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.main(*arguments)
+    assert sentence in capsys.readouterr().out
+
+
+def test_a_protected_stage_is_not_destroyed() -> None:
+    with pytest.raises(SystemExit, match="The stage prod is protected, and nothing was done"):
+        plan.main("destroy", "prod", "", "")
+
+
+@pytest.mark.parametrize("verb", ["deploy", "destroy"])
+def test_make_insists_on_a_stage(verb: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("STAGE", "MAKEFLAGS")}
+    result = subprocess.run(["make", verb], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"Name the stage: make {verb} STAGE=dev")
+    assert not result.stdout
 
 
 def test_the_handlers_are_in_the_bundle_under_the_names_that_lambda_calls(folder: Path) -> None:
@@ -86,7 +132,7 @@ def test_the_bundle_holds_whatever_our_code_imports(folder: Path) -> None:
     imported = {name for path in ours for name in imports(path)}
     there = {path.stem for path in folder.iterdir()}
     assert {"shared", "aws_lambda_powertools"} <= imported
-    assert imported - there - IN_THE_RUNTIME - sys.stdlib_module_names == set()
+    assert imported - there - sys.stdlib_module_names == set()
 
 
 def test_what_is_compiled_is_compiled_for_lambda(folder: Path) -> None:
@@ -99,12 +145,90 @@ def test_what_is_compiled_is_compiled_for_lambda(folder: Path) -> None:
         assert int.from_bytes(header[18:20], "little") == AARCH64
 
 
-def test_the_bundle_holds_no_caches_and_nothing_that_lambda_does_not_run_or_has_itself(folder: Path) -> None:
-    assert not list(folder.rglob("__pycache__"))
-    assert {path.name for path in folder.iterdir()}.isdisjoint(IN_THE_RUNTIME | {"app.py", "infra", "tests", "tools"})
+def test_every_module_has_a_cache_that_lambda_takes_without_a_look_at_the_source(folder: Path) -> None:
+    caches = {path.relative_to(folder) for path in folder.rglob("*.pyc")}
+    if not bundle.compiler():
+        assert not caches
+        return
+    modules = {path.relative_to(folder) for path in folder.rglob("*.py")}
+    assert caches == {path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc" for path in modules}
+    for path in caches:
+        flags = int.from_bytes((folder / path).read_bytes()[4:8], "little")
+        assert flags == 0b01, path  # valid by hash, and the hash is not checked
 
 
-def test_the_fingerprint_follows_requirements_and_sources_and_not_caches(
+def test_the_bundle_holds_nothing_that_no_function_runs(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()}.isdisjoint({"app.py", "bin", "boto3", "infra", "tests", "tools"})
+    assert {path.name for path in (folder / "botocore" / "data").glob("*/")} == set(bundle.SERVICES)
+    for pattern in bundle.TRIMMED:
+        assert not list(folder.glob(pattern)), pattern
+    assert {path.name for path in folder.glob("*.dist-info/*")} == {"METADATA"}
+
+
+def test_modes_and_times_are_those_of_every_bundle(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        stat = path.stat()
+        assert stat.st_mtime == bundle.FIXED_TIME
+        assert stat.st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
+
+
+def test_the_same_sources_make_the_same_bundle(folder: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    bundle.build(bundle.target(), again)
+    assert contents(again) == contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_bundle_for_this_machine_can_be_imported_on_it(tmp_path: Path) -> None:
+    folder = tmp_path / "asset"
+    folder.mkdir()
+    bundle.publish(bundle.target("host"), folder)
+    says = "import sys, re2, functions.post.handler as h, botocore; print(h.__cached__, botocore.__file__)"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(folder)!r}); {says}"]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert all(Path(path).is_relative_to(folder) and Path(path).exists() for path in imported)
+    assert importlib.util.cache_from_source("handler.py").rpartition("/")[2] in imported[0]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_pip_cannot_install_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, requirements = tmp_path / "asset", tmp_path / "requirements.txt"
+    folder.mkdir()
+    requirements.write_text("ringpost-is-not-a-package\n")
+    monkeypatch.setattr(bundle, "REQUIREMENTS", requirements)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(SystemExit) as fault:
+        bundle.LocalBundling(bundle.target()).try_bundle(str(folder), image=None)  # type: ignore[arg-type]
+    assert str(fault.value).startswith("The bundle for lambda was not built, because pip could not install")
+    assert "\n" not in str(fault.value)
+    assert list(tmp_path.iterdir()) == [requirements]  # a folder, even an empty one, would be taken for a bundle
+
+
+def test_without_a_compiler_there_is_a_bundle_and_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_one = bundle.fingerprint(bundle.target())
+    monkeypatch.setattr(bundle, "version_of", lambda _: "")
+    assert bundle.target().compiler is None
+    assert bundle.fingerprint(bundle.target()) != with_one
+    monkeypatch.setattr(bundle, "version_of", lambda _: "cpython-3.13.0-candidate")
+    assert bundle.target().compiler is None
+    monkeypatch.setattr(bundle, "version_of", lambda _: "cpython-3.13.7-final")
+    assert bundle.target().compiler
+
+
+def test_a_python_that_does_not_run_is_no_compiler(tmp_path: Path) -> None:
+    shim = tmp_path / "python3.13"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    assert bundle.version_of(str(shim)) == bundle.version_of(str(tmp_path / "none")) == ""
+    assert bundle.version_of(sys.executable).startswith("cpython-3.")
+
+
+def test_the_fingerprint_follows_requirements_sources_target_and_compiler_and_not_caches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, requirements = tmp_path / "shared" / "domain" / "caps.py", tmp_path / bundle.REQUIREMENTS
@@ -116,10 +240,14 @@ def test_the_fingerprint_follows_requirements_and_sources_and_not_caches(
     monkeypatch.setattr(bundle, "ROOT", tmp_path)
     monkeypatch.setattr(bundle, "__file__", str(recipe))
 
-    seen = [bundle.fingerprint()]
+    nobodys = replace(bundle.target("host"), compiler=None)
+    seen = [bundle.fingerprint(nobodys)]
     cache.write_text("second")
-    assert bundle.fingerprint() == seen[0]
+    assert bundle.fingerprint(nobodys) == seen[0]
+    for target in (bundle.target("host"), replace(nobodys, name="lambda")):
+        assert bundle.fingerprint(target) not in seen
+        seen.append(bundle.fingerprint(target))
     for path in (source, requirements, recipe):
         path.write_text("second")
-        assert bundle.fingerprint() not in seen
-        seen.append(bundle.fingerprint())
+        assert bundle.fingerprint(nobodys) not in seen
+        seen.append(bundle.fingerprint(nobodys))

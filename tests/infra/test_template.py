@@ -4,14 +4,21 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_cdk.assertions import Template
 
+from infra import operations
+from infra.stages import STAGES, Domain, Throttle
+from shared.domain.refusals import Refusal
+from shared.edge import metrics
 from shared.settings import Settings, read
+from tests.infra.conftest import Synthesise
 
+ANY_SECRET = re.compile(r"Secret[0-9A-F]{8}")
 FUNCTIONS = ("Ping", "Post", "Full")
 TABLES = ("Config", "Pings", "Leases")
 
@@ -31,6 +38,20 @@ def target(value: Any) -> str:
     return logical_id[:-8]
 
 
+def invoked(value: Any, template: Template) -> str:
+    """The function behind the live alias that this is a `Ref` to."""
+    alias = template.find_resources("AWS::Lambda::Alias")[value["Ref"]]["Properties"]
+    assert alias["Name"] == "live"
+    return target(alias["FunctionName"])
+
+
+def service(template: Template) -> str:
+    """The name of the stack, and so of all its metrics."""
+    (api,) = template.find_resources("AWS::ApiGatewayV2::Api").values()
+    name: str = api["Properties"]["Name"]
+    return name
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -44,7 +65,8 @@ def grants(template: Template) -> dict[str, dict[str, set[str]]]:
             for statement in policy["PolicyDocument"]["Statement"]:
                 assert statement["Effect"] == "Allow"
                 for resource in listed(statement["Resource"]):
-                    of_role.setdefault(target(resource), set()).update(listed(statement["Action"]))
+                    name = resource if resource == "*" else target(resource)
+                    of_role.setdefault(name, set()).update(listed(statement["Action"]))
     return found
 
 
@@ -65,10 +87,17 @@ def test_there_are_three_tables_and_each_is_encrypted_on_demand_and_recoverable_
     )
 
 
-def test_production_keeps_its_tables_and_its_logs_whatever_happens_to_the_stack(prod: Template) -> None:
+def test_production_keeps_tables_logs_and_older_versions_whatever_happens_to_the_stack(prod: Template) -> None:
     prod.all_resources_properties("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": True})
-    for kind in ("AWS::DynamoDB::Table", "AWS::Logs::LogGroup"):
+    for kind in ("AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::Lambda::Version"):
         prod.all_resources(kind, {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
+
+
+def test_of_a_development_stage_nothing_stays_but_the_secret(templates: dict[str, Template]) -> None:
+    dev = templates["dev"]
+    dev.all_resources_properties("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": False})
+    for name, resource in dev.to_json()["Resources"].items():
+        assert (resource.get("DeletionPolicy") == "Retain") == name.startswith("Secret"), name
 
 
 def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
@@ -102,14 +131,37 @@ def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Templat
 
 
 def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template) -> None:
-    template.all_resources_properties(
-        "AWS::Lambda::Function", {"Runtime": "python3.13", "Architectures": ["arm64"], "MemorySize": 512}
-    )
+    template.all_resources_properties("AWS::Lambda::Function", {"Runtime": "python3.13", "Architectures": ["arm64"]})
     functions = properties(template, "AWS::Lambda::Function")
     assert {name: function["Handler"] for name, function in functions.items()} == {
         f"Functions{name}": f"functions.{name.lower()}.handler.lambda_handler" for name in FUNCTIONS
     }
     assert len({json.dumps(function["Code"]) for function in functions.values()}) == 1
+
+
+def test_the_api_calls_published_versions_by_their_live_alias(template: Template) -> None:
+    versions = template.find_resources("AWS::Lambda::Version")
+    aliases = properties(template, "AWS::Lambda::Alias")
+    assert set(aliases) == {f"Functions{name}Live" for name in FUNCTIONS}
+    for name in FUNCTIONS:
+        alias = aliases[f"Functions{name}Live"]
+        version = versions[alias["FunctionVersion"]["Fn::GetAtt"][0]]["Properties"]
+        assert target(alias["FunctionName"]) == target(version["FunctionName"]) == f"Functions{name}"
+    for permission in properties(template, "AWS::Lambda::Permission").values():
+        invoked(permission["FunctionName"], template)
+
+
+def test_every_function_is_traced_and_none_is_restored_from_a_snapshot(template: Template) -> None:
+    for function in properties(template, "AWS::Lambda::Function").values():
+        assert function["TracingConfig"] == {"Mode": "Active"}
+        assert "SnapStart" not in function
+
+
+def test_memory_and_snapshots_are_choices_of_the_stage(synthesise: Synthesise) -> None:
+    template = synthesise(replace(STAGES["dev"], memory_mb=1024, snap_start=True))
+    template.all_resources_properties(
+        "AWS::Lambda::Function", {"MemorySize": 1024, "SnapStart": {"ApplyOn": "PublishedVersions"}}
+    )
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -120,7 +172,15 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         config_table="TablesConfig", pings_table="TablesPings", leases_table="TablesLeases", secret_arn="Secret"
     )
     assert read(environment) == settings
-    assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": "ringpost"}
+    assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)}
+
+
+def test_no_environment_holds_a_secret_in_the_clear(template: Template) -> None:
+    for function in properties(template, "AWS::Lambda::Function").values():
+        variables = function["Environment"]["Variables"]
+        assert variables["RINGPOST_SECRET_ARN"] == {"Ref": ANY_SECRET.findall(json.dumps(variables))[0]}
+        assert "RINGPOST_SECRET" not in variables
+        assert "resolve:secretsmanager" not in json.dumps(function)
 
 
 def test_every_log_ends_some_day(template: Template) -> None:
@@ -158,10 +218,11 @@ OF_PING = {
 
 def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) -> None:
     write_its_log = {"logs:CreateLogStream", "logs:PutLogEvents"}
+    traces = {"*": {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}}
     assert grants(template) == {
-        "FunctionsPingRole": OF_PING | {"FunctionsPingLog": write_its_log},
-        "FunctionsPostRole": OF_A_SELLER | {"FunctionsPostLog": write_its_log},
-        "FunctionsFullRole": OF_A_SELLER | {"FunctionsFullLog": write_its_log},
+        "FunctionsPingRole": OF_PING | traces | {"FunctionsPingLog": write_its_log},
+        "FunctionsPostRole": OF_A_SELLER | traces | {"FunctionsPostLog": write_its_log},
+        "FunctionsFullRole": OF_A_SELLER | traces | {"FunctionsFullLog": write_its_log},
     }
 
 
@@ -197,7 +258,7 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Tem
     for route in properties(template, "AWS::ApiGatewayV2::Route").values():
         integration = integrations[route["Target"]["Fn::Join"][1][1]["Ref"]]["Properties"]
         assert integration["PayloadFormatVersion"] == "2.0"
-        routes[route["RouteKey"]] = target(integration["IntegrationUri"])
+        routes[route["RouteKey"]] = invoked(integration["IntegrationUri"], template)
     assert routes == {
         "ANY /api/v1/inbound_webhooks/ping/{path+}": "FunctionsPing",
         "ANY /api/v1/inbound_webhooks/post/{path+}": "FunctionsPost",
@@ -210,12 +271,46 @@ def test_the_functions_alone_answer_cors(template: Template) -> None:
     assert [set(api) for api in properties(template, "AWS::ApiGatewayV2::Api").values()] == [{"Name", "ProtocolType"}]
 
 
-def test_the_one_stage_leaves_the_path_alone_and_is_throttled(template: Template) -> None:
+def test_the_one_stage_leaves_the_path_alone(template: Template) -> None:
     (stage,) = properties(template, "AWS::ApiGatewayV2::Stage").values()
     assert stage["StageName"] == "$default"
     assert stage["AutoDeploy"] is True
-    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] > 0
-    assert stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] > 0
+
+
+def test_each_route_has_a_throttle_of_its_own_and_is_there_before_it(template: Template) -> None:
+    (stage,) = template.find_resources("AWS::ApiGatewayV2::Stage").values()
+    routes = template.find_resources("AWS::ApiGatewayV2::Route")
+    known = STAGES[service(template).removeprefix("ringpost-")]
+
+    def settings(throttle: Throttle) -> dict[str, int]:
+        return {"ThrottlingRateLimit": throttle.requests_per_second, "ThrottlingBurstLimit": throttle.burst}
+
+    throttled = stage["Properties"]["RouteSettings"]
+    assert throttled == dict.fromkeys(throttled, settings(known.throttle))
+    assert stage["Properties"]["DefaultRouteSettings"] == settings(known.throttle_elsewhere)
+    of_verbs = {name: route["Properties"]["RouteKey"] for name, route in routes.items()}
+    assert set(throttled) == set(of_verbs.values()) - {"$default"}
+    assert {name for name, key in of_verbs.items() if key in throttled} <= set(stage["DependsOn"])
+
+
+def test_without_a_domain_the_api_has_the_name_that_aws_gives(template: Template) -> None:
+    template.resource_count_is("AWS::ApiGatewayV2::DomainName", 0)
+    assert "DomainTarget" not in template.find_outputs("*")
+
+
+def test_a_domain_of_the_operators_own_leads_to_the_stage(synthesise: Synthesise) -> None:
+    domain = Domain(name="calls.example.com", certificate_arn="arn:aws:acm:eu-west-1:111122223333:certificate/1")
+    template = synthesise(replace(STAGES["dev"], domain=domain))
+    (named,) = properties(template, "AWS::ApiGatewayV2::DomainName").values()
+    assert named["DomainName"] == domain.name
+    assert named["DomainNameConfigurations"][0]["CertificateArn"] == domain.certificate_arn
+    (mapping,) = properties(template, "AWS::ApiGatewayV2::ApiMapping").values()
+    assert {key: target(value) for key, value in mapping.items()} == {
+        "ApiId": "ApiHttp", "DomainName": "ApiDomain", "Stage": "ApiStage"
+    }  # fmt: skip
+    outputs = template.find_outputs("*")
+    assert outputs["Url"]["Value"] == "https://calls.example.com"
+    assert outputs["DomainTarget"]["Value"]["Fn::GetAtt"][1] == "RegionalDomainName"
 
 
 def test_the_access_log_is_json_and_says_nothing_of_the_lead(template: Template) -> None:
@@ -228,6 +323,140 @@ def test_the_access_log_is_json_and_says_nothing_of_the_lead(template: Template)
 
 def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
     assert set(template.find_outputs("*")) == {"Url", "ConfigTable", "PingsTable", "LeasesTable", "SecretArn"}
+
+
+# What an operator is told
+
+ALARMS = {"Errors", "Slow", "Throttled", "PoolNearlyFull", "PoolExhausted", "NoSales"}
+
+
+def metrics_of(alarm: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By id, of an alarm over several metrics: name, namespace, statistic, period and dimensions."""
+    found = {}
+    for each in alarm["Metrics"]:
+        if "MetricStat" in each:
+            stat = each["MetricStat"]
+            dimensions = {one["Name"]: one["Value"] for one in stat["Metric"]["Dimensions"]}
+            found[each["Id"]] = {
+                "name": stat["Metric"]["MetricName"],
+                "namespace": stat["Metric"]["Namespace"],
+                "statistic": stat["Stat"],
+                "seconds": stat["Period"],
+                "dimensions": dimensions,
+            }
+    return found
+
+
+def expression(alarm: dict[str, Any]) -> str:
+    (found,) = (each["Expression"] for each in alarm["Metrics"] if "Expression" in each)
+    return str(found)
+
+
+def alarm(template: Template, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = properties(template, "AWS::CloudWatch::Alarm")[f"Operations{name}"]
+    return found
+
+
+def ours(template: Template, name: str, verbs: tuple[str, ...], statistic: str, seconds: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "namespace": metrics.NAMESPACE,
+            "statistic": statistic,
+            "seconds": seconds,
+            "dimensions": {"service": service(template), "function": verb},
+        }
+        for verb in verbs
+    ]
+
+
+def test_every_alarm_tells_the_topic_when_it_begins_and_ends_and_silence_is_no_alarm(template: Template) -> None:
+    alarms = properties(template, "AWS::CloudWatch::Alarm")
+    assert set(alarms) == {f"Operations{name}" for name in ALARMS}
+    for each in alarms.values():
+        assert [target(action) for action in each["AlarmActions"] + each["OKActions"]] == ["OperationsTopic"] * 2
+        assert each["TreatMissingData"] == "notBreaching"
+        assert each["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert len(each["AlarmDescription"]) > 40
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "statistic", "threshold"),
+    [("Errors", "5xx", "Sum", operations.ERRORS), ("Slow", "Latency", "p99", operations.P99_MS)],
+)
+def test_what_publishers_see_is_watched_at_the_api(
+    template: Template, name: str, metric: str, statistic: str, threshold: int
+) -> None:
+    found = alarm(template, name)
+    assert (found["Namespace"], found["MetricName"], found["Threshold"]) == ("AWS/ApiGateway", metric, threshold)
+    assert found.get("Statistic", found.get("ExtendedStatistic")) == statistic
+    assert [(each["Name"], target(each["Value"])) for each in found["Dimensions"]] == [("ApiId", "ApiHttp")]
+
+
+def test_a_call_that_lambda_or_dynamodb_throttles_is_an_alarm(template: Template) -> None:
+    found = alarm(template, "Throttled")
+    of = {"AWS/Lambda": "FunctionName", "AWS/DynamoDB": "TableName"}
+    watched = {(target(each["dimensions"][of[each["namespace"]]]), each["name"]) for each in metrics_of(found).values()}
+    assert watched == {(f"Functions{name}", "Throttles") for name in FUNCTIONS} | {
+        (f"Tables{name}", event) for name in TABLES for event in ("ReadThrottleEvents", "WriteThrottleEvents")
+    }
+    assert {each["statistic"] for each in metrics_of(found).values()} == {"Sum"}
+    assert (expression(found), found["Threshold"]) == ("SUM(METRICS())", 1)
+
+
+def test_a_pool_that_fills_up_is_an_alarm_before_it_is_exhausted(template: Template) -> None:
+    found = alarm(template, "PoolNearlyFull")
+    assert [*metrics_of(found).values()] == ours(template, "PoolUse", ("post", "full"), "p90", 300)
+    assert (expression(found), found["Threshold"]) == ("MAX(METRICS())", 75)
+
+
+def test_an_exhausted_pool_is_an_alarm_at_once(template: Template) -> None:
+    found = alarm(template, "PoolExhausted")
+    assert [*metrics_of(found).values()] == ours(template, "PoolExhausted", operations.VERBS, "Sum", 300)
+    assert (expression(found), found["Threshold"], found["EvaluationPeriods"]) == ("SUM(METRICS())", 1, 1)
+
+
+def test_pings_of_which_none_is_sold_are_an_alarm(template: Template) -> None:
+    found = alarm(template, "NoSales")
+    watched = metrics_of(found)
+    pings, sales = ([name for name in watched if name.startswith(kind)] for kind in ("pings", "sales"))
+    assert [watched[name] for name in pings] == ours(template, "Pings", operations.VERBS, "Sum", 3600)
+    assert [watched[name] for name in sales] == ours(template, "Sales", operations.VERBS, "Sum", 3600)
+    assert expression(found) == f"IF(SUM([{', '.join(pings)}]) >= 20 AND SUM([{', '.join(sales)}]) < 1, 1, 0)"
+    assert found["Threshold"] == 1
+
+
+def test_alarms_may_write_to_the_topic_and_nothing_may_without_tls(template: Template) -> None:
+    (policy,) = properties(template, "AWS::SNS::TopicPolicy").values()
+    deny, allow = sorted(policy["PolicyDocument"]["Statement"], key=lambda statement: statement["Effect"], reverse=True)
+    assert allow["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert target(policy["Topics"][0]) == target(allow["Resource"]) == target(deny["Resource"]) == "OperationsTopic"
+
+
+def test_every_address_of_the_stage_is_told(synthesise: Synthesise, template: Template) -> None:
+    template.resource_count_is("AWS::SNS::Subscription", 0)
+    addresses = ("operator@example.com", "night@example.com")
+    told = synthesise(replace(STAGES["dev"], alarm_addresses=addresses))
+    subscriptions = properties(told, "AWS::SNS::Subscription").values()
+    assert {(each["Protocol"], each["Endpoint"], target(each["TopicArn"])) for each in subscriptions} == {
+        ("email", address, "OperationsTopic") for address in addresses
+    }
+
+
+def test_one_page_shows_what_the_alarms_watch(template: Template) -> None:
+    (page,) = properties(template, "AWS::CloudWatch::Dashboard").values()
+    assert page["DashboardName"] == service(template)
+    body = json.dumps(page["DashboardBody"])
+    shown = ("Pings", "Bids", "Sales", "PoolUse", "PoolExhausted", "Latency", "5xx", "4xx", "Count", "Throttles")
+    for name in (*shown, "WriteThrottleEvents", *(f"Refused_{status}" for status in operations.REFUSALS)):
+        assert f'\\"{name}\\"' in body, name
+
+
+def test_the_refusals_on_the_page_are_statuses_of_ours() -> None:
+    assert operations.NAMESPACE == metrics.NAMESPACE
+    assert set(operations.REFUSALS) <= {refusal.status for refusal in Refusal.__subclasses__()}
 
 
 # The whole

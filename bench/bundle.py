@@ -1,0 +1,83 @@
+"""What the bundle of the functions weighs, and what its compiled caches save at the start of one."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.report import Report
+from infra import bundle
+from tests.build import SETTINGS
+from tools import engine
+
+RUNS = 7
+START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "import functions.post.handler; from shared import runtime; runtime.world()"
+)
+
+
+def run(report: Report) -> None:
+    target = bundle.target()
+    report.section("bundle", f"built for Lambda; caches compiled by {'Python 3.13' if target.compiler else 'nobody'}")
+    with tempfile.TemporaryDirectory() as place:
+        made, plain = Path(place) / "made", Path(place) / "plain"
+        bundle.build(target, made)
+        _install(plain, target.wheels)
+        sizes = [("bundle", _mb(made), _mb(made, but=".pyc")), ("pip install", _mb(plain), _mb(plain, but=".pyc"))]
+        report.table(("", "MB", "without caches"), sizes)
+        report.goal("bundle ÷ pip install --target of the same dependencies", _mb(made) / _mb(plain), 0.3)
+        if target.compiler:
+            _starts(report, replace(target, wheels=bundle.wheels(platform.machine())), target.compiler, Path(place))
+        else:
+            print(f"  {bundle.NO_CACHES}")
+
+
+def _install(folder: Path, wheels: Sequence[str]) -> None:
+    """As anyone would, with the caches that pip makes."""
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary=:all:"]
+    _run([*pip, *wheels, f"--requirement={bundle.ROOT / bundle.REQUIREMENTS}", f"--target={folder}"])
+
+
+def _mb(folder: Path, but: str = "none") -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != but) / 1e6
+
+
+def _starts(report: Report, target: bundle.Target, python: str, place: Path) -> None:
+    """On this machine's CPU, under the Python that Lambda has: import of POST and its client, no network."""
+    folders = {"with caches": place / "with", "without": place / "without"}
+    bundle.build(target, folders["with caches"])
+    bundle.build(replace(target, compiler=None), folders["without"])
+    milliseconds = {name: min(_cpu_ms(python, folder) for _ in range(RUNS)) for name, folder in folders.items()}
+    bare = min(_cpu_ms(python, None) for _ in range(RUNS))
+    report.table(
+        ("start of post", "CPU ms over a bare Python"), [(name, found - bare) for name, found in milliseconds.items()]
+    )
+    said = _run([python, "-I", "-S", "-B", "-v", "-c", START, str(folders["with caches"])]).stderr
+    loaded = re.findall(
+        rf"^# code object from '?{re.escape(str(folders['with caches']))}\S+\.(pyc?)\b", said, re.MULTILINE
+    )
+    assert loaded, "python -v names what it loads"
+    report.goal(f"of {len(loaded)} modules at the start, compiled from source", loaded.count("py"), 0)
+
+
+def _cpu_ms(python: str, folder: Path | None) -> float:
+    program = [START, str(folder)] if folder else [""]
+    child = os.posix_spawn(python, [python, "-I", "-S", "-B", "-c", *program], _environment())
+    _, status, usage = os.wait4(child, 0)
+    assert status == 0
+    return 1000 * (usage.ru_utime + usage.ru_stime)
+
+
+def _environment() -> dict[str, str]:
+    keys = {"AWS_ACCESS_KEY_ID": engine.KEY, "AWS_SECRET_ACCESS_KEY": engine.KEY, "AWS_DEFAULT_REGION": engine.REGION}
+    return {**SETTINGS.environment(), **keys, "PATH": os.environ["PATH"], "HOME": str(engine.ROOT / "build")}
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, env={**os.environ, **_environment()}, capture_output=True, text=True, check=True)

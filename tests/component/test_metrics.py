@@ -1,0 +1,92 @@
+"""What requests count, as CloudWatch reads it from the log."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.edge import metrics
+from tests.build import CALLER, Publisher, Stage, a_pool, an_endpoint
+
+OTHER = "+16145550124"
+
+
+class Told:
+    """The metrics of the requests since it was last asked."""
+
+    def __init__(self, printed: pytest.CaptureFixture[str]) -> None:
+        self.printed = printed
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.printed.readouterr().out.splitlines() if '"_aws"' in line]
+
+    def values(self) -> dict[str, float]:
+        """Of one request, without how long it took."""
+        (line,) = self.lines()
+        (told,) = line["_aws"]["CloudWatchMetrics"]
+        assert told["Namespace"] == metrics.NAMESPACE
+        assert [sorted(dimensions) for dimensions in told["Dimensions"]] == [["function", "service"]]
+        assert set(line) == {"_aws", "function", "service"} | {metric["Name"] for metric in told["Metrics"]}
+        assert line.pop("Latency")[0] >= 0
+        return {name: sum(line[name]) for name in line if name not in ("_aws", "function", "service")}
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    return Told(capsys)
+
+
+def test_a_ping_counts_its_bids_and_a_sale_the_pool_that_it_took_from(
+    stage: Stage, publisher: Publisher, told: Told
+) -> None:
+    stage.publish(an_endpoint(pool=a_pool(4)))
+    first = publisher.ping(caller_id=CALLER).body["try_all_buyers_ping_id"]
+    second = publisher.ping(caller_id=OTHER).body["try_all_buyers_ping_id"]
+    assert [line["Bids"] for line in told.lines()] == [[2.0], [2.0]]
+
+    publisher.post(ping_id=first, caller_id=CALLER)
+    assert told.values() == {"Sales": 1, "PoolUse": 0}
+    publisher.post(ping_id=second, caller_id=OTHER)
+    assert told.values() == {"Sales": 1, "PoolUse": 25}
+
+
+def test_the_same_answer_again_is_no_other_sale(stage: Stage, publisher: Publisher, told: Told) -> None:
+    stage.publish(an_endpoint())
+    publisher.full(caller_id=CALLER)
+    assert told.values() == {"Pings": 1, "Bids": 2, "Sales": 1, "PoolUse": 0}
+    publisher.full(caller_id=CALLER)
+    assert told.values() == {}
+
+
+@pytest.mark.parametrize("overflow", ["", "+18005550199"])
+def test_an_exhausted_pool_is_counted_even_if_the_overflow_number_saves_the_sale(
+    stage: Stage, publisher: Publisher, told: Told, overflow: str
+) -> None:
+    stage.publish(an_endpoint(pool=a_pool(1, overflow_number=overflow)))
+    publisher.full(caller_id=CALLER)
+    told.lines()
+    outcome = {"Sales": 1} if overflow else {"Sales": 0, "Refused_no_number_available": 1}
+    for caller in ("+16145550125", "+16145550126"):  # the second one without a look: it is known
+        publisher.full(caller_id=caller)
+        assert told.values() == {"Pings": 1, "Bids": 2, "PoolUse": 100, "PoolExhausted": 1, **outcome}
+
+
+def test_refusals_are_counted_by_status_and_nothing_that_was_sent_is_told(
+    stage: Stage, publisher: Publisher, told: Told
+) -> None:
+    stage.publish(an_endpoint())
+    publisher.ping(caller_id="no number")
+    assert told.values() == {"Refused_invalid_fields": 1}
+    publisher.ping("another_endpoint", caller_id=CALLER)
+    assert told.values() == {"Refused_unknown_endpoint": 1}
+    publisher.ping(caller_id=CALLER)
+    (line,) = told.lines()
+    assert CALLER not in json.dumps(line)
+    assert line["function"] == "ping"
+
+
+def test_a_bug_is_counted_too(stage: Stage, publisher: Publisher, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.publish(an_endpoint())
+    monkeypatch.setattr("shared.domain.matching.bids", None)
+    publisher.ping(caller_id=CALLER)
+    assert told.values() == {"Refused_internal_error": 1}

@@ -1,0 +1,81 @@
+"""Synthesised once, packed once, one emulator; and a fresh stack for every test, which costs less than a second."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import bundle
+from tests.deploy import emulator
+from tests.deploy.account import Account, Stack, Template
+from tools.engine import ROOT
+
+KEPT = ROOT / "build" / "tests.deploy"
+"""Templates of the last run, and the newest bundle: pip runs only after its sources have changed."""
+STAGES = ("dev", "prod")
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, Template]:
+    """One per stage, as `make synth` writes them; without the bundle for Lambda, which cannot run here."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    running = {
+        stage: subprocess.Popen(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "PATH": path,
+                "CDK_OUTDIR": str(KEPT / stage),
+                "CDK_CONTEXT_JSON": json.dumps({"stage": stage, "aws:cdk:bundling-stacks": []}),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for stage in STAGES
+    }
+    for process in running.values():
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
+    return {stage: json.loads((KEPT / stage / f"ringpost-{stage}.template.json").read_text()) for stage in STAGES}
+
+
+@pytest.fixture(scope="session")
+def packed() -> Path:
+    """The bundle for this machine, zipped."""
+    host = bundle.target("host")
+    newest = KEPT / f"{bundle.fingerprint(host)}.zip"
+    if not newest.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        for old in (*KEPT.glob("*.zip"), *KEPT.glob("bundle*")):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        folder = KEPT / "bundle"
+        bundle.build(host, folder)
+        shutil.make_archive(str(KEPT / "bundle"), "zip", folder)
+        shutil.rmtree(folder)
+        (KEPT / "bundle.zip").rename(newest)  # now it is whole
+    return newest
+
+
+@pytest.fixture(scope="module")
+def account(
+    tmp_path_factory: pytest.TempPathFactory, packed: Path, templates: dict[str, Template]
+) -> Iterator[Account]:
+    """With IAM enforced: a function may do what its role's policies say, and nothing else."""
+    with emulator.running(tmp_path_factory.mktemp("emulator"), {"AUTH": "true"}) as running:
+        account = Account(running)
+        account.bootstrap(packed, list(templates.values()))
+        yield account
+
+
+@pytest.fixture
+def stack(account: Account, templates: dict[str, Template]) -> Iterator[Stack]:
+    """Stage `dev`, with nothing in it yet."""
+    with account.create("ringpost-dev", templates["dev"]) as created:
+        yield created

@@ -1,0 +1,282 @@
+"""The stack as it is deployed, from an empty account to a sale, an update and the end; in an emulator of AWS.
+
+The emulator takes nonsense for a template: what must be in it is tested in tests/infra.
+"""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from httpx import Response
+
+from tests.configurations import a_buyer, a_document, a_ring_pool, an_endpoint, an_offer
+from tests.deploy.account import Account, Stack, Template, functions
+from tools.demo import CONFIGURATION
+from tools.engine import ROOT
+
+CALLER = "6145550123"
+NUMBERS = 6
+CLIENTS = 12
+
+
+def configure(account: Account, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command behind `make configure`, as an operator whose AWS account this is."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RINGPOST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "tools.configure", *arguments],
+        cwd=ROOT,
+        env=ours | account.emulator.environment | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def apply(stack: Stack, file: Path) -> None:
+    done = configure(stack.account, "--stage", "dev", "apply", str(file), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "is live" in done.stdout
+
+
+@pytest.fixture
+def demo(stack: Stack) -> Stack:
+    apply(stack, CONFIGURATION)
+    return stack
+
+
+def a_ping(stack: Stack, caller: str = CALLER) -> str:
+    answer = stack.send("ping", caller_id=caller)
+    assert answer.status_code == 200, answer.text
+    found: str = answer.json()["try_all_buyers_ping_id"]
+    return found
+
+
+def a_sale(stack: Stack, ping_id: str, caller: str = CALLER) -> dict[str, Any]:
+    answer = stack.send("post", caller_id=caller, ping_id=ping_id)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    assert found["success"], answer.text
+    return found
+
+
+def test_from_an_empty_account_to_a_sale(demo: Stack) -> None:
+    ping = demo.send("ping", caller_id=CALLER).json()
+    assert [(buyer["name"], buyer["bid"]) for buyer in ping["buyers"]] == [("Buyer A", 25.0), ("Buyer B", 20.0)]
+
+    sent = {"caller_id": CALLER, "ping_id": ping["buyers"][0]["ping_id"]}
+    post = demo.send("post", **sent)
+    sale = post.json()
+    assert (sale["success"], sale["buyer_name"]) == (True, "Buyer A")
+    assert "18005550100" <= sale["trackdrive_number"] <= "18005550149"
+    assert demo.send("post", **sent).content == post.content
+
+    full = demo.send("full", caller_id="6145550124").json()
+    assert full["success"]
+    assert full["trackdrive_number"] != sale["trackdrive_number"]
+
+    route = configure(demo.account, "--stage", "dev", "route", f"+{sale['trackdrive_number']}", CALLER)
+    assert "Buyer A" in route.stdout, route.stderr
+
+
+def test_static_numbers_and_tokens_work_as_deployed(demo: Stack) -> None:
+    lead = {"caller_id": CALLER, "traffic_source_id": "1023", "trackdrive_number": "+18005550170"}
+    ping_id = demo.send("ping", "static_endpoint", **lead).json()["try_all_buyers_ping_id"]
+    sale = demo.send("post", "static_endpoint", ping_id=ping_id, **lead).json()
+    assert (sale["buyer_name"], sale["trackdrive_number"]) == ("Buyer A", "18005550170")
+
+    assert demo.send("ping", "secure_endpoint", caller_id=CALLER).status_code == 401
+    issued = configure(demo.account, "--stage", "dev", "tokens", "issue", "demo-publisher")
+    sent = {"caller_id": CALLER, "traffic_source_id": "1023", "auth_token": issued.stdout.split()[-1]}
+    assert demo.send("ping", "secure_endpoint", **sent).json()["success"]
+
+
+def test_a_stage_that_cannot_be_configured_is_one_sentence(demo: Stack) -> None:
+    absent = configure(demo.account, "--stage", "prod", "history")
+    assert (absent.returncode, absent.stderr) == (1, "There is no stack ringpost-prod in this account and region.\n")
+    stranger = configure(demo.account, "--stage", "dev", "history", AWS_ACCESS_KEY_ID="somebody")
+    assert stranger.returncode == 1
+    assert stranger.stderr.startswith("AWS did not say what is in the stack ringpost-dev: ")
+    assert stranger.stderr.count("\n") == 1
+
+
+def test_what_nobody_serves_is_answered_by_us(demo: Stack) -> None:
+    for path in ("/nothing/my_endpoint", "/ping/unknown"):
+        answer = demo.api.get(path)
+        assert (answer.status_code, answer.json()["success"]) == (404, False)
+
+
+def test_a_crowd_on_a_small_pool_gets_each_number_once(stack: Stack, tmp_path: Path) -> None:
+    small = tmp_path / "small.yaml"
+    small.write_text(yaml.safe_dump(a_document(ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550105"])])))
+    apply(stack, small)
+    callers = [f"61455501{place:02}" for place in range(CLIENTS)]
+    pings = [a_ping(stack, caller) for caller in callers]
+
+    def post(sent: tuple[str, str]) -> dict[str, Any]:
+        caller, ping_id = sent
+        found: dict[str, Any] = stack.send("post", caller_id=caller, ping_id=ping_id).json()
+        return found
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        # Every client starts a process. Afterwards all of them run, and what follows is a race.
+        warm = list(clients.map(post, [(caller, "unknown") for caller in callers]))
+        assert not any(answer["success"] for answer in warm)
+        first = list(clients.map(post, zip(callers, pings, strict=True)))
+        again = list(clients.map(post, zip(callers, pings, strict=True)))
+    sold = [answer["trackdrive_number"] for answer in first if answer["success"]]
+    assert sorted(sold) == [f"18005550{number}" for number in range(100, 100 + NUMBERS)]
+    refused = [answer["status"] for answer in first if not answer["success"]]
+    assert refused == ["no_number_available"] * (CLIENTS - NUMBERS)
+    assert [answer for answer in again if answer["success"]] == [answer for answer in first if answer["success"]]
+
+
+def test_an_update_keeps_numbers_sales_and_tokens(demo: Stack, templates: dict[str, Template]) -> None:
+    ping_id = a_ping(demo)
+    sale = a_sale(demo, ping_id)
+    before = (demo.resources("AWS::DynamoDB::Table"), demo.resources("AWS::SecretsManager::Secret"))
+
+    changed = anew(templates["dev"])
+    changed["Description"] = "Another one"
+    changed["Parameters"]["Memory"] = {"Type": "Number", "Default": 1024}
+    for properties in functions(changed):
+        properties["MemorySize"] = {"Ref": "Memory"}
+    demo.account.update(demo, changed)
+
+    aws = demo.account.emulator.client("lambda")
+    for name in demo.resources("AWS::Lambda::Function").values():
+        [alias] = aws.list_aliases(FunctionName=name)["Aliases"]
+        served = aws.get_function_configuration(FunctionName=name, Qualifier=alias["FunctionVersion"])
+        assert (alias["FunctionVersion"], served["MemorySize"]) == ("2", 1024)
+    assert (demo.resources("AWS::DynamoDB::Table"), demo.resources("AWS::SecretsManager::Secret")) == before
+    assert a_sale(demo, ping_id) == sale
+    assert a_sale(demo, a_ping(demo))["trackdrive_number"] != sale["trackdrive_number"]
+    again = configure(demo.account, "--stage", "dev", "apply", str(CONFIGURATION), "--yes")
+    assert again.stdout == "Nothing to change.\n"
+
+
+def anew(template: Template) -> Template:
+    """With other names for the versions of its functions: so the CDK has a changed function published."""
+    text = json.dumps(template)
+    for key, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Version":
+            text = text.replace(key, f"{key}Anew")
+    found: Template = json.loads(text)
+    return found
+
+
+def test_of_a_destroyed_stage_only_the_secret_is_left(demo: Stack) -> None:
+    a_sale(demo, a_ping(demo))
+    demo.account.delete(demo)
+    assert demo.account.left() == {"secret"}
+
+
+def test_a_destroyed_stage_with_protection_leaves_its_tables_and_logs_too(
+    account: Account, templates: dict[str, Template]
+) -> None:
+    with account.create("ringpost-prod", templates["prod"]) as stack:
+        account.delete(stack)
+    assert account.left() == {"log", "secret", "table"}
+
+
+@pytest.mark.parametrize("verb", ["ping", "post", "full"])
+def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb: str) -> None:
+    apply(stack, with_an_endpoint_that_nobody_buys_at(tmp_path / "nobody.yaml"))
+    places = (f"{place:04}" for place in count())
+    role = Role(stack, verb)
+    cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
+    warm = [grant for grant in role.grants() if grant.action.startswith("dynamodb:")]
+    assert cold
+    assert len(warm) >= 3
+    for grant in cold:  # what is read once, at start
+        with role.without(grant):
+            assert stack.send(verb).status_code >= 500, grant
+    assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
+    for grant in warm:
+        with role.without(grant):
+            assert any(answer.status_code >= 500 for answer in every_use(stack, verb, next(places))), grant
+    assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
+
+
+def with_an_endpoint_that_nobody_buys_at(file: Path) -> Path:
+    """The demo and one more, in a file."""
+    document = yaml.safe_load(CONFIGURATION.read_text())
+    offer = an_offer(name="nobody", buyers=[a_buyer(id=9, paused=True)])
+    document["offers"].append(offer)
+    document["endpoints"].append(an_endpoint(vanity_uri="nobody", offer="nobody", ring_pool="demo"))
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def every_use(stack: Stack, verb: str, place: str) -> list[Response]:
+    """The answers to requests that need everything that the function may do. `place` is new in every one of them."""
+    caller = f"614555{place}"
+
+    answers = [
+        stack.send(verb, f"unknown{place}"),
+        stack.send(verb, "secure_endpoint", auth_token=f"nobody's {place}"),
+        stack.send(verb, "nobody", caller_id=caller),
+    ]
+    for _ in range(2):
+        ping = {"ping_id": a_ping(stack, caller)} if verb == "post" else {}
+        sent = {"caller_id": caller} | ping
+        answers.append(stack.api.post(f"/{verb}/my_endpoint", data=sent, headers={"Idempotency-Key": place}))
+    return answers
+
+
+@dataclass(frozen=True)
+class Grant:
+    policy: str
+    statement: int
+    action: str
+
+
+class Role:
+    """What one function may do, taken away grant by grant behind CloudFormation's back."""
+
+    def __init__(self, stack: Stack, verb: str) -> None:
+        self._iam = stack.account.emulator.client("iam")
+        roles = stack.resources("AWS::IAM::Role")
+        [self._role] = [name for key, name in roles.items() if key.startswith(f"Functions{verb.title()}Role")]
+
+    def grants(self) -> list[Grant]:
+        return [
+            Grant(policy, place, action)
+            for policy in self._iam.list_role_policies(RoleName=self._role)["PolicyNames"]
+            for place, statement in enumerate(self._document(policy)["Statement"])
+            for action in _listed(statement["Action"])
+        ]
+
+    @contextmanager
+    def without(self, grant: Grant) -> Iterator[None]:
+        whole = self._document(grant.policy)
+        less = copy.deepcopy(whole)
+        statement = less["Statement"][grant.statement]
+        statement["Action"] = [action for action in _listed(statement["Action"]) if action != grant.action]
+        if not statement["Action"]:
+            less["Statement"].remove(statement)
+        self._put(grant.policy, less)
+        yield
+        self._put(grant.policy, whole)
+
+    def _document(self, policy: str) -> dict[str, Any]:
+        document = self._iam.get_role_policy(RoleName=self._role, PolicyName=policy)["PolicyDocument"]
+        found: dict[str, Any] = json.loads(document) if isinstance(document, str) else document
+        return found
+
+    def _put(self, policy: str, document: dict[str, Any]) -> None:
+        self._iam.put_role_policy(RoleName=self._role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+def _listed(actions: str | list[str]) -> list[str]:
+    return [actions] if isinstance(actions, str) else actions

@@ -1,0 +1,53 @@
+"""What a million PINGs and POSTs cost at AWS's list prices: `make costs` prints the table that stands in the README."""
+
+PRICED_ON = "2026-11-23"
+REGION = "us-east-1"
+
+# Dollars, without free tiers, discounts and taxes. The one place where a list price stands.
+HTTP_API_MILLION = 1.00
+LAMBDA_MILLION = 0.20
+LAMBDA_ARM64_GB_SECOND = 0.0000133334
+DYNAMODB_MILLION_WRITE_UNITS = 0.625
+DYNAMODB_MILLION_READ_UNITS = 0.125
+LOGS_GB = 0.50
+
+# Counted by `make bench`, for a lead of 1 KB.
+UNITS = {
+    "PING": (2, 0),
+    "PING, static number": (3, 0),
+    "POST with its ping id": (5, 3),
+}
+"""Write units and read units."""
+
+# Assumed: nobody has measured it on AWS yet.
+MEMORY_GB = 0.5
+MILLISECONDS = {"PING": 10, "PING, static number": 12, "POST with its ping id": 25}
+LOG_KB = 2
+"""The line and the metrics of the function, Lambda's own lines, and API Gateway's."""
+
+COLUMNS = ("A million", "API Gateway", "Lambda", "DynamoDB", "Logs", "Dollars")
+
+
+def costs(request: str) -> tuple[float, ...]:
+    """Dollars for a million requests, by service in the order of the columns."""
+    writes, reads = UNITS[request]
+    compute = MILLISECONDS[request] * 1000 * MEMORY_GB * LAMBDA_ARM64_GB_SECOND
+    return (
+        HTTP_API_MILLION,
+        LAMBDA_MILLION + compute,
+        writes * DYNAMODB_MILLION_WRITE_UNITS + reads * DYNAMODB_MILLION_READ_UNITS,
+        LOG_KB * LOGS_GB,
+    )
+
+
+def table() -> str:
+    """In Markdown."""
+    rows = [f"| {' | '.join(COLUMNS)} |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
+    for request in UNITS:
+        parts = costs(request)
+        rows.append(f"| {request} | " + " | ".join(f"{dollars:.2f}" for dollars in (*parts, sum(parts))) + " |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

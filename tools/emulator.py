@@ -1,0 +1,51 @@
+"""An emulator of AWS, to deploy to without an account: ministack, and where it would refuse our template or read it
+otherwise than AWS does, mended. It has a Python of its own: `make emulator`.
+
+It runs the functions as processes of that Python, so it wants the bundle for `host`. Its handlers of DynamoDB run one
+at a time, so that a condition and its write are never torn apart.
+"""
+
+from typing import Any
+
+from ministack import app
+from ministack.services.cloudformation import provisioners
+
+NOTHING = {"MetricName": "None", "Namespace": "None"}
+
+
+def mend() -> None:
+    """Raises `KeyError` where ministack is another than the locked one."""
+    handlers = provisioners._RESOURCE_HANDLERS
+
+    alarms = handlers["AWS::CloudWatch::Alarm"]
+    create_alarm, update_alarm = alarms["create"], alarms["update"]
+
+    def watching_nothing(properties: dict[str, Any]) -> dict[str, Any]:
+        """An alarm over several metrics is refused: it comes to be, and watches none of them."""
+        return {key: value for key, value in properties.items() if key != "Metrics"} | (
+            NOTHING if "Metrics" in properties else {}
+        )
+
+    alarms["create"] = lambda key, new, *rest: create_alarm(key, watching_nothing(new), *rest)
+    alarms["update"] = lambda key, old, new, *rest: update_alarm(
+        key, watching_nothing(old), watching_nothing(new), *rest
+    )
+
+    secrets = handlers["AWS::SecretsManager::Secret"]
+    create_secret, update_secret, delete_secret = secrets["create"], secrets["update"], secrets["delete"]
+
+    def by_arn(made: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
+        """A reference to a secret is its ARN, not its name."""
+        return made[1]["Arn"], made[1]
+
+    def name(arn: str) -> str:
+        return arn.rpartition(":")[2].rpartition("-")[0]
+
+    secrets["create"] = lambda *given: by_arn(create_secret(*given))
+    secrets["update"] = lambda arn, *given: by_arn(update_secret(name(arn), *given))
+    secrets["delete"] = lambda arn, *given: delete_secret(name(arn), *given)
+
+
+if __name__ == "__main__":
+    mend()
+    app.main()
