@@ -111,7 +111,7 @@ def test_a_protected_stage_is_not_destroyed() -> None:
 
 @pytest.mark.parametrize("verb", ["deploy", "destroy"])
 def test_make_insists_on_a_stage(verb: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in ("STAGE", "MAKEFLAGS")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("STAGE", "MAKEFLAGS", "MAKELEVEL")}
     result = subprocess.run(["make", verb], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith(f"Name the stage: make {verb} STAGE=dev")
