@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.report import Report
+from bench.report import Report, say
 from infra import bundle
 from tests.build import SETTINGS
 from tools import engine
@@ -35,7 +35,7 @@ def run(report: Report) -> None:
         if target.compiler:
             _starts(report, replace(target, wheels=bundle.wheels(platform.machine())), target.compiler, Path(place))
         else:
-            print(f"  {bundle.NO_CACHES}")
+            say(f"  {bundle.NO_CACHES}")
 
 
 def _install(folder: Path, wheels: Sequence[str]) -> None:

@@ -1,9 +1,14 @@
 """What the sections print: tables of counts and ratios, and each goal beside what was found."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 Cell = str | int | float
+
+say = partial(print, file=sys.__stdout__, flush=True)
+"""Where the metrics of functions that run in this process do not go."""
 
 
 @dataclass
@@ -11,20 +16,20 @@ class Report:
     missed: list[str] = field(default_factory=list)
 
     def section(self, name: str, sentence: str) -> None:
-        print(f"\n{name.upper()}  {sentence}\n", flush=True)
+        say(f"\n{name.upper()}  {sentence}\n")
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
         """The first column is text, the others are numbers."""
         lines = [list(head), *([_text(cell) for cell in row] for row in rows)]
         first, *widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
         for name, *cells in lines:
-            print("  " + "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))]))
-        print(flush=True)
+            say("  " + "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))]))
+        say()
 
     def goal(self, what: str, found: float, at_most: float) -> None:
         met = found <= at_most
         line = f"{what}: {_text(found)}, goal {'≤ ' if at_most else ''}{_text(at_most)}"
-        print(f"  {'met   ' if met else 'MISSED'}  {line}", flush=True)
+        say(f"  {'met   ' if met else 'MISSED'}  {line}")
         if not met:
             self.missed.append(line)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.report import Cell, Report
+from bench.report import Cell, Report, say
 from tests.build import CALLER, SETTINGS, Publisher, Stage, a_pool, an_endpoint, an_event
 from tools import engine
 from tools.local.__main__ import HANDLERS, function_environment
@@ -64,7 +64,7 @@ def _cost(report: Report, programs: Mapping[str, str], environment: Mapping[str,
     head = ("", "CPU ms", "over empty", "÷ empty", "million instructions", "over empty", "÷ leanest")
     report.table(head, rows)
     if not empty:
-        print("  Without valgrind there are no instructions to count, and no goal to compare.")
+        say("  Without valgrind there are no instructions to count, and no goal to compare.")
     for name in list(programs)[1:] if empty else []:
         report.goal(f"start of {name}: million instructions over empty", million[name] - empty, round(3.3 * LEANEST))
 
