@@ -32,7 +32,7 @@ class Stage:
     `throttle` is for each of the three verbs, `throttle_elsewhere` for every path that is none of theirs.
     `alarm_addresses` get a letter from AWS first, and alarms only once they have said yes to it. `snap_start` restores
     functions from a snapshot instead of starting them: it has a price of its own, see DECISIONS.md. `memory_mb` buys
-    CPU too: a million PINGs cost 1.9 dollars at 512, of which 1.2 are fees that memory does not change.
+    CPU too: `make costs` reckons a million at 512, most of it fees that memory does not change.
     """
 
     name: str
