@@ -10,12 +10,13 @@ import os
 import time
 from contextlib import redirect_stdout
 
-from bench import bundle, counts, leasing, startup, throughput
+from bench import bundle, counts, leasing, matching, startup, throughput
 from bench.report import Report, say
 
 SECTIONS = {
     "counts": counts.run,
     "leasing": leasing.run,
+    "matching": matching.run,
     "throughput": throughput.run,
     "startup": startup.run,
     "bundle": bundle.run,

@@ -48,7 +48,11 @@ def run(report: Report) -> None:
 def publish(engine_url: str, secret_hex: str) -> None:
     """A benchmark endpoint, where the local run looks for its configuration."""
     settings = Settings(
-        config_table="ringpost-config", pings_table="ringpost-pings", leases_table="ringpost-leases", secret=secret_hex
+        config_table="ringpost-config",
+        pings_table="ringpost-pings",
+        leases_table="ringpost-leases",
+        callers_table="ringpost-callers",
+        secret=secret_hex,
     )
     client = engine.client(engine_url)
     engine.create_tables(client, settings)

@@ -52,6 +52,7 @@ class Ringpost(Stack):
                 config_table=tables.config.table_name,
                 pings_table=tables.pings.table_name,
                 leases_table=tables.leases.table_name,
+                callers_table=tables.callers.table_name,
                 secret_arn=secret.secret_arn,
             ).environment(),
             log_retention=stage.log_retention,
@@ -77,19 +78,21 @@ class Ringpost(Stack):
             service=construct_id,
             api_id=api.id,
             functions=(functions.ping, functions.post, functions.full),
-            tables=(tables.config, tables.pings, tables.leases),
+            tables=(tables.config, tables.pings, tables.leases, tables.callers),
             addresses=stage.alarm_addresses,
         )
 
         for function in (functions.ping, functions.post, functions.full):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
-            tables.pings.grant(function, "dynamodb:PutItem")
+            tables.pings.grant(function, "dynamodb:GetItem", "dynamodb:PutItem")
+            tables.leases.grant(function, "dynamodb:BatchGetItem")
+            tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
             Grant.add_to_principal(
                 grantee=function, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
             )
         for seller in (functions.post, functions.full):
-            tables.pings.grant(seller, "dynamodb:GetItem", "dynamodb:UpdateItem")
-            tables.leases.grant(seller, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+            tables.pings.grant(seller, "dynamodb:UpdateItem")
+            tables.leases.grant(seller, "dynamodb:UpdateItem")
 
         CfnOutput(self, "Url", value=api.url)
         if api.domain_target:
@@ -97,4 +100,5 @@ class Ringpost(Stack):
         CfnOutput(self, "ConfigTable", value=tables.config.table_name)
         CfnOutput(self, "PingsTable", value=tables.pings.table_name)
         CfnOutput(self, "LeasesTable", value=tables.leases.table_name)
+        CfnOutput(self, "CallersTable", value=tables.callers.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)

@@ -13,11 +13,12 @@ from constructs import Construct
 
 BY_PK = Attribute(name="pk", type=AttributeType.STRING)
 BY_SK = Attribute(name="sk", type=AttributeType.STRING)
+BY_CALLER = Attribute(name="caller", type=AttributeType.BINARY)
 BY_PING = Attribute(name="ping_id", type=AttributeType.BINARY)
 
 
 class Tables(Construct):
-    """`config` and `leases` stay; a ping goes some time after it has expired."""
+    """`config` and `leases` stay, and of `callers` what is suppressed; the rest goes some time after it has expired."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, deletion_protection: bool, removal_policy: RemovalPolicy
@@ -43,3 +44,4 @@ class Tables(Construct):
         self.config = table("Config", key=BY_PK, sort=BY_SK)
         self.pings = table("Pings", key=BY_PING, ttl="delete_at")
         self.leases = table("Leases", key=BY_PK, sort=BY_SK)
+        self.callers = table("Callers", key=BY_CALLER, ttl="delete_at")

@@ -1,41 +1,51 @@
 """The story, top to bottom: `ping`, `post` and `full`. Each takes a request and gives the body of its answer, or raises
 the `Refusal` that says why not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
-from shared.domain import fields, keys, leasing, matching
+from shared.domain import fields, keys, leasing, matching, schedule
 from shared.domain.keys import Keys
 from shared.domain.leasing import Lease, Ring
-from shared.domain.models import TRY_ALL, Buyer, Endpoint, Lead, Ping, RingPool, Sale, Step, User
+from shared.domain.matching import Failure
+from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead, Limit, Ping, RingPool, Sale, Step, User
 from shared.domain.refusals import (
     BuyerMismatch,
     BuyerUnavailable,
     CallerIdRequired,
+    CallerNumberSuppressed,
+    DuplicateCaller,
     InvalidFields,
     NoMatchingBuyer,
     NoNumberAvailable,
     PingIdExpired,
     PingIdUnknown,
     PingIdUsed,
+    RateLimited,
     Refusal,
     TemporarilyUnavailable,
     Unauthorized,
 )
 from shared.edge import answers, metrics
 from shared.edge.requests import Request
+from shared.store.callers import Callers, Known, Mark
 from shared.store.compiled import Compiled
+from shared.store.counters import Counters
 from shared.store.pings import CLAIM_SECONDS, Claim, Pings, Route, State
 from shared.store.rings import PoolChanged, Rings
 
 SEED_BYTES = 8
 ATTEMPT_BYTES = 8
+UNSOLD = {State.FREE, State.EXPIRED, State.SPENT}
+
+Counted = Literal["pings", "posts"]
+"""What a limit counts. A FULL is both, a post-only a post."""
 
 T = TypeVar("T")
 Write = Callable[[Endpoint, Ping, Buyer, str, int], bytes]
@@ -52,6 +62,8 @@ class World:
     compiled: Compiled
     pings: Pings
     rings: Rings
+    counters: Counters
+    callers: Callers
     keys: Keys
     now: Callable[[], int]
     random_bytes: Callable[[int], bytes]
@@ -74,17 +86,19 @@ class World:
 def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     user = _authenticated(world, endpoint, request)
     lead = _lead(endpoint, user, request, ("ping",))
-    priced = _priced(world, endpoint, user, lead)
+    priced = _priced(world, endpoint, user, request, lead, {"pings"})
+    failures = _failures(endpoint, user, request, priced)
     if not priced.bids:
-        raise NoMatchingBuyer
+        raise NoMatchingBuyer(failures)
     beside = world.compiled.refreshing(endpoint.vanity_uri, world.now())
-    if endpoint.static_numbers and lead.caller:
-        buyer = matching.candidates(endpoint, priced.bids, TRY_ALL)[0][0]
-        number = lead["trackdrive_number"]
-        beside.append(lambda: _left_route(world, priced, lead, number, buyer, endpoint.held_until(priced.created_at)))
+    buyer = endpoint.buyer(priced.bids[0].buyer_id)
+    if endpoint.static_numbers and lead.caller and buyer:
+        number, held_until = lead["trackdrive_number"], endpoint.held_until(priced.created_at)
+        beside.append(lambda: _left_route(world, priced, lead, number, buyer, held_until))
     world.together(lambda: world.pings.open(priced), *beside)
     metrics.pinged(len(priced.bids))
-    return answers.ping(endpoint, world.keys, priced)
+    answer = answers.ping(endpoint, world.keys, priced)
+    return answer if failures is None else answers.explained(answer, failures)
 
 
 def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
@@ -125,7 +139,9 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
                 return earlier.answer
         endpoint = world.compiled.at_least_as_new_as(claim.ping, endpoint, world.now())
         lead = _checked(endpoint, user, lead, problems, ("post",))
-        selling = _Selling(claim.ping, attempt, claim.taken_over, seen, lead, posted, choice)
+        bidders = matching.bidders(endpoint, claim.ping.bids, choice)
+        facts = _facts(world, endpoint, user, request, lead, ping_id, bidders, {"posts"})
+        selling = _Selling(claim.ping, attempt, claim.taken_over, seen, lead, posted, choice, facts)
         return _sold(world, endpoint, selling, write)
 
 
@@ -143,13 +159,15 @@ def _sold_at_once(
     lead = _lead(endpoint, user, request, ("ping", "post"), needs_ping_id=verb == "post")
     choice = _choice(request, TRY_ALL)
     key = keys.retry_key(world.keys, _who(verb, endpoint, user, request), lead)
-    priced = _priced(world, endpoint, user, lead)
-    if not priced.bids:
-        earlier = world.pings.earlier_attempt(key, priced.created_at)
-        claim = world.pings.read(earlier, priced.created_at) if earlier else None
-        if claim and claim.sale and claim.sale.held_until > priced.created_at:
-            return claim.sale.answer
-        raise NoMatchingBuyer
+    try:
+        priced = _priced(world, endpoint, user, request, lead, {"pings", "posts"} if verb == "full" else {"posts"})
+        failures = _failures(endpoint, user, request, priced)
+        if not priced.bids:
+            raise NoMatchingBuyer(failures)
+    except (NoMatchingBuyer, DuplicateCaller, CallerNumberSuppressed):
+        if earlier := _earlier_sale(world, key):
+            return earlier.answer
+        raise
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     first = world.together(
@@ -164,8 +182,9 @@ def _sold_at_once(
         raise TemporarilyUnavailable
     metrics.pinged(len(priced.bids))
     with _releasing(world, claim, priced, attempt):
-        selling = _Selling(priced, attempt, claim.taken_over, seen, lead, Lead(), choice)
-        return _sold(world, endpoint, selling, write)
+        selling = _Selling(priced, attempt, claim.taken_over, seen, lead, Lead(), choice, priced.facts)
+        answer = _sold(world, endpoint, selling, write)
+    return answer if failures is None else answers.explained(answer, failures)
 
 
 def _authenticated(world: World, endpoint: Endpoint, request: Request) -> User | None:
@@ -216,19 +235,118 @@ def _checked(
     return lead
 
 
-def _priced(world: World, endpoint: Endpoint, user: User | None, lead: Lead) -> Ping:
-    now, seed = world.now(), world.random_bytes(SEED_BYTES)
+def _priced(
+    world: World, endpoint: Endpoint, user: User | None, request: Request, lead: Lead, counted: Collection[Counted]
+) -> Ping:
+    """The lead with everybody's bid. Raises what `_facts` raises."""
+    now, seed, ping_id = world.now(), world.random_bytes(SEED_BYTES), world.random_bytes(keys.ID_BYTES)
+    passing = matching.passing(endpoint, lead, now)
+    capped = [buyer.id for buyer in passing if buyer.caps]
+    facts = _facts(world, endpoint, user, request, lead, ping_id, passing, counted, capped)
     return Ping(
-        id=world.random_bytes(keys.ID_BYTES),
+        id=ping_id,
         endpoint=endpoint.vanity_uri,
         version=endpoint.version,
         lead=lead,
-        bids=matching.bids(endpoint, seed),
+        bids=matching.bids(endpoint, passing, lead, now, facts, seed),
         seed=seed,
         created_at=now,
         expires_at=now + endpoint.ping_ttl_seconds,
         user=user.name if user else "",
+        facts=facts,
     )
+
+
+def _facts(
+    world: World,
+    endpoint: Endpoint,
+    user: User | None,
+    request: Request,
+    lead: Lead,
+    ping_id: bytes,
+    buyers: Collection[Buyer],
+    counted: Collection[Counted],
+    capped: Collection[int] = (),
+) -> Facts:
+    """What the rules of these buyers ask of the store, read in one round; in it the request is counted where there are
+    limits. Nothing is read that nobody asks for.
+
+    Raises `RateLimited`, `CallerNumberSuppressed` and `DuplicateCaller`.
+    """
+    now, caller = world.now(), lead.caller
+    windows = _windows(endpoint, *buyers)
+    listed = bool(endpoint.suppression) or any(buyer.suppression for buyer in buyers)
+    known: list[Known] = []
+    counts: dict[int, dict[str, int]] = {}
+    waits: list[int] = []
+    calls: list[Callable[[], object]] = []
+    if caller and (listed or windows):
+        calls.append(lambda: known.append(world.callers.known(caller, listed, bool(windows))))
+    if capped:
+        calls.append(lambda: counts.update(world.counters.counts(capped, now)))
+    calls += _counts_of_requests(world, endpoint, user, request, lead, counted, waits)
+    if calls:
+        world.together(*calls)
+    if any(waits):
+        raise RateLimited(max(waits))
+    found = known[0] if known else Known()
+    if not found.listed.isdisjoint(endpoint.suppression):
+        raise CallerNumberSuppressed
+    sold = _sales(world, found.sold, windows, ping_id)
+    if endpoint.scope in sold:
+        raise DuplicateCaller
+    return Facts(counts, tuple(sorted(found.listed)), sold)
+
+
+def _counts_of_requests(
+    world: World,
+    endpoint: Endpoint,
+    user: User | None,
+    request: Request,
+    lead: Lead,
+    counted: Collection[Counted],
+    waits: list[int],
+) -> list[Callable[[], None]]:
+    """The calls that count this request against the endpoint's limits, and add to `waits` for how many seconds it is
+    one too many."""
+    of = {
+        "endpoint": endpoint.vanity_uri,
+        "traffic_source": lead.get("traffic_source_id") or (user.name if user else ""),
+        "source_address": request.source_address,
+    }
+
+    def count(limit: Limit) -> None:
+        limits = {"pings": limit.pings, "posts": limit.posts}
+        most: dict[str, int] = {name: limits[name] for name in counted if limits[name]}
+        if most:
+            waits.append(world.callers.admit(limit.of, of[limit.of], most, world.now()))
+
+    return [partial(count, limit) for limit in endpoint.limits]
+
+
+def _windows(*sellers: Endpoint | Buyer) -> dict[str, int]:
+    """For how many seconds after a sale the same caller is a duplicate, by scope."""
+    return {seller.scope: seller.duplicate_seconds for seller in sellers if seller.duplicate_seconds}
+
+
+def _sales(world: World, marks: Mapping[str, Mark], windows: Mapping[str, int], ping_id: bytes) -> dict[str, int]:
+    """When the caller was sold within these windows, by scope. A mark is none where its ping could still be sold, and
+    nobody is at it: an attempt that died left it. The ping itself may be so old that it is gone."""
+    now = world.now()
+    within = {
+        scope: mark
+        for scope, mark in marks.items()
+        if mark.ping_id != ping_id and mark.at > now - windows.get(scope, 0)
+    }
+    states = {mark.ping_id: world.pings.read(mark.ping_id, now).state for mark in within.values()}
+    return {scope: mark.at for scope, mark in within.items() if states[mark.ping_id] not in UNSOLD}
+
+
+def _failures(endpoint: Endpoint, user: User | None, request: Request, priced: Ping) -> list[Failure] | None:
+    """The reasons, for an operator who asks."""
+    if not request.explain or user is None or user.role != "operator":
+        return None
+    return matching.failures(endpoint, priced.lead, priced.created_at, priced.facts)
 
 
 def _who(verb: str, endpoint: Endpoint, user: User | None, request: Request) -> list[str]:
@@ -297,6 +415,16 @@ def _claimed_first(
     return ping, claim
 
 
+def _earlier_sale(world: World, key: bytes) -> Sale | None:
+    """The sale that an earlier attempt at this lead made or is just making, while its number is held."""
+    first = world.pings.earlier_attempt(key, world.now())
+    if first is None:
+        return None
+    while (earlier := world.pings.read(first, world.now())).state is State.CLAIMED:
+        world.pause()
+    return earlier.sale if earlier.sale and earlier.sale.held_until > world.now() else None
+
+
 def _sale_under_key(world: World, endpoint: Endpoint, key: bytes, ping_id: bytes) -> Sale | None:
     """The sale of this lead that an earlier POST made under the same Idempotency-Key with another ping. If there is
     none there never will be: the other ping is spent, and the key goes over to this one, which is claimed already."""
@@ -337,7 +465,8 @@ def _releasing(world: World, claim: Claim, ping: Ping, attempt: bytes) -> Iterat
 @dataclass(slots=True, frozen=True)
 class _Selling:
     """One attempt at selling a ping that it has claimed. `taken_over` says that an earlier one died at it; `seen` are
-    the rings as a look has shown them; `posted` is what the POST laid over the ping's lead, `lead` the whole."""
+    the rings as a look has shown them; `posted` is what the POST laid over the ping's lead, `lead` the whole; `facts`
+    what the store knows of its caller."""
 
     ping: Ping
     attempt: bytes
@@ -346,6 +475,7 @@ class _Selling:
     lead: Lead
     posted: Lead
     choice: int
+    facts: Facts
 
 
 def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> bytes:
@@ -353,11 +483,17 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
     ping, choice = selling.ping, selling.choice
     if choice != TRY_ALL and choice not in {bid.buyer_id for bid in ping.bids}:
         raise BuyerMismatch
-    candidates = matching.candidates(endpoint, ping.bids, choice)
-    if not candidates:
+    for buyer, bid in matching.candidates(endpoint, ping.bids, choice, selling.lead, world.now(), selling.facts):
+        reserved = _reserved(world, endpoint, selling, buyer, bid)
+        if reserved is not None:
+            break
+    else:
         raise NoMatchingBuyer if choice == TRY_ALL else BuyerUnavailable
-    buyer, bid = candidates[0]
-    number, held_until, overflow = _number(world, endpoint, selling, buyer)
+    try:
+        number, held_until, overflow = _number(world, endpoint, selling, buyer)
+    except Refusal:
+        _give_back(reserved)
+        raise
     answer = write(endpoint, ping, buyer, number, held_until)
     world.pings.record(
         ping.id,
@@ -365,6 +501,7 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
             attempt=selling.attempt,
             buyer_id=buyer.id,
             cents=bid.cents,
+            payout_cents=bid.payout_cents,
             number=number,
             sold_at=world.now(),
             held_until=held_until,
@@ -376,6 +513,49 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
     )
     metrics.sold()
     return answer
+
+
+def _reserved(
+    world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, bid: Bid
+) -> list[Callable[[], None]] | None:
+    """Count a sale to this buyer and remember its caller, before there is a number: what takes it back, or None if the
+    buyer has no room. Raises `DuplicateCaller` if another sale of this caller came first."""
+    now, ping, caller, undo = world.now(), selling.ping, selling.lead.caller, list[Callable[[], None]]()
+    if buyer.caps:
+        local, held_until = schedule.local_time(buyer.zone, now), endpoint.held_until(now)
+        place = world.counters.take(buyer.id, buyer.caps, local, bid.cents, ping.id, held_until, now)
+        if place is None:
+            return None
+        undo.append(partial(world.counters.give_back, place))
+    windows = _windows(endpoint, buyer)
+    if caller and windows:
+        try:
+            sold = _marked(world, caller, windows, ping.id)
+        except Refusal:
+            _give_back(undo)
+            raise
+        if sold:
+            _give_back(undo)
+            if endpoint.scope in sold:
+                raise DuplicateCaller
+            return None
+        undo.append(lambda: world.callers.unmark(caller, windows, ping.id))
+    return undo
+
+
+def _give_back(reserved: list[Callable[[], None]]) -> None:
+    for take_back in reserved:
+        take_back()
+
+
+def _marked(world: World, caller: str, windows: Mapping[str, int], ping_id: bytes) -> dict[str, int]:
+    """Remember a sale of this caller: nothing if that is done, else the sales that stand against it."""
+    dead: set[bytes] = set()
+    while marks := world.callers.mark(caller, windows, ping_id, world.now(), instead_of=dead):
+        if sold := _sales(world, marks, windows, ping_id):
+            return sold
+        dead |= {mark.ping_id for mark in marks.values()}
+    return {}
 
 
 def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer) -> tuple[str, int, bool]:

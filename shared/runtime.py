@@ -14,7 +14,9 @@ from shared import settings
 from shared.domain import keys
 from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
 from shared.flows import World
+from shared.store.callers import Callers
 from shared.store.compiled import Compiled, Memory
+from shared.store.counters import Counters, Seen
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
@@ -41,11 +43,13 @@ def _session() -> botocore.session.Session:
 
 
 @cache
-def _process() -> tuple[Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], ThreadPoolExecutor]:
+def _process() -> tuple[
+    Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], dict[int, Seen], ThreadPoolExecutor
+]:
     wanted = settings.read(os.environ)
     client = cast("DynamoDBClient", _session().create_client("dynamodb", config=SDK))
     secret = bytes.fromhex(wanted.secret) if wanted.secret else _secret(wanted.secret_arn)
-    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, ThreadPoolExecutor(max_workers=4)
+    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, {}, ThreadPoolExecutor(max_workers=4)
 
 
 def _secret(arn: str) -> bytes:
@@ -65,12 +69,14 @@ def prepare() -> None:
 
 
 def world() -> World:
-    process, signing_keys, memory, free_at, beside = _process()
+    process, signing_keys, memory, free_at, counted, beside = _process()
     dynamo = Dynamo(process.client, process.settings, time.monotonic() + REQUEST_SECONDS)
     return World(
         compiled=Compiled(dynamo, memory),
         pings=Pings(dynamo),
         rings=Rings(dynamo, free_at),
+        counters=Counters(dynamo, counted),
+        callers=Callers(dynamo, signing_keys),
         keys=signing_keys,
         now=lambda: int(time.time()),
         random_bytes=os.urandom,

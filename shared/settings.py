@@ -17,6 +17,7 @@ class Settings:
     config_table: str
     pings_table: str
     leases_table: str
+    callers_table: str
     secret_arn: str = ""
     secret: str = ""
 
@@ -43,6 +44,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         config_table=variable("CONFIG_TABLE"),
         pings_table=variable("PINGS_TABLE"),
         leases_table=variable("LEASES_TABLE"),
+        callers_table=variable("CALLERS_TABLE"),
         secret_arn=secret_arn,
         secret="" if secret_arn else variable("SECRET"),
     )

@@ -18,7 +18,9 @@ from shared.domain.models import Buyer, Endpoint, Field, RingPool, Shard
 from shared.edge import http
 from shared.flows import World
 from shared.settings import Settings
+from shared.store.callers import Callers
 from shared.store.compiled import Compiled, Memory, pack, version_key
+from shared.store.counters import Counters, Seen
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Claim, Pings, Route
 from shared.store.rings import Rings
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 START = 4_102_444_800
 """2100-01-01 00:00 UTC, when tests start: ahead of the real clock, by which DynamoDB Local deletes what TTL says."""
 
-SETTINGS = Settings(config_table="config", pings_table="pings", leases_table="leases", secret="00" * 32)
+SETTINGS = Settings(
+    config_table="config", pings_table="pings", leases_table="leases", callers_table="callers", secret="00" * 32
+)
 KEYS = derive(bytes(32))
 
 CALLER = "+16145550123"
@@ -133,6 +137,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.memory = Memory()
         self.free_at: dict[tuple[int, tuple[int, ...]], int] = {}
+        self.counted: dict[int, Seen] = {}
 
     def world(self) -> World:
         return self.world_over(Dynamo(self.client, self.settings))
@@ -142,6 +147,8 @@ class Stage:
             compiled=Compiled(dynamo, self.memory),
             pings=Pings(dynamo),
             rings=Rings(dynamo, self.free_at),
+            counters=Counters(dynamo, self.counted),
+            callers=Callers(dynamo, self.keys),
             keys=self.keys,
             now=self.clock,
             random_bytes=self.random_bytes,
@@ -173,7 +180,7 @@ class Stage:
 
     def contents(self) -> dict[str, list[str]]:
         """Every item of the tables that requests write, to be compared."""
-        tables = (self.settings.pings_table, self.settings.leases_table)
+        tables = (self.settings.pings_table, self.settings.leases_table, self.settings.callers_table)
         return {
             table: sorted(repr(sorted(item.items())) for item in self.client.scan(TableName=table)["Items"])
             for table in tables

@@ -10,7 +10,7 @@ from shared.domain import keys
 from shared.settings import Settings
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
-from tools import configure
+from tools import document, stack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,38 +20,42 @@ ENDPOINTS = {
     "static_endpoint": "auto insurance, one static number per traffic source, no token",
     "secure_endpoint": "auto insurance, numbers leased from a ring pool, the token required",
     "strict_endpoint": "zip and caller_id required on PING, no token",
+    "rules_endpoint": "four buyers that never bid, each by another rule, and one that does; no token",
 }
 LEAD = "traffic_source_id=1023&caller_id=%2B16145550123&state=TX&zip=30340"
 ANOTHER_LEAD = "traffic_source_id=1023&caller_id=%2B16145550124&state=TX&zip=30340"
 
 CONFIGURATION = Path(__file__).with_name("demo.yaml")
-PUBLISHER = "demo-publisher"
-TOKEN = "RINGPOST_DEMO_TOKEN"  # noqa: S105 - the variable's name
-"""The environment variable that sets the demo token."""
+TOKENS = {"demo-publisher": "RINGPOST_DEMO_TOKEN", "demo-operator": "RINGPOST_DEMO_OPERATOR_TOKEN"}
+"""The users that have a demo token, and the environment variables that set it."""
 
 
-def prepare(client: "DynamoDBClient", settings: Settings, data: Path) -> str:
-    """Loads the demo configuration once, and gives the demo token: a publisher's, the same at every start."""
-    configure.note(data, client.meta.endpoint_url, settings)
+def prepare(client: "DynamoDBClient", settings: Settings, data: Path) -> dict[str, str]:
+    """Loads the demo configuration once, and gives the demo tokens by user: the same at every start."""
+    stack.note(data, client.meta.endpoint_url, settings)
     signing_keys = keys.derive(bytes.fromhex(settings.secret))
     records = Records(Dynamo(client, settings), signing_keys, lambda: int(time.time()))
     if not records.live().version:
-        wanted, _ = configure.load(CONFIGURATION)
+        wanted, _ = document.load(CONFIGURATION)
         records.apply(wanted, "demo")
-    if PUBLISHER not in records.live().names("users"):
-        return f"(none: the live configuration has no user {PUBLISHER})"
-    return _token(records, data / "demo-token")
+    users = records.live().names("users")
+    return {
+        user: _token(records, user, variable, data / f"{user}-token")
+        if user in users
+        else f"(none: the live configuration has no user {user})"
+        for user, variable in TOKENS.items()
+    }
 
 
-def _token(records: Records, file: Path) -> str:
+def _token(records: Records, user: str, variable: str, file: Path) -> str:
     """The one in the file, which is its owner's to read, or the one that the environment sets in its place."""
     kept = file.read_text() if file.exists() else ""
-    wanted = os.environ.get(TOKEN) or kept or f"rp_{secrets.token_urlsafe(24)}"
-    issued = [token.id for token in records.tokens(PUBLISHER)]
+    wanted = os.environ.get(variable) or kept or f"rp_{secrets.token_urlsafe(24)}"
+    issued = [token.id for token in records.tokens(user)]
     if kept != wanted and kept and (old := records.token_id(kept)) in issued:
         records.revoke(old)
     if records.token_id(wanted) not in issued:
-        records.issue(PUBLISHER, wanted)
+        records.issue(user, wanted)
     with open(file, "w", opener=lambda name, flags: os.open(name, flags, mode=0o600)) as written:
         written.write(wanted)
     return wanted

@@ -56,6 +56,7 @@ def tables(settings: Settings) -> dict[str, Table]:
         settings.config_table: Table(keys={"pk": "S", "sk": "S"}),
         settings.pings_table: Table(keys={"ping_id": "B"}, ttl="delete_at"),
         settings.leases_table: Table(keys={"pk": "S", "sk": "S"}),
+        settings.callers_table: Table(keys={"caller": "B"}, ttl="delete_at"),
     }
 
 

@@ -6,30 +6,37 @@ For tools and pages. The functions that publishers call never import it: pydanti
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import phonenumbers
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    ValidationError,
-    ValidationInfo,
-)
 from pydantic import Field as Limits
+from pydantic import ValidationError
 
-from shared.domain import fields, models, phone
+from shared.domain import fields, filters, models, patterns, rules
+from shared.domain.filters import Filter
+from shared.domain.shapes import (
+    ANYWHERE,
+    DAY,
+    Bound,
+    FieldName,
+    Label,
+    Later,
+    ListName,
+    Money,
+    Name,
+    Number,
+    Numbers,
+    Origin,
+    Part,
+    Region,
+    VanityUri,
+    Zone,
+)
 
 MAX_ENDPOINTS = 99
 """All endpoints are switched in one transaction, which has 100 places; one is for the version."""
-MAX_RANGE = 10_000
-MAX_CENTS = 100_000_000
-DAY = 24 * 3600
 
 CONTROLS = ("ping_id", "buyer_id", "auth_token", "explain", "vanity_uri")
 """Parameters about the request: they never reach the lead, so they can be no contact fields."""
@@ -42,19 +49,17 @@ IMPLICIT = {
     )
 }
 """Fields that every offer has, listed or not."""
-LATER_COLUMNS = (
-    "offer_conversion_duplicate_timeframe",
-    "concurrency_cap_limit",
-    "concurrency_cap_available",
-)
-ANYWHERE = "ZZ"
-"""The region in which only numbers with a country code are understood."""
+
+ORDERED = ("integer", "decimal", "date", "text", "us_zip")
+"""Types whose values can be more or less than another."""
 
 Path = tuple[str | int, ...]
 Plain = dict[str, Any]
 """A part of the configuration as plain JSON, without the values that are defaults."""
 Parts = dict[tuple[str, str], Plain]
 """The configuration as records, by section and name."""
+ACCOUNT = ("account", "account")
+"""The one record of its section."""
 
 
 class Problem(Struct, frozen=True):
@@ -88,102 +93,10 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".") or "the file"
 
 
-def _later(feature: str) -> str:
-    return f"`{feature}` comes with a later version of Ringpost; take it out for now"
+class Account(Part):
+    """What holds for every offer."""
 
-
-def _not_yet(_: object, info: ValidationInfo) -> None:
-    raise ValueError(_later(info.field_name or ""))
-
-
-def _shaped(expression: str, message: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(expression, text):
-            raise ValueError(message)
-        return text
-
-    return AfterValidator(check)
-
-
-def _cents(value: object) -> int:
-    whole, _, part = str(value).partition(".")
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", str(value)):
-        raise ValueError("must be an amount like 25.00, at most two decimals")
-    cents = int(whole) * 100 + int(f"{part:0<2}")
-    if cents > MAX_CENTS:
-        raise ValueError(f"must be at most {_amount(MAX_CENTS)}")
-    return cents
-
-
-def _amount(cents: int) -> str:
-    return f"{cents // 100}.{cents % 100:02}"
-
-
-def _number(text: str) -> str:
-    try:
-        if phone.e164(text, ANYWHERE) == text:
-            return text
-    except ValueError:
-        pass
-    raise ValueError("must be a telephone number in E.164, like +18005550100")
-
-
-def _numbers(text: str) -> str:
-    first, dash, last = (end.strip() for end in text.partition("-"))
-    _number(first)
-    if dash:
-        _number(last)
-        if len(first) != len(last) or not int(first) < int(last):
-            raise ValueError("must be a range of numbers of one length, the lower one first")
-        if int(last) - int(first) >= MAX_RANGE:
-            raise ValueError(f"must be a range of at most {MAX_RANGE} numbers")
-    return text
-
-
-def _region(text: str) -> str:
-    if text not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError("must be a country of two capital letters, like US")
-    return text
-
-
-def _decimal(text: str) -> str:
-    try:
-        finite = Decimal(text).is_finite()
-    except InvalidOperation:
-        finite = False
-    if not finite:
-        raise ValueError("must be a number")
-    return text
-
-
-Later = Annotated[None, BeforeValidator(_not_yet)]
-Money = Annotated[int, BeforeValidator(_cents), PlainSerializer(_amount)]
-Number = Annotated[str, AfterValidator(_number)]
-Numbers = Annotated[str, AfterValidator(_numbers)]
-Bound = Annotated[str, AfterValidator(_decimal)]
-Region = Annotated[str, AfterValidator(_region)]
-Label = Annotated[str, Limits(min_length=1, max_length=100)]
-Name = Annotated[
-    str,
-    _shaped(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "must be 1 to 64 letters, digits, dots, hyphens and underscores"),
-]
-VanityUri = Annotated[
-    str, _shaped(r"[A-Za-z0-9_.~-]{1,64}", "must be 1 to 64 letters, digits, dots, hyphens, underscores and tildes")
-]
-FieldName = Annotated[
-    str,
-    _shaped(
-        r"[A-Za-z_][A-Za-z0-9_.-]{0,63}",
-        "must be 1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or underscore",
-    ),
-]
-Origin = Annotated[
-    str, _shaped(r"\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", "must be * or an origin like https://www.example.com")
-]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    suppression: tuple[ListName, ...] = ()
 
 
 class User(Part):
@@ -224,9 +137,13 @@ class Buyer(Part):
     weight: Annotated[int, Limits(ge=1, le=1_000_000)] = 100
     paused: bool = False
     conversion_seconds: Annotated[int, Limits(ge=0, le=DAY)] = 0
-    schedule: Later = None
-    filters: Later = None
-    caps: Later = None
+    zone: Zone | None = None
+    schedule: rules.Schedule | None = None
+    traffic_sources: tuple[Label, ...] = ()
+    filters: tuple[rules.FilterText, ...] = ()
+    suppression: tuple[ListName, ...] = ()
+    duplicates: rules.Duplicates | None = None
+    caps: rules.Caps | None = None
     live: Later = None
     max_bid: Later = None
 
@@ -236,7 +153,9 @@ class Offer(Part):
     rank_by: Literal["bid", "tier"]
     contact_fields: tuple[ContactField, ...] = ()
     buyers: tuple[Buyer, ...] = ()
-    duplicates: Later = None
+    suppression: tuple[ListName, ...] = ()
+    duplicates: rules.Duplicates | None = None
+    margin: rules.Margin | None = None
 
 
 class Endpoint(Part):
@@ -244,10 +163,12 @@ class Endpoint(Part):
     offer: str
     tracking: Literal["ring_pool", "static"]
     ring_pool: str | None = None
-    static_numbers: dict[Label, Number] = {}
+    static_numbers: Mapping[Label, Number] = {}
     hold_seconds: Annotated[int, Limits(ge=1, le=7 * DAY)] | None = None
     ping_ttl_seconds: Annotated[int, Limits(ge=10, le=DAY)] = 120
     bid_floor: Money = 0
+    margin: rules.Margin | None = None
+    limits: rules.Limits | None = None
     default_region: Region = "US"
     require_auth_token: bool = True
     require_caller_id: bool = False
@@ -262,12 +183,25 @@ class Endpoint(Part):
 class Configuration(Part):
     """The whole file. Made by `read`, which also checks what the parts mean to each other."""
 
+    account: Account = Account()
     users: tuple[User, ...] = ()
     ring_pools: tuple[RingPool, ...] = ()
     offers: tuple[Offer, ...] = ()
     endpoints: Annotated[tuple[Endpoint, ...], Limits(max_length=MAX_ENDPOINTS)] = ()
 
 
+PARTS: dict[str, type[Part]] = {
+    "account": Account,
+    "schedule": rules.Schedule,
+    "duplicates": rules.Duplicates,
+    "caps": rules.Caps,
+    "by_endpoint": rules.Counted,
+    "sales": rules.Sales,
+    "revenue": rules.Revenue,
+    "margin": rules.Margin,
+    "limits": rules.Limits,
+}
+"""What a key holds that is no list of records."""
 LISTS: dict[str, type[Part]] = {
     "users": User,
     "ring_pools": RingPool,
@@ -306,15 +240,13 @@ def _message(error: Any) -> str:
     """What would be right, for one of pydantic's errors."""
     kind, limits, key = error["type"], error.get("ctx", {}), str(error["loc"][-1]) if error["loc"] else ""
     if kind == "extra_forbidden":
-        lists = [step for step in error["loc"][:-1] if step in LISTS]
-        known = LISTS[lists[-1]] if lists else Configuration
+        inside = [part for step in error["loc"][:-1] if (part := (LISTS | PARTS).get(step))]
+        known = inside[-1] if inside else Configuration
         close = difflib.get_close_matches(key, known.model_fields, n=1)
         return f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
     if kind == "value_error":
         return str(limits["error"])
     if kind == "literal_error":
-        if error["input"] in LATER_COLUMNS:
-            return _later(error["input"])
         return "must be one of " + ", ".join(re.findall("'([^']+)'", limits["expected"]))
     if kind == "missing":
         return "is missing"
@@ -391,6 +323,8 @@ def _checks(configuration: Configuration, unread: frozenset[tuple[str, str]]) ->
     yield from _numbers_have_one_owner(configuration)
     for place, offer in enumerate(configuration.offers):
         yield from _fields_are_sound(offer, ("offers", place))
+        for among, buyer in enumerate(offer.buyers):
+            yield from _rules_are_sound(configuration, offer, buyer, ("offers", place, "buyers", among))
     for place, endpoint in enumerate(configuration.endpoints):
         yield from _tracking_is_whole(endpoint, ("endpoints", place))
     yield from _pings_end_before_their_hold(configuration)
@@ -486,7 +420,7 @@ def _limits_fit_the_type(field: ContactField, at: Path) -> Iterator[Problem]:
         yield Problem((*at, "max_length"), f"must be at least {field.min_length}, the min_length")
         sound = False
     try:
-        fields.pattern(field.pattern)
+        patterns.pattern(field.pattern)
     except ValueError:
         yield Problem((*at, "pattern"), "must be a regular expression of RE2: no look-around, no back-references")
         sound = False
@@ -495,6 +429,42 @@ def _limits_fit_the_type(field: ContactField, at: Path) -> Iterator[Problem]:
             _, problems = fields.read([_field(field)], {field.name: text}, ANYWHERE)
             for sentence in problems.get(field.name, []):
                 yield Problem((*at, key), sentence.removeprefix(f"{field.name} ").removesuffix("."))
+
+
+def _rules_are_sound(configuration: Configuration, offer: Offer, buyer: Buyer, at: Path) -> Iterator[Problem]:
+    if buyer.schedule:
+        if not buyer.zone and not buyer.schedule.zone:
+            yield Problem((*at, "schedule", "zone"), "is missing: the buyer's time zone, like America/New_York")
+        if buyer.zone and buyer.schedule.zone not in (None, buyer.zone):
+            yield Problem((*at, "schedule", "zone"), f"must be {buyer.zone}, the buyer's zone, or left out")
+    here = [endpoint.vanity_uri for endpoint in configuration.endpoints if endpoint.offer == offer.name]
+    for endpoint in buyer.caps.by_endpoint if buyer.caps else ():
+        if endpoint not in here:
+            yield Problem((*at, "caps", "by_endpoint", endpoint), f"must be an endpoint of the offer {offer.name}")
+    for place, text in enumerate(buyer.filters):
+        for message in _mistakes(filters.read(text), offer):
+            yield Problem((*at, "filters", place), message)
+
+
+def _mistakes(condition: Filter, offer: Offer) -> Iterator[str]:
+    """What no lead could ever meet, as the offer's contact fields are normalised."""
+    listed = {field.name: _field(field) for field in offer.contact_fields}
+    every = IMPLICIT | listed
+    spelled = {name.lower(): name for name in every}
+    field = every.get(condition.name)
+    if field is None:
+        if right := spelled.get(condition.name.lower()):
+            yield f"must be about `{right}`, as the contact field is written"
+        return
+    if condition.operator in ("==", "!=", "in", "not in"):
+        for value in condition.operand:
+            read, problems = fields.read([field], {field.name: value}, ANYWHERE)
+            for sentence in problems.get(field.name, []):
+                yield f"has `{value}`, but {sentence.removesuffix('.')}"
+            if not problems and read[field.name].casefold() != value.casefold():
+                yield f"must have `{read[field.name]}` in place of `{value}`, as the lead will have it"
+    if condition.operator in ("<", "<=", ">", ">=") and field.type not in ORDERED:
+        yield f"has {condition.operator}, but {field.name} is of type {field.type}; it is for {', '.join(ORDERED)}"
 
 
 def _tracking_is_whole(endpoint: Endpoint, at: Path) -> Iterator[Problem]:
@@ -557,29 +527,45 @@ def compiled(
         for user in sorted(configuration.users, key=lambda user: user.name)
     )
     return {
-        endpoint.vanity_uri: models.Endpoint(
-            vanity_uri=endpoint.vanity_uri,
-            version=version,
-            offer=endpoint.offer,
-            rank_by=offers[endpoint.offer].rank_by,
-            fields=_fields(offers[endpoint.offer], static=endpoint.tracking == "static"),
-            buyers=tuple(map(_buyer, offers[endpoint.offer].buyers)),
-            users=users,
-            ping_ttl_seconds=endpoint.ping_ttl_seconds,
-            hold_seconds=pools[endpoint.ring_pool].hold_seconds if endpoint.ring_pool else endpoint.hold_seconds or 0,
-            pool=pools[endpoint.ring_pool] if endpoint.ring_pool else None,
-            static_numbers={number: source for source, number in endpoint.static_numbers.items()},
-            default_region=endpoint.default_region,
-            bid_floor_cents=endpoint.bid_floor,
-            require_auth_token=endpoint.require_auth_token,
-            require_caller_id=endpoint.require_caller_id,
-            success_status=endpoint.success_status,
-            field_errors=endpoint.field_errors,
-            buyer_columns=endpoint.buyer_columns,
-            allowed_origins=endpoint.allowed_origins,
-        )
+        endpoint.vanity_uri: _endpoint(endpoint, offers[endpoint.offer], configuration.account, users, pools, version)
         for endpoint in configuration.endpoints
     }
+
+
+def _endpoint(
+    endpoint: Endpoint,
+    offer: Offer,
+    account: Account,
+    users: tuple[models.User, ...],
+    pools: Mapping[str, models.RingPool],
+    version: int,
+) -> models.Endpoint:
+    margin = endpoint.margin or offer.margin
+    return models.Endpoint(
+        vanity_uri=endpoint.vanity_uri,
+        version=version,
+        offer=endpoint.offer,
+        rank_by=offer.rank_by,
+        fields=_fields(offer, static=endpoint.tracking == "static"),
+        buyers=tuple(_buyer(buyer, endpoint.vanity_uri) for buyer in offer.buyers),
+        users=users,
+        ping_ttl_seconds=endpoint.ping_ttl_seconds,
+        hold_seconds=pools[endpoint.ring_pool].hold_seconds if endpoint.ring_pool else endpoint.hold_seconds or 0,
+        pool=pools[endpoint.ring_pool] if endpoint.ring_pool else None,
+        static_numbers={number: source for source, number in endpoint.static_numbers.items()},
+        default_region=endpoint.default_region,
+        bid_floor_cents=endpoint.bid_floor,
+        margin=margin.compiled() if margin else models.Margin(),
+        suppression=tuple(dict.fromkeys((*account.suppression, *offer.suppression))),
+        duplicate_seconds=offer.duplicates.seconds if offer.duplicates else 0,
+        limits=endpoint.limits.compiled() if endpoint.limits else (),
+        require_auth_token=endpoint.require_auth_token,
+        require_caller_id=endpoint.require_caller_id,
+        success_status=endpoint.success_status,
+        field_errors=endpoint.field_errors,
+        buyer_columns=endpoint.buyer_columns,
+        allowed_origins=endpoint.allowed_origins,
+    )
 
 
 def _fields(offer: Offer, static: bool) -> tuple[models.Field, ...]:
@@ -612,7 +598,13 @@ def _field(field: ContactField) -> models.Field:
     return replace(made, default=read.get(field.name, ""))
 
 
-def _buyer(buyer: Buyer) -> models.Buyer:
+def buyers(configuration: Configuration) -> list[tuple[str, models.Buyer]]:
+    """Every buyer with the name of its offer, and with its caps of all endpoints."""
+    return [(offer.name, _buyer(buyer, "")) for offer in configuration.offers for buyer in offer.buyers]
+
+
+def _buyer(buyer: Buyer, endpoint: str) -> models.Buyer:
+    caps = buyer.caps.compiled() if buyer.caps else ()
     return models.Buyer(
         id=buyer.id,
         name=buyer.name,
@@ -622,15 +614,29 @@ def _buyer(buyer: Buyer) -> models.Buyer:
         weight=buyer.weight,
         paused=buyer.paused,
         conversion_seconds=buyer.conversion_seconds,
+        zone=buyer.zone or (buyer.schedule and buyer.schedule.zone) or "UTC",
+        schedule=buyer.schedule.compiled() if buyer.schedule else None,
+        traffic_sources=buyer.traffic_sources,
+        filters=tuple(map(filters.read, buyer.filters)),
+        suppression=buyer.suppression,
+        duplicate_seconds=buyer.duplicates.seconds if buyer.duplicates else 0,
+        caps=tuple(cap for cap in caps if not endpoint or cap.endpoint in ("", endpoint)),
     )
 
 
 def parts(configuration: Configuration) -> Parts:
-    return {
+    account = configuration.account.model_dump(mode="json", exclude_defaults=True)
+    return ({ACCOUNT: account} if account else {}) | {
         (section, getattr(part, key)): part.model_dump(mode="json", exclude_defaults=True)
         for section, key in KEYS.items()
         for part in getattr(configuration, section)
     }
+
+
+def whole(records: Parts) -> Configuration:
+    """The configuration of which these are the parts."""
+    listed = {section: [part for (of, _), part in records.items() if of == section] for section in KEYS}
+    return Configuration.model_validate(listed | {"account": records.get(ACCOUNT, {})})
 
 
 def changes(was: Parts, now: Parts) -> list[Change]:
@@ -639,7 +645,9 @@ def changes(was: Parts, now: Parts) -> list[Change]:
     return [
         change
         for section, name in dict.fromkeys([*now, *was])
-        for change in _differences(f"{section}[{name}]", was.get((section, name)), now.get((section, name)))
+        for change in _differences(
+            section if section == name else f"{section}[{name}]", was.get((section, name)), now.get((section, name))
+        )
     ]
 
 

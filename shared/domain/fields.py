@@ -7,26 +7,14 @@ from decimal import Decimal
 
 from shared.domain import phone
 from shared.domain.models import Field, Lead, Step
+from shared.domain.patterns import pattern
+from shared.domain.states import STATE_CODES, US_STATES
 
 Problems = dict[str, list[str]]
 """What is wrong, by field: sentences that name the field and never show its value."""
 
 TRUE = {"true", "yes", "y", "t", "1", "on"}
 FALSE = {"false", "no", "n", "f", "0", "off"}
-
-US_STATES = {
-    "alabama": "AL", "alaska": "AK", "arizona": "AZ", "arkansas": "AR", "california": "CA", "colorado": "CO",
-    "connecticut": "CT", "delaware": "DE", "district of columbia": "DC", "florida": "FL", "georgia": "GA",
-    "hawaii": "HI", "idaho": "ID", "illinois": "IL", "indiana": "IN", "iowa": "IA", "kansas": "KS", "kentucky": "KY",
-    "louisiana": "LA", "maine": "ME", "maryland": "MD", "massachusetts": "MA", "michigan": "MI", "minnesota": "MN",
-    "mississippi": "MS", "missouri": "MO", "montana": "MT", "nebraska": "NE", "nevada": "NV", "new hampshire": "NH",
-    "new jersey": "NJ", "new mexico": "NM", "new york": "NY", "north carolina": "NC", "north dakota": "ND",
-    "ohio": "OH", "oklahoma": "OK", "oregon": "OR", "pennsylvania": "PA", "rhode island": "RI", "south carolina": "SC",
-    "south dakota": "SD", "tennessee": "TN", "texas": "TX", "utah": "UT", "vermont": "VT", "virginia": "VA",
-    "washington": "WA", "west virginia": "WV", "wisconsin": "WI", "wyoming": "WY", "american samoa": "AS",
-    "guam": "GU", "northern mariana islands": "MP", "puerto rico": "PR", "us virgin islands": "VI",
-}  # fmt: skip
-STATE_CODES = set(US_STATES.values())
 
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -150,19 +138,6 @@ def _text(text: str, field: Field, _: str) -> str:
     if field.pattern and not pattern(field.pattern).fullmatch(text):
         raise ValueError("in the form that the posting instructions give")
     return text
-
-
-def pattern(expression: str) -> "re.Pattern[str]":
-    """A regular expression of RE2, whose time is linear in the text. Raises ValueError if it is not one."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        compiled: re.Pattern[str] = re2.compile(expression, options)
-    except re2.error:
-        raise ValueError("not a regular expression of RE2") from None
-    return compiled
 
 
 READERS: dict[str, Callable[[str, Field, str], str]] = {

@@ -39,14 +39,20 @@ def ping_id(keys: Keys, endpoint: str, random_id: bytes, choice: int = TRY_ALL) 
 
 def read_ping_id(keys: Keys, endpoint: str, text: str) -> tuple[bytes, int] | None:
     """The random id and the choice; None for what this endpoint never gave out."""
+    found = unchecked_ping_id(text)
+    if found is None:
+        return None
+    ours = ping_id(keys, endpoint, *found)  # letter by letter: several texts decode to the same bytes
+    return found if hmac.compare_digest(text.encode(), ours.encode()) else None
+
+
+def unchecked_ping_id(text: str) -> tuple[bytes, int] | None:
+    """What a ping id says of itself, while its endpoint is not known; None if it can be none."""
     try:
-        sent = text.encode()
-        raw = base64.b64decode(sent[3:], altchars=b"-_", validate=True)
+        raw = base64.b64decode(text.encode()[3:], altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    random_id, choice = raw[:ID_BYTES], int.from_bytes(raw[ID_BYTES : ID_BYTES + CHOICE_BYTES], "big")
-    ours = ping_id(keys, endpoint, random_id, choice)  # letter by letter: several texts decode to the same bytes
-    return (random_id, choice) if hmac.compare_digest(sent, ours.encode()) else None
+    return raw[:ID_BYTES], int.from_bytes(raw[ID_BYTES : ID_BYTES + CHOICE_BYTES], "big")
 
 
 def token_hash(keys: Keys, token: str) -> str:
@@ -61,6 +67,11 @@ def route_key(keys: Keys, number: str, caller: str) -> bytes:
 def retry_key(keys: Keys, parts: Iterable[str], lead: Lead) -> bytes:
     """Where the first attempt at selling this lead is found again."""
     return _mac(keys.callers, _joined(["retry", *parts, *(text for pair in sorted(lead.items()) for text in pair)]))
+
+
+def caller_key(keys: Keys, *parts: str) -> bytes:
+    """Where something is kept of a caller, or of whoever sends requests. The first part says what."""
+    return _mac(keys.callers, _joined(list(parts)))
 
 
 def _checksum(keys: Keys, endpoint: str, body: bytes) -> bytes:

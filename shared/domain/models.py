@@ -3,9 +3,16 @@
 Amounts are whole US cents, times whole seconds (epoch, UTC), telephone numbers E.164 strings.
 """
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
+
+from shared.domain import filters
+from shared.domain.caps import Cap
+from shared.domain.filters import Filter
+from shared.domain.schedule import Schedule
 
 TRY_ALL = 0
 """The choice of a POST that takes any of its ping's buyers; buyer ids start at 1."""
@@ -19,7 +26,8 @@ FieldType = Literal[
 ]  # fmt: skip
 Column = Literal[
     "buyer_id", "id", "name", "bid", "bid_price", "ping_id", "tier", "offer_conversion_payout",
-    "current_conversion_duration", "forwarding_number", "price", "payout",
+    "current_conversion_duration", "forwarding_number", "price", "payout", "offer_conversion_duplicate_timeframe",
+    "concurrency_cap_limit", "concurrency_cap_available",
 ]  # fmt: skip
 Role = Literal["publisher", "operator", "viewer"]
 
@@ -52,8 +60,13 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
-class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`number` is where the buyer's calls are sent; `conversion_seconds` how long a call must last to be paid."""
+class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
+    """`number` is where the buyer's calls are sent; `conversion_seconds` how long a call must last to be paid.
+
+    `zone` is the buyer's clock, for its schedule and the periods of its caps. A buyer without `traffic_sources` takes
+    any. `suppression` names the lists whose callers it does not take; within `duplicate_seconds` of a sale it does not
+    take the same caller again.
+    """
 
     id: int
     name: str
@@ -63,6 +76,53 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     weight: int = 100
     paused: bool = False
     conversion_seconds: int = 0
+    zone: str = "UTC"
+    schedule: Schedule | None = None
+    traffic_sources: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    suppression: tuple[str, ...] = ()
+    duplicate_seconds: int = 0
+    caps: tuple[Cap, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """What its sales to a caller are remembered under."""
+        return f"buyer#{self.id}"
+
+    @cached_property
+    def tests(self) -> tuple[Callable[[Mapping[str, str]], bool], ...]:
+        """The filters, each made ready once for all leads."""
+        return tuple(map(filters.test, self.filters))
+
+    @cached_property
+    def amounts(self) -> tuple[Cap, ...]:
+        """The caps of sales and revenue."""
+        return tuple(cap for cap in self.caps if cap.kind != "concurrent")
+
+    @cached_property
+    def places(self) -> tuple[Cap, ...]:
+        """The caps of concurrent places."""
+        return tuple(cap for cap in self.caps if cap.kind == "concurrent")
+
+
+class Margin(Struct, frozen=True, omit_defaults=True):
+    """What the operator keeps of a bid: `cents`, or `basis_points` of it (hundredths of a percent). A negative one pays
+    the publisher more than the buyer bid."""
+
+    cents: int = 0
+    basis_points: int = 0
+
+    def payout_cents(self, bid_cents: int) -> int:
+        """What the publisher is paid: never below zero, parts of a cent stay with the operator."""
+        return max(0, (bid_cents * (10_000 - self.basis_points)) // 10_000 - self.cents)
+
+
+class Limit(Struct, frozen=True, omit_defaults=True):
+    """How many requests a minute may come from one traffic source or address, or to the endpoint; 0 is any number."""
+
+    of: Literal["endpoint", "traffic_source", "source_address"]
+    pings: int = 0
+    posts: int = 0
 
 
 class Shard(Struct, frozen=True):
@@ -105,6 +165,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One offer at one `vanity_uri`, with everything that a PING or POST needs, as one compiled item.
 
     `static_numbers` maps each number to the traffic source that it belongs to; it is empty where `pool` is set.
+    `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller whoever would buy.
     """
 
     vanity_uri: str
@@ -120,12 +181,21 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     static_numbers: dict[str, str] = {}
     default_region: str = "US"
     bid_floor_cents: int = 0
+    margin: Margin = Margin()
+    suppression: tuple[str, ...] = ()
+    duplicate_seconds: int = 0
+    limits: tuple[Limit, ...] = ()
     require_auth_token: bool = True
     require_caller_id: bool = False
     success_status: Literal["success", "accepted"] = "success"
     field_errors: Literal["by_field", "list"] = "by_field"
     buyer_columns: tuple[Column, ...] = ("buyer_id", "id", "name", "bid", "bid_price", "ping_id")
     allowed_origins: tuple[str, ...] = ("*",)
+
+    @property
+    def scope(self) -> str:
+        """What the offer's sales to a caller are remembered under."""
+        return f"offer#{self.offer}"
 
     def held_until(self, now: int) -> int:
         """How long a number that is sold now is kept for its call."""
@@ -136,12 +206,25 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Bid(Struct, frozen=True, array_like=True):
+    """`cents` is what the buyer pays, `payout_cents` what the publisher is told and gets."""
+
     buyer_id: int
     cents: int
+    payout_cents: int
+
+
+class Facts(Struct, frozen=True, omit_defaults=True):
+    """What a decision knew beside the lead and the configuration: the counts of caps by buyer, the suppression lists
+    that the caller is on, and when it was last sold, by scope (`store.callers`)."""
+
+    counts: dict[int, dict[str, int]] = {}
+    listed: tuple[str, ...] = ()
+    sold: dict[str, int] = {}
 
 
 class Ping(Struct, frozen=True, kw_only=True):
-    """A priced lead that waits for its POST. `bids` are ranked, best first; `seed` is the ranking's draw."""
+    """A priced lead that waits for its POST. `bids` are ranked, best first; `seed` is the ranking's draw. With `facts`
+    and `created_at`, its clock, the decision can be made again."""
 
     id: bytes
     endpoint: str
@@ -152,6 +235,7 @@ class Ping(Struct, frozen=True, kw_only=True):
     created_at: int
     expires_at: int
     user: str = ""
+    facts: Facts = Facts()
 
 
 class Sale(Struct, frozen=True, kw_only=True):
@@ -161,6 +245,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     attempt: bytes
     buyer_id: int
     cents: int
+    payout_cents: int
     number: str
     sold_at: int
     held_until: int

@@ -3,15 +3,20 @@ each its HTTP code.
 
 Refusal
 ├── NoMatchingBuyer · CallerIdRequired                       nobody may or wants to buy
+├── CallerNumberSuppressed · DuplicateCaller                 not this caller, or not again
 ├── PingIdUnknown · PingIdExpired · PingIdUsed               the ping cannot be sold
 ├── BuyerMismatch · BuyerUnavailable                         nor to this buyer
 ├── NoNumberAvailable                                        nor for want of a number
 ├── InvalidFields · MalformedRequest · RequestTooLarge       we cannot read it
 ├── Unauthorized · UnknownEndpoint · MethodNotAllowed        it may not be asked, or not here
+├── RateLimited                                              or not so often
 └── TemporarilyUnavailable · InternalError                   we failed
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from shared.domain.matching import Failure
 
 
 class Refusal(Exception):
@@ -26,8 +31,24 @@ class Refusal(Exception):
 
 
 class NoMatchingBuyer(Refusal):
+    """`failures` are the reasons, for who may see them."""
+
     status = "no_matching_buyer"
     sentence = "There are no matching buyers."
+
+    def __init__(self, failures: Sequence[Failure] | None = None) -> None:
+        super().__init__()
+        self.failures = failures
+
+
+class CallerNumberSuppressed(Refusal):
+    status = "caller_number_suppressed"
+    sentence = "This caller is not wanted here."
+
+
+class DuplicateCaller(Refusal):
+    status = "duplicate_caller"
+    sentence = "This caller was sold here before, not long ago."
 
 
 class CallerIdRequired(Refusal):
@@ -106,12 +127,24 @@ class UnknownEndpoint(Refusal):
     sentence = "There is no endpoint here."
 
 
+class RateLimited(Refusal):
+    """`retry_after_seconds` is when the minute is over."""
+
+    status = "rate_limited"
+    sentence = "There were too many requests in this minute."
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
 class MethodNotAllowed(Refusal):
     status = "method_not_allowed"
     sentence = "Use GET or POST."
 
 
 class TemporarilyUnavailable(Refusal):
+    retry_after_seconds = 1
     status = "temporarily_unavailable"
     sentence = "The service is busy. Send the same request again."
 

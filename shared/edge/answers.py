@@ -1,5 +1,6 @@
 """What publishers read: bodies, and the HTTP code of every refusal. Byte by byte a contract."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,12 +8,15 @@ import msgspec
 
 from shared.domain import refusals
 from shared.domain.keys import Keys, ping_id
+from shared.domain.matching import Failure
 from shared.domain.models import Buyer, Endpoint, Ping
-from shared.domain.refusals import InvalidFields, NoNumberAvailable, Refusal
+from shared.domain.refusals import InvalidFields, NoMatchingBuyer, NoNumberAvailable, Refusal
 
 HTTP_STATUS: dict[type[Refusal], int] = {
     refusals.NoMatchingBuyer: 200,
     refusals.CallerIdRequired: 200,
+    refusals.CallerNumberSuppressed: 200,
+    refusals.DuplicateCaller: 200,
     refusals.PingIdUnknown: 200,
     refusals.PingIdExpired: 200,
     refusals.PingIdUsed: 200,
@@ -25,6 +29,7 @@ HTTP_STATUS: dict[type[Refusal], int] = {
     refusals.UnknownEndpoint: 404,
     refusals.MethodNotAllowed: 405,
     refusals.RequestTooLarge: 413,
+    refusals.RateLimited: 429,
     refusals.InternalError: 500,
     refusals.TemporarilyUnavailable: 503,
 }
@@ -56,9 +61,16 @@ def refusal(refused: Refusal, endpoint: Endpoint | None, request_id: str) -> byt
     body: Body = {"success": False, "status": refused.status, "errors": refused.sentences, "buyers": []}
     if isinstance(refused, NoNumberAvailable):
         body["retry_after_seconds"] = refused.retry_after_seconds
+    if isinstance(refused, NoMatchingBuyer) and refused.failures is not None:
+        body["explain"] = refused.failures
     if HTTP_STATUS[type(refused)] >= 500:
         body["request_id"] = request_id
     return encode(body)
+
+
+def explained(answer: bytes, failures: Sequence[Failure]) -> bytes:
+    """An answer with the reason why each of the other buyers does not bid."""
+    return encode(msgspec.json.decode(answer) | {"explain": failures})
 
 
 def encode(body: Body) -> bytes:
@@ -79,7 +91,9 @@ def _buyers(endpoint: Endpoint, keys: Keys, ping: Ping) -> list[Body]:
     static_number = digits(ping.lead["trackdrive_number"]) if endpoint.static_numbers else None
     rows = []
     for bid in ping.bids:
-        buyer, dollars = buyers[bid.buyer_id], bid.cents / 100
+        buyer, dollars = buyers[bid.buyer_id], bid.payout_cents / 100
+        places = next((cap.limit for cap in buyer.caps if cap.kind == "concurrent" and not cap.endpoint), None)
+        taken = ping.facts.counts.get(buyer.id, {}).get("concurrent", 0)
         columns: Body = {
             "buyer_id": buyer.id,
             "id": buyer.id,
@@ -93,6 +107,9 @@ def _buyers(endpoint: Endpoint, keys: Keys, ping: Ping) -> list[Body]:
             "forwarding_number": static_number,
             "price": dollars,
             "payout": dollars,
+            "offer_conversion_duplicate_timeframe": max(endpoint.duplicate_seconds, buyer.duplicate_seconds),
+            "concurrency_cap_limit": places,
+            "concurrency_cap_available": None if places is None else max(0, places - taken),
         }
         rows.append({str(column): columns[column] for column in endpoint.buyer_columns})
     return rows

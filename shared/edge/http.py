@@ -11,13 +11,11 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from shared.domain.models import Endpoint
-from shared.domain.refusals import InternalError, MethodNotAllowed, Refusal, TemporarilyUnavailable
+from shared.domain.refusals import InternalError, MethodNotAllowed, RateLimited, Refusal, TemporarilyUnavailable
 from shared.edge import answers, metrics, requests
 from shared.edge.requests import Request
 
 log = Logger()
-
-RETRY_AFTER_SECONDS = "1"
 
 
 def serve(
@@ -31,6 +29,7 @@ def serve(
     started = time.perf_counter()
     endpoint: Endpoint | None = None
     facts: dict[str, Any] = {}
+    wait_seconds = 0
     try:
         method, vanity_uri = requests.read_target(event, verb)
         endpoint = find(vanity_uri)
@@ -43,6 +42,8 @@ def serve(
         code, status = answers.HTTP_STATUS[type(refused)], refused.status
         body = answers.refusal(refused, endpoint, request_id)
         metrics.refused(status)
+        if isinstance(refused, TemporarilyUnavailable | RateLimited):
+            wait_seconds = refused.retry_after_seconds
         if isinstance(refused, TemporarilyUnavailable):
             facts = _where(refused.__cause__ or refused)
     except Exception as bug:  # noqa: BLE001 - the last one, at the edge
@@ -64,13 +65,13 @@ def serve(
     (log.error if code >= 500 else log.info)("request", extra=line)
     return {
         "statusCode": code,
-        "headers": _headers(endpoint, event.get("headers", {}).get("origin", ""), code),
+        "headers": _headers(endpoint, event.get("headers", {}).get("origin", ""), code, wait_seconds),
         "body": body.decode(),
         "isBase64Encoded": False,
     }
 
 
-def _headers(endpoint: Endpoint | None, origin: str, code: int) -> dict[str, str]:
+def _headers(endpoint: Endpoint | None, origin: str, code: int, wait_seconds: int) -> dict[str, str]:
     headers = {"Cache-Control": "no-store", "Access-Control-Expose-Headers": "Retry-After"}
     allowed = endpoint.allowed_origins if endpoint else ("*",)
     if "*" in allowed:
@@ -86,8 +87,8 @@ def _headers(endpoint: Endpoint | None, origin: str, code: int) -> dict[str, str
         headers["Content-Type"] = "application/json"
     if code == answers.HTTP_STATUS[MethodNotAllowed]:
         headers["Allow"] = "GET, POST, OPTIONS"
-    if code == answers.HTTP_STATUS[TemporarilyUnavailable]:
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if wait_seconds:
+        headers["Retry-After"] = str(wait_seconds)
     return headers
 
 

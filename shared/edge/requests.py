@@ -21,13 +21,15 @@ PATH = re.compile(r"/api/v1/inbound_webhooks/([a-z]+)/([A-Za-z0-9_.~-]{1,64})/?"
 
 
 class Request(Struct, frozen=True):
-    """`params` holds every parameter with a value, as stripped text; `tokens` what might be its auth token."""
+    """`params` holds every parameter with a value, as stripped text; `tokens` what might be its auth token; `came_from`
+    the address of the sender."""
 
     method: str
     vanity_uri: str
     params: dict[str, str]
     tokens: list[str]
     idempotency_key: str
+    came_from: str = ""
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.vanity_uri})"
@@ -39,6 +41,19 @@ class Request(Struct, frozen=True):
     @property
     def buyer_id(self) -> str:
         return self._control("buyer_id")
+
+    @property
+    def explain(self) -> bool:
+        return self._control("explain").lower() in ("1", "true", "yes")
+
+    @property
+    def source_address(self) -> str:
+        """Whose requests are counted together: of IPv6 the network of 64 bits, which one household has."""
+        if ":" not in self.came_from:
+            return self.came_from
+        from ipaddress import IPv6Network
+
+        return str(IPv6Network((self.came_from, 64), strict=False))
 
     def sent(self, names: Collection[str]) -> dict[str, str]:
         """The lead's parameters. A name is matched exactly first, then without regard to case."""
@@ -79,6 +94,7 @@ def read(event: Mapping[str, Any], method: str, vanity_uri: str) -> Request:
         params=params,
         tokens=[token for token in (_named(params, "auth_token"), *_authorization(headers)) if token],
         idempotency_key=headers.get("idempotency-key", "").strip(),
+        came_from=event["requestContext"]["http"].get("sourceIp", ""),
     )
 
 

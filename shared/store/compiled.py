@@ -117,13 +117,14 @@ class Compiled:
         elif known and known.endpoint and known.endpoint.version == int(pointer["version"]["N"]):
             endpoint = known.endpoint
         else:
-            endpoint = self._version(vanity_uri, int(pointer["version"]["N"]))
+            endpoint = self.version(vanity_uri, int(pointer["version"]["N"]))
         soft_seconds = SOFT_SECONDS * (1 + random.random())  # noqa: S311 - it spreads load, it keeps no secret
         entry = Entry(endpoint, now, soft_seconds)
         _bounded(self.memory.endpoints)[vanity_uri] = entry
         return entry
 
-    def _version(self, vanity_uri: str, version: int) -> Endpoint:
+    def version(self, vanity_uri: str, version: int) -> Endpoint:
+        """A version that was live once. They are kept for ever."""
         item = self._item(vanity_uri, version_key(version))
         if item is None:
             raise LookupError(f"the compiled version {version} of an endpoint is gone")

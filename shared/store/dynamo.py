@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from math import inf
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -26,6 +27,9 @@ PASSING = {
     "InternalServerError", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ServiceUnavailable",
     "ThrottlingException", "TransactionConflictException", "TransactionInProgressException",
 }  # fmt: skip
+
+
+_sending_once = ContextVar("_sending_once", default=False)
 
 
 class ConditionFailed(Exception):
@@ -58,6 +62,24 @@ class Dynamo:
         except BotoCoreError as error:
             raise TemporarilyUnavailable from error
 
+    def once(self, method: Callable[P, R], *args: P.args, **request: P.kwargs) -> R:
+        """A `call` that the SDK sends no second time, for writes that would count twice."""
+        self.client.meta.events.register_first(
+            "needs-retry.dynamodb",
+            _retry_unless_once,  # type: ignore[arg-type]  # the stubs know no handler that answers
+            unique_id="ringpost-once",
+        )
+        before = _sending_once.set(True)
+        try:
+            return self.call(method, *args, **request)
+        finally:
+            _sending_once.reset(before)
+
     def check_time(self) -> None:
         if time.monotonic() + CALL_SECONDS > self.deadline:
             raise TemporarilyUnavailable
+
+
+def _retry_unless_once(**_: object) -> bool | None:
+    """Whether botocore sends again. Of all handlers the first answer that is not None decides: False is no."""
+    return False if _sending_once.get() else None

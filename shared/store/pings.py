@@ -7,6 +7,7 @@ nothing.
 
 import zlib
 from enum import Enum, auto
+from heapq import nlargest
 from typing import Any, TypeVar
 
 import msgspec
@@ -132,6 +133,18 @@ class Pings:
     def read(self, ping_id: bytes, now: int) -> Claim:
         """What a claim would find, without claiming."""
         return _seen(self._item(ping_id), now)
+
+    def last(self, count: int) -> list[Ping]:
+        """The last PINGs that were stored, the newest first. It reads the whole table, and keeps `count`."""
+        newest: list[tuple[int, bytes, Ping]] = []
+        request: dict[str, Any] = {"FilterExpression": "attribute_exists(ping)"}
+        while True:
+            answer = self.dynamo.call(self.dynamo.client.scan, TableName=self.table, **request)
+            found = (_unpack(_bytes(item, "ping"), Ping) for item in answer["Items"])
+            newest = nlargest(count, [*newest, *((ping.created_at, ping.id, ping) for ping in found)])
+            if "LastEvaluatedKey" not in answer:
+                return [ping for _, _, ping in newest]
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def release(self, ping_id: bytes, attempt: bytes, taken_over: bool) -> None:
         """Give an unsold ping back. What was taken over stays marked, for whoever takes it next must look again for the

@@ -57,7 +57,13 @@ PASSING_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThrough
 UNKNOWN = -1
 """A shard id that no shard has."""
 
-SECTIONS = {"user": "users", "ring_pool": "ring_pools", "offer": "offers", "endpoint": "endpoints"}
+SECTIONS = {
+    "account": "account",
+    "user": "users",
+    "ring_pool": "ring_pools",
+    "offer": "offers",
+    "endpoint": "endpoints",
+}
 KINDS = {section: kind for kind, section in SECTIONS.items()}
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from tests.configurations import (
     an_endpoint,
     an_offer,
 )
-from tools import configure, demo, engine
+from tools import configure, demo, document, engine
 
 NUMBERS = [f"+18005550{n}" for n in range(100, 108)]
 
@@ -704,29 +704,48 @@ def test_a_missing_setting_and_a_missing_service_are_one_sentence(
 # The demonstration
 
 
-def test_the_demo_is_loaded_once_and_its_token_stays(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(demo.TOKEN, raising=False)
-    token = demo.prepare(stage.client, SETTINGS, tmp_path)
+@pytest.fixture
+def _no_tokens_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in demo.TOKENS.values():
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.usefixtures("_no_tokens_set")
+def test_the_demo_is_loaded_once_and_its_tokens_stay(stage: Stage, tmp_path: Path) -> None:
+    tokens = demo.prepare(stage.client, SETTINGS, tmp_path)
     before = contents(stage)
-    assert demo.prepare(stage.client, SETTINGS, tmp_path) == token
+    assert demo.prepare(stage.client, SETTINGS, tmp_path) == tokens
     assert contents(stage) == before
-    assert (tmp_path / "demo-token").stat().st_mode & 0o777 == 0o600
+    for user in demo.TOKENS:
+        assert (tmp_path / f"{user}-token").stat().st_mode & 0o777 == 0o600
     publisher = Publisher(stage)
-    assert publisher.ping("secure_endpoint", auth_token=token).code == 200
+    assert publisher.ping("secure_endpoint", auth_token=tokens["demo-publisher"]).code == 200
     assert publisher.ping("my_endpoint").body["buyers"][0]["name"] == "Buyer A"
-    wanted, _ = configure.load(demo.CONFIGURATION)
+    wanted, _ = document.load(demo.CONFIGURATION)
     assert list(demo.ENDPOINTS) == [endpoint.vanity_uri for endpoint in wanted.endpoints]
 
 
-def test_the_demo_token_that_the_environment_sets_takes_the_place_of_the_other(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("_no_tokens_set")
+def test_each_rule_of_the_demo_has_the_buyer_that_always_fails_it(stage: Stage, tmp_path: Path) -> None:
+    operator = demo.prepare(stage.client, SETTINGS, tmp_path)["demo-operator"]
+    publisher = Publisher(stage)
+    stage.clock.now = int(time.time())
+    for _ in range(24):
+        stage.clock.forward(3600)
+        answer = publisher.ping("rules_endpoint", explain="1", auth_token=operator, age="120", state="AK").body
+        assert [reason["rule"] for reason in answer["explain"]] == ["paused", "schedule", "filter", "cap"]
+        assert [buyer["name"] for buyer in answer["buyers"]] == ["Buyer J"]
+    assert "explain" not in publisher.ping("rules_endpoint").body
+
+
+@pytest.mark.usefixtures("_no_tokens_set")
+@pytest.mark.parametrize("user", demo.TOKENS)
+def test_a_demo_token_that_the_environment_sets_takes_the_place_of_the_other(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
-    monkeypatch.delenv(demo.TOKEN, raising=False)
-    first = demo.prepare(stage.client, SETTINGS, tmp_path)
-    monkeypatch.setenv(demo.TOKEN, "a token of mine")
-    assert demo.prepare(stage.client, SETTINGS, tmp_path) == "a token of mine"
+    first = demo.prepare(stage.client, SETTINGS, tmp_path)[user]
+    monkeypatch.setenv(demo.TOKENS[user], "a token of mine")
+    assert demo.prepare(stage.client, SETTINGS, tmp_path)[user] == "a token of mine"
     publisher = Publisher(stage)
     assert publisher.ping("secure_endpoint", auth_token="a token of mine").code == 200
     assert publisher.ping("secure_endpoint", auth_token=first).code == 401
@@ -734,5 +753,5 @@ def test_the_demo_token_that_the_environment_sets_takes_the_place_of_the_other(
 
 def test_the_demo_leaves_an_operators_own_configuration_alone(stage: Stage, records: Records, tmp_path: Path) -> None:
     apply(records)
-    assert demo.prepare(stage.client, SETTINGS, tmp_path).startswith("(none")
+    assert all(token.startswith("(none") for token in demo.prepare(stage.client, SETTINGS, tmp_path).values())
     assert records.live().version == 1

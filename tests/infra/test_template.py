@@ -169,7 +169,11 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
     variables = properties(template, "AWS::Lambda::Function")[f"Functions{name}"]["Environment"]["Variables"]
     environment = {key: value if isinstance(value, str) else target(value) for key, value in variables.items()}
     settings = Settings(
-        config_table="TablesConfig", pings_table="TablesPings", leases_table="TablesLeases", secret_arn="Secret"
+        config_table="TablesConfig",
+        pings_table="TablesPings",
+        leases_table="TablesLeases",
+        callers_table="TablesCallers",
+        secret_arn="Secret",
     )
     assert read(environment) == settings
     assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)}
@@ -322,7 +326,14 @@ def test_the_access_log_is_json_and_says_nothing_of_the_lead(template: Template)
 
 
 def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
-    assert set(template.find_outputs("*")) == {"Url", "ConfigTable", "PingsTable", "LeasesTable", "SecretArn"}
+    assert set(template.find_outputs("*")) == {
+        "Url",
+        "ConfigTable",
+        "PingsTable",
+        "LeasesTable",
+        "CallersTable",
+        "SecretArn",
+    }
 
 
 # What an operator is told

@@ -11,14 +11,18 @@ from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
 from shared import flows
+from shared.domain import caps
+from shared.domain.caps import Cap
 from shared.domain.leasing import Lease
-from shared.domain.models import Endpoint, Shard
+from shared.domain.models import Endpoint, Sale, Shard
 from shared.domain.refusals import NoNumberAvailable, Refusal, TemporarilyUnavailable
+from shared.domain.schedule import local_time
 from shared.edge.requests import Request
+from shared.store.counters import Counters
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
-from tests.build import CALLER, SETTINGS, START, Clock, Stage, a_pool, an_endpoint
+from tests.build import CALLER, SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -111,9 +115,10 @@ class Machine:
         numbers = [f"+1800555{n:04}" for n in range(self.random.choice([1, 2, 3, 4]))]
         cut = self.random.randint(1, len(numbers))
         shards = tuple(Shard(at, tuple(part)) for at, part in enumerate((numbers[:cut], numbers[cut:])) if part)
-        no = random.SystemRandom().randrange(10**12)
+        no = random.SystemRandom().randrange(10**9)
+        rules = self.random.choice([self._rules(no), {}])
         self.endpoint: Endpoint = an_endpoint(
-            vanity_uri=f"e{no}", pool=a_pool(no=no, shards=shards, hold_seconds=120, cooldown_seconds=0)
+            vanity_uri=f"e{no}", pool=a_pool(no=no, shards=shards, hold_seconds=120, cooldown_seconds=0), **rules
         )
         self.stage = Stage(self.client, clock=self.clock)
         self.turn_is_over = Semaphore(0)
@@ -122,6 +127,12 @@ class Machine:
         for shard in shards:
             self._lease_some_of(shard)
         self.stage.publish(self.endpoint)
+
+    def _rules(self, no: int) -> dict[str, Any]:
+        """A scarce buyer and one without caps; a caller is sold once."""
+        caps = (Cap("sales", self.random.choice([1, 2]), "total"), Cap("concurrent", self.random.choice([1, 2])))
+        buyers = (a_buyer(id=no, caps=caps), a_buyer(id=no + 1, name="Buyer B", bid_cents=2000))
+        return {"buyers": buyers, "offer": f"o{no}", "duplicate_seconds": self.random.choice([0, 3600])}
 
     def _lease_some_of(self, shard: Shard) -> None:
         """Start a ring with earlier leases, all over at once or ending while we play."""
@@ -135,7 +146,7 @@ class Machine:
 
     def note(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         """Remember every lease that the engine has made."""
-        if request.get("TableName") != SETTINGS.leases_table:
+        if request.get("TableName") != SETTINGS.leases_table or request["Key"]["sk"]["S"] == "CAPS":
             return
         item = answer["Attributes"]
         shard = next(shard for shard in self._pool.shards if f"R{shard.id}" == item["sk"]["S"])
@@ -181,15 +192,17 @@ class Machine:
         requests = []
         for n in range(self.random.choice([1, 2, 4])):
             params = {"caller_id": CALLER[:-1] + str(n)}
-            priced = flows.ping(world, self.endpoint, Request("POST", self.endpoint.vanity_uri, params, [], ""))
-            ping = json.loads(priced)
-            kind = self.random.choice(["a buyer", "try all", "both", "post-only"])
+            request = Request("POST", self.endpoint.vanity_uri, params, [], "")
+            ping, another = (json.loads(flows.ping(world, self.endpoint, request)) for _ in range(2))
+            kind = self.random.choice(["a buyer", "try all", "both", "post-only", "one caller, two pings"])
             if kind in ("a buyer", "both"):
                 requests.append(params | {"ping_id": ping["buyers"][1]["ping_id"]})
             if kind in ("try all", "both"):
                 requests.append(params | {"ping_id": ping["try_all_buyers_ping_id"]})
             if kind == "post-only":
                 requests.append(params)
+            if kind == "one caller, two pings":
+                requests += [params | {"ping_id": each["try_all_buyers_ping_id"]} for each in (ping, another)]
         return requests
 
     def _start(self, params: dict[str, str]) -> Actor:
@@ -228,16 +241,33 @@ class Machine:
                 answers[actor.params.get("ping_id", actor.params["caller_id"])].add(actor.answer)
         if any(len(given) > 1 for given in answers.values()):
             found.append("two answers to the same POST")
+        callers = []
         for ping_id, numbers in by_ping.items():
-            sale = pings.read(ping_id, self.clock()).sale
-            if sale and sale.number not in numbers:
+            kept = pings.read(ping_id, self.clock())
+            if kept.sale and kept.sale.number not in numbers:
                 found.append("a sale of a number that was not leased to it")
-            if sale:
-                sales[sale.answer] = sale
+            if kept.sale and kept.ping:
+                sales[kept.sale.answer] = kept.sale
+                callers.append((kept.ping.lead | kept.sale.posted)["caller_id"])
+        if self.endpoint.duplicate_seconds and len(callers) > len(set(callers)):
+            found.append("a caller sold twice")
         if any(answer not in sales for given in answers.values() for answer in given):
             found.append("an answer without its sale")
+        found += self._caps_violated(list(sales.values()))
         last_of = {lease.number: lease for _, lease in self.leases}
         free = [lease for lease in last_of.values() if lease.expires_at <= self.clock()]
         if free and isinstance(self.actors[-1].refusal, NoNumberAvailable):
             found.append("a false exhaustion")
+        return found
+
+    def _caps_violated(self, sales: list[Sale]) -> list[str]:
+        """Sales ≤ counted ≤ cap."""
+        found = []
+        counts = Counters(Dynamo(self.client, SETTINGS), {}).counts([b.id for b in self.endpoint.buyers], self.clock())
+        for buyer in self.endpoint.buyers:
+            for cap in buyer.caps:
+                sold = sum(sale.buyer_id == buyer.id for sale in sales if cap.kind == "sales")
+                counted = counts.get(buyer.id, {}).get(caps.key(cap, local_time("UTC", self.clock())), 0)
+                if not sold <= counted <= cap.limit:
+                    found.append("a cap that does not hold")
         return found

@@ -85,6 +85,7 @@ def market(client: "DynamoDBClient") -> Market:
         config_table=f"applied-config{stack}",
         pings_table=f"applied-pings{stack}",
         leases_table=f"applied-leases{stack}",
+        callers_table=f"applied-callers{stack}",
         secret="00" * 32,
     )
     engine.create_tables(client, names)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.domain import keys
+from shared.domain.caps import Cap
 from shared.domain.models import Endpoint, RingPool
 from shared.domain.refusals import NoNumberAvailable
 from shared.settings import Settings
 from shared.store.dynamo import Dynamo
 from shared.store.rings import Rings
-from tests.build import CALLER, SETTINGS, START, Publisher, Stage, a_pool, an_endpoint
+from tests.build import CALLER, SETTINGS, START, Publisher, Stage, a_buyer, a_pool, an_endpoint
 from tests.service import started
 from tools import engine
 from tools.local.__main__ import secret
@@ -57,6 +58,12 @@ class House:
         if endpoint.pool:
             _use(self.stage.world().rings, endpoint.pool, int(time.time()))
         return endpoint
+
+    def publish_buyers(self, *rules: dict[str, Any], numbers: int, **overrides: Any) -> Endpoint:
+        """A new endpoint with new buyers, whose ids nobody else's counters have."""
+        no = random.SystemRandom().randrange(10**9)
+        buyers = tuple(a_buyer(id=no + n, bid_cents=1000 - n, **rule) for n, rule in enumerate(rules))
+        return self.publish(buyers=buyers, pool=a_pool(numbers, no=no), offer=f"o{no}", **overrides)
 
     def ping_id(self, endpoint: Endpoint, **params: str) -> str:
         self.stage.clock.now = int(time.time())
@@ -101,6 +108,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         config_table="ringpost-config",
         pings_table="ringpost-pings",
         leases_table="ringpost-leases",
+        callers_table="ringpost-callers",
         secret=secret(data / "secret"),
     )
     with engine.dynoxide(None) as engine_url:
@@ -164,6 +172,50 @@ def test_one_idempotency_key_over_many_pings_is_one_sale(house: House) -> None:
             [answer] = {*at_once(endpoint, sent), *at_once(endpoint, sent)}
             assert json.loads(answer)["success"]
             assert len(house.leases(endpoint)) == 1
+
+
+def test_of_200_posts_at_once_a_cap_of_50_sells_exactly_50(house: House) -> None:
+    capped = {"caps": (Cap("sales", 50, "day"), Cap("revenue", 50_500, "month"))}
+    with house.crowd(200) as at_once:
+        for verb in ("post", "full"):
+            endpoint = house.publish_buyers(capped, numbers=300)
+            callers = [f"+1614555{n:04}" for n in range(200)]
+            sent = [
+                Sent(verb, {"caller_id": caller} | ({"ping_id": house.ping_id(endpoint)} if verb == "post" else {}))
+                for caller in callers
+            ]
+            bodies = [json.loads(answer) for answer in at_once(endpoint, sent)]
+            assert sum(body["success"] for body in bodies) == 50
+            assert {body["status"] for body in bodies} <= {"success", "no_matching_buyer"}
+            assert len(house.leases(endpoint)) == 50
+
+
+def test_what_one_buyer_has_no_room_for_goes_to_the_next(house: House) -> None:
+    with house.crowd(60) as at_once:
+        rules: tuple[dict[str, Any], ...] = (
+            {"caps": (Cap("concurrent", 10),)},
+            {"caps": (Cap("sales", 20, "total"),)},
+            {},
+        )
+        endpoint = house.publish_buyers(*rules, numbers=100)
+        sent = [Sent("post", {"caller_id": f"+1614555{n:04}", "ping_id": house.ping_id(endpoint)}) for n in range(60)]
+        bodies = [json.loads(answer) for answer in at_once(endpoint, sent)]
+        bought = [body["buyer_id"] for body in bodies]
+        first, second, third = (buyer.id for buyer in endpoint.buyers)
+        assert (bought.count(first), bought.count(second), bought.count(third)) == (10, 20, 30)
+
+
+def test_one_caller_that_is_sold_by_many_at_once_is_sold_once(house: House) -> None:
+    with house.crowd(RETRIES) as at_once:
+        for _ in range(5):
+            endpoint = house.publish_buyers({"caps": (Cap("sales", 50, "day"),)}, numbers=50, duplicate_seconds=3600)
+            pings = [house.ping_id(endpoint) for _ in range(RETRIES)]
+            answers = at_once(endpoint, [Sent("post", {"caller_id": CALLER, "ping_id": ping}) for ping in pings])
+            statuses = [json.loads(answer)["status"] for answer in answers]
+            assert (statuses.count("success"), statuses.count("duplicate_caller")) == (1, RETRIES - 1)
+            assert len(house.leases(endpoint)) == 1
+            [counts] = house.stage.world().counters.counts([endpoint.buyers[0].id], int(time.time())).values()
+            assert list(counts.values()) == [1]
 
 
 def test_a_static_number_and_caller_are_sold_to_one_of_those_who_ask_at_once(house: House) -> None:

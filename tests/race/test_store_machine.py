@@ -62,7 +62,11 @@ class Store(RuleBasedStateMachine):
         super().__init__()
         stack = next(STACKS)
         names = Settings(
-            config_table=f"config{stack}", pings_table=f"pings{stack}", leases_table=f"leases{stack}", secret="00" * 32
+            config_table=f"config{stack}",
+            pings_table=f"pings{stack}",
+            leases_table=f"leases{stack}",
+            callers_table=f"callers{stack}",
+            secret="00" * 32,
         )
         engine.create_tables(self.client, names)
         self.stage = Stage(self.client, settings=names)

@@ -15,6 +15,7 @@ from shared.domain.refusals import (
     InvalidFields,
     NoMatchingBuyer,
     NoNumberAvailable,
+    RateLimited,
     Refusal,
     TemporarilyUnavailable,
 )
@@ -33,7 +34,7 @@ def a_ping(buyers: tuple[Buyer, ...] = BUYERS, **overrides: Any) -> Ping:
         "endpoint": "my_endpoint",
         "version": 1,
         "lead": Lead(),
-        "bids": tuple(Bid(buyer.id, buyer.bid_cents) for buyer in buyers),
+        "bids": tuple(Bid(buyer.id, buyer.bid_cents, buyer.bid_cents) for buyer in buyers),
         "seed": b"",
         "created_at": START,
         "expires_at": START + 120,
@@ -120,6 +121,9 @@ def test_the_columns_hold_what_their_names_say() -> None:
         "forwarding_number": None,
         "price": 19.99,
         "payout": 19.99,
+        "offer_conversion_duplicate_timeframe": 0,
+        "concurrency_cap_limit": None,
+        "concurrency_cap_available": None,
     }
 
 
@@ -194,7 +198,7 @@ def test_a_failure_of_ours_has_a_request_id_to_quote(refused: Refusal) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in answers.HTTP_STATUS if kind not in (InvalidFields, NoNumberAvailable)]
+    "kind", [kind for kind in answers.HTTP_STATUS if kind not in (InvalidFields, NoNumberAvailable, RateLimited)]
 )
 @pytest.mark.parametrize("found", [True, False], ids=["on an endpoint", "without one"])
 def test_every_other_refusal_has_one_shape(kind: type[Refusal], found: bool) -> None:

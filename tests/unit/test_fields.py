@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain import fields
+from shared.domain import fields, patterns, states
 from shared.domain.models import Field, FieldType, Lead, Step
 
 TYPES: tuple[FieldType, ...] = get_args(FieldType)
@@ -136,7 +136,7 @@ def test_a_limit_includes_itself(kind: FieldType, limits: dict[str, Any], sent: 
 
 def test_a_pattern_that_re2_cannot_match_in_linear_time_is_none() -> None:
     with pytest.raises(ValueError, match="not a regular expression of RE2"):
-        fields.pattern(r"(a+)\1")
+        patterns.pattern(r"(a+)\1")
 
 
 def test_a_pathological_pattern_cannot_hold_a_request() -> None:
@@ -200,7 +200,7 @@ SENT = st.one_of(
     st.dates().map(str),
     st.emails(),
     st.decimals(allow_nan=False).map(str),
-    st.sampled_from([*fields.US_STATES, *fields.TRUE, *fields.FALSE]),
+    st.sampled_from([*states.US_STATES, *fields.TRUE, *fields.FALSE]),
 )
 
 

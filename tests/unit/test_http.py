@@ -48,8 +48,8 @@ def serve(flow: Flow = answered, endpoint: Endpoint | None = None, **sent: Any) 
 def a_refusal(kind: type[Refusal]) -> Refusal:
     if kind is refusals.InvalidFields:
         return refusals.InvalidFields({"zip": ["zip must be a number."]})
-    if kind is refusals.NoNumberAvailable:
-        return refusals.NoNumberAvailable(7)
+    if kind in (refusals.NoNumberAvailable, refusals.RateLimited):
+        return kind(7)
     return kind()
 
 
@@ -153,6 +153,10 @@ def test_a_path_is_unknown_before_its_method_is_not_allowed() -> None:
 def test_who_may_not_be_served_now_is_told_when_to_come_back() -> None:
     response = serve(refusing(TemporarilyUnavailable()))
     assert (response["statusCode"], response["headers"]["Retry-After"]) == (503, "1")
+
+
+def test_a_request_too_many_is_told_how_long_to_wait() -> None:
+    assert serve(refusing(refusals.RateLimited(41)))["headers"]["Retry-After"] == "41"
 
 
 def test_no_other_answer_tells_when_to_come_back() -> None:

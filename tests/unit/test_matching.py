@@ -1,47 +1,101 @@
 """Who bids on a lead, and to whom a POST may sell."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
-from shared.domain import matching
+from shared.domain import filters, matching, schedule
+from shared.domain.caps import Cap
 from shared.domain.matching import Rule
-from shared.domain.models import TRY_ALL, Bid
-from tests.build import a_buyer, an_endpoint
+from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead
+from tests.build import START, a_buyer, an_endpoint
 
 SEED = b"12345678"
+NOTHING_KNOWN = Facts()
+DAY = 24 * 3600
+
+
+def bids(endpoint: Endpoint, lead: Lead | None = None, facts: Facts = NOTHING_KNOWN) -> list[tuple[int, int]]:
+    lead = lead or Lead()
+    passing = matching.passing(endpoint, lead, START)
+    return [(bid.buyer_id, bid.cents) for bid in matching.bids(endpoint, passing, lead, START, facts, SEED)]
+
+
+def candidates(
+    endpoint: Endpoint, pinged: Iterable[tuple[int, int]], choice: int = TRY_ALL, facts: Facts = NOTHING_KNOWN
+) -> list[tuple[int, int]]:
+    offered = [Bid(buyer_id, cents, cents) for buyer_id, cents in pinged]
+    found = matching.candidates(endpoint, offered, choice, Lead(), START, facts)
+    return [(buyer.id, bid.cents) for buyer, bid in found]
 
 
 def test_a_paused_buyer_does_not_bid() -> None:
-    endpoint = an_endpoint(buyers=(a_buyer(id=1, paused=True), a_buyer(id=2)))
-    assert matching.bids(endpoint, SEED) == (Bid(2, 2500),)
+    assert bids(an_endpoint(buyers=(a_buyer(id=1, paused=True), a_buyer(id=2)))) == [(2, 2500)]
 
 
-@pytest.mark.parametrize(("bid_cents", "bids"), [(999, ()), (1000, (Bid(1, 1000),)), (1001, (Bid(1, 1001),))])
-def test_a_bid_below_the_floor_of_the_endpoint_is_none(bid_cents: int, bids: tuple[Bid, ...]) -> None:
-    endpoint = an_endpoint(buyers=(a_buyer(bid_cents=bid_cents),), bid_floor_cents=1000)
-    assert matching.bids(endpoint, SEED) == bids
+@pytest.mark.parametrize(("bid_cents", "found"), [(999, []), (1000, [(1, 1000)]), (1001, [(1, 1001)])])
+def test_a_bid_below_the_floor_of_the_endpoint_is_none(bid_cents: int, found: list[tuple[int, int]]) -> None:
+    assert bids(an_endpoint(buyers=(a_buyer(bid_cents=bid_cents),), bid_floor_cents=1000)) == found
 
 
-def test_the_first_rule_that_fails_is_the_reason() -> None:
-    endpoint = an_endpoint(bid_floor_cents=1000)
-    assert matching.failed_rule(a_buyer(paused=True), Bid(1, 1), endpoint) is Rule.PAUSED
-    assert matching.failed_rule(a_buyer(), Bid(1, 1), endpoint) is Rule.BID_FLOOR
-    assert matching.failed_rule(a_buyer(), Bid(1, 1000), endpoint) is None
+NEVER = schedule.Schedule(schedule.read_week({}))
+EVERYTHING_WRONG: dict[Rule, dict[str, Any]] = {
+    Rule.PAUSED: {"paused": True},
+    Rule.SCHEDULE: {"schedule": NEVER},
+    Rule.TRAFFIC_SOURCE: {"traffic_sources": ("1023",)},
+    Rule.FILTER: {"filters": (filters.read("state == TX"),)},
+    Rule.SUPPRESSION: {"suppression": ("dnc", "customers")},
+    Rule.DUPLICATE: {"duplicate_seconds": DAY},
+    Rule.CAP: {"caps": (Cap("sales", 5, "total"), Cap("concurrent", 1))},
+    Rule.CONCURRENCY: {"caps": (Cap("sales", 6, "total"), Cap("concurrent", 1))},
+    Rule.BID_FLOOR: {"bid_cents": 1},
+}
+FACTS = Facts(counts={1: {"sales-total-0": 5, "concurrent": 1}}, listed=("dnc",), sold={"buyer#1": START - DAY + 1})
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_the_first_rule_that_fails_is_the_reason(rule: Rule) -> None:
+    wrong = [EVERYTHING_WRONG[other] for other in list(Rule)[list(Rule).index(rule) :]]
+    overrides = {key: value for later in reversed(wrong) for key, value in later.items()}
+    endpoint = an_endpoint(buyers=(a_buyer(**overrides),), bid_floor_cents=1000)
+    assert bids(endpoint, Lead(state="OH"), FACTS) == []
+    [failure] = matching.failures(endpoint, Lead(state="OH"), START, FACTS)
+    assert failure.rule == rule
+
+
+def test_a_buyer_that_passes_every_rule_bids() -> None:
+    buyer = a_buyer(
+        schedule=schedule.Schedule(schedule.read_week({"fri": ["00:00-00:01"]})),
+        traffic_sources=("1023",),
+        filters=(filters.read("state == TX"), filters.read("zip exists")),
+        suppression=("customers",),
+        duplicate_seconds=DAY - 1,
+        caps=(Cap("sales", 6, "total"), Cap("revenue", 2500, "day"), Cap("concurrent", 2)),
+    )
+    endpoint = an_endpoint(buyers=(buyer,), bid_floor_cents=2500)
+    lead = Lead(state="tx", zip="30340", traffic_source_id="1023")
+    assert bids(endpoint, lead, FACTS) == [(1, 2500)]
+    assert matching.failures(endpoint, lead, START, FACTS) == []
 
 
 def test_a_post_is_sold_at_the_price_and_in_the_order_of_its_ping() -> None:
     endpoint = an_endpoint(buyers=(a_buyer(id=1, bid_cents=1), a_buyer(id=2, bid_cents=9900)))
-    pinged = (Bid(1, 2500), Bid(2, 2000))
-    sold = [(buyer.id, bid.cents) for buyer, bid in matching.candidates(endpoint, pinged, TRY_ALL)]
-    assert sold == [(1, 2500), (2, 2000)]
+    assert candidates(endpoint, [(1, 2500), (2, 2000)]) == [(1, 2500), (2, 2000)]
 
 
 def test_a_chosen_buyer_is_the_only_candidate() -> None:
-    pinged = (Bid(1, 2500), Bid(2, 2000))
-    assert [buyer.id for buyer, _ in matching.candidates(an_endpoint(), pinged, 2)] == [2]
+    assert candidates(an_endpoint(), [(1, 2500), (2, 2000)], 2) == [(2, 2000)]
 
 
 def test_a_buyer_that_was_paused_or_removed_since_the_ping_is_no_candidate() -> None:
     endpoint = an_endpoint(buyers=(a_buyer(id=1, paused=True), a_buyer(id=3)))
-    pinged = (Bid(1, 2500), Bid(2, 2000), Bid(3, 1000))
-    assert [buyer.id for buyer, _ in matching.candidates(endpoint, pinged, TRY_ALL)] == [3]
-    assert matching.candidates(endpoint, pinged, 1) == matching.candidates(endpoint, pinged, 2) == []
+    pinged = [(1, 2500), (2, 2000), (3, 1000)]
+    assert candidates(endpoint, pinged) == [(3, 1000)]
+    assert candidates(endpoint, pinged, 1) == candidates(endpoint, pinged, 2) == []
+
+
+def test_what_a_ping_knew_of_counts_does_not_stop_a_post() -> None:
+    buyer: Buyer = a_buyer(caps=(Cap("sales", 5, "total"),))
+    assert candidates(an_endpoint(buyers=(buyer,)), [(1, 2500)], facts=FACTS) == [(1, 2500)]
+    assert candidates(an_endpoint(buyers=(a_buyer(suppression=("dnc",)),)), [(1, 2500)], facts=FACTS) == []

@@ -21,7 +21,8 @@ def seeds() -> list[bytes]:
 def order(buyers: list[Buyer], rank_by: str, seed: bytes = b"seed") -> tuple[int, ...]:
     """The buyers' ids, best first."""
     return tuple(
-        bid.buyer_id for bid in rank([(buyer, Bid(buyer.id, buyer.bid_cents)) for buyer in buyers], rank_by, seed)
+        bid.buyer_id
+        for bid in rank([(buyer, Bid(buyer.id, buyer.bid_cents, buyer.bid_cents)) for buyer in buyers], rank_by, seed)
     )
 
 

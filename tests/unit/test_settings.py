@@ -7,7 +7,9 @@ import pytest
 from shared import settings
 from shared.settings import MissingSetting, Settings
 
-LOCAL = Settings(config_table="config", pings_table="pings", leases_table="leases", secret="00ff")
+LOCAL = Settings(
+    config_table="config", pings_table="pings", leases_table="leases", callers_table="callers", secret="00ff"
+)
 DEPLOYED = replace(LOCAL, secret="", secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ringpost")
 
 

@@ -44,12 +44,13 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         config_table="ringpost-config",
         pings_table="ringpost-pings",
         leases_table="ringpost-leases",
+        callers_table="ringpost-callers",
         secret=secret(data / "secret"),
     )
     with engine.start(data) as endpoint_url:
         client = engine.client(endpoint_url)
         engine.create_tables(client, settings)
-        token = demo.prepare(client, settings, data)
+        tokens = demo.prepare(client, settings, data)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         asyncio.run(
             service.serve(
@@ -59,7 +60,7 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
                 workers=workers,
                 timeout_seconds=TIMEOUT_SECONDS,
                 log=data / "functions.log",
-                ready=lambda: print(welcome.text(url, time.monotonic() - BEGAN, token), flush=True),
+                ready=lambda: print(welcome.text(url, time.monotonic() - BEGAN, tokens), flush=True),
             )
         )
 

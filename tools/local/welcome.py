@@ -7,19 +7,20 @@ from tools import demo
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
 
-def text(url: str, seconds: float, token: str) -> str:
+def text(url: str, seconds: float, tokens: dict[str, str]) -> str:
     """`seconds` since the start. The three commands work in any POSIX shell, in this order."""
     api = f"{url}/api/v1/inbound_webhooks"
     width = max(map(len, demo.ENDPOINTS))
     endpoints = "\n".join(f"  {vanity_uri:<{width}}  {purpose}" for vanity_uri, purpose in demo.ENDPOINTS.items())
+    users = "\n".join(f"  {user:<{width}}  {token}" for user, token in tokens.items())
     return f"""
 {BOLD}Ringpost is ready on {url}{PLAIN} ({seconds:.1f} s)
 
 {DIM}Endpoints{PLAIN}
 {endpoints}
 
-{DIM}Token, where one is required (auth_token=…){PLAIN}
-  {token}
+{DIM}Tokens (auth_token=…): a publisher's, where one is required, and an operator's, who may ask why (explain=1){PLAIN}
+{users}
 
 {DIM}PING: who would buy this caller? Every buyer's bid has a ping_id.{PLAIN}
 curl -sw '\\n' {api}/ping/my_endpoint -d '{demo.LEAD}'
@@ -29,6 +30,9 @@ curl -sw '\\n' {api}/post/my_endpoint -d '{demo.LEAD}'
 
 {DIM}FULL: both in one request.{PLAIN}
 curl -sw '\\n' {api}/full/my_endpoint -d '{demo.ANOTHER_LEAD}'
+
+{DIM}Why not? The first rule that each of the others failed.{PLAIN}
+curl -sw '\\n' {api}/ping/rules_endpoint -d '{demo.LEAD}' -d explain=1 -d auth_token={tokens["demo-operator"]}
 
 {DIM}Ctrl-C stops it.{PLAIN}
 """

@@ -1,0 +1,325 @@
+"""Filters: what a buyer wants a lead to be, as an operator writes it and as a request tests it.
+
+    state == TX                      a value, in quotes where it has spaces or signs: city != 'St. Paul'
+    state in [TX, FL]                one of a list; also: state not in [TX, FL]
+    age >= 25                        a number or a date, 1985-03-27; also: <, <=, >
+    zip matches ^3                   a regular expression (RE2), found anywhere and case-sensitive: (?i) for both
+    email exists
+    states: TX, Florida              of state, by code or name; also: not states: TX
+    zips: 303, 30340-30399, 90210    of zip: first digits, ranges, whole ZIP codes; also: not zips: 303
+    area_codes: 614, 404-406         of caller_id; also: not area_codes: 614
+
+Equal is without regard to case, and 25 equals 25.0. A number has no needless zero before it and no plus, so that 01001
+and 1001 are two ZIP codes and 007 and 7 two traffic sources. A quote is doubled within its like: 'O''Hara'.
+
+A filter on a value that is absent fails, whatever it asks for, and so does one on a value that is not of its kind: no
+number for `age >= 25`, no ZIP code for `not zips`, no North American caller for `not area_codes`.
+"""
+
+import operator
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from shared.domain.patterns import pattern
+from shared.domain.states import STATE_CODES, US_STATES
+
+MAX_ENTRIES = 10_000
+MAX_PATTERN = 500
+MAX_PROGRAM = 4000
+MAX_SEARCHED = 2000
+"""A search takes at most as many steps for each character as the pattern's program has instructions: some 30 ms for the
+worst of both. A longer value matches nothing."""
+MAX_NUMBER = len("-") + 18 + len(".") + 9
+"""Characters of a number; ZIP codes and telephone numbers are shorter."""
+KEPT = 256
+"""How many values are kept as numbers, ZIP codes and area codes: all buyers of a request meet the same few."""
+
+Operator = Literal[
+    "==", "!=", "in", "not in", "<", "<=", ">", ">=", "matches", "exists",
+    "states", "not states", "zips", "not zips", "area_codes", "not area_codes",
+]  # fmt: skip
+Test = Callable[[Mapping[str, str]], bool]
+Holds = Callable[[str], bool]
+"""A test of a value that is there."""
+
+SHORT = {"states": "state", "zips": "zip", "area_codes": "caller_id"}
+"""The names of lists, and the contact fields that they are about."""
+ORDERED: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+LONG_FORM = re.compile(
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,63})"
+    r"(?:\s*(?P<sign>[=!]=|[<>]=?)|\s+(?P<word>not\s+in|in|matches|exists)(?![A-Za-z0-9_.-]))\s*(?P<operand>.*)",
+    re.DOTALL,
+)
+SHORT_FORM = re.compile(r"(?P<word>(?:not\s+)?(?:states|zips|area_codes))\s*:\s*(?P<operand>.*)", re.DOTALL)
+QUOTES = "'\""
+BARE = r"""[^\s,'"\[\]=<>!]+"""
+QUOTED = r"""'(?:[^']|'')++'|"(?:[^"]|"")++\""""
+VALUE = re.compile(rf"{BARE}|{QUOTED}")
+LIST = re.compile(rf"\[\s*(?:{VALUE.pattern})(?:\s*,\s*(?:{VALUE.pattern}))*+\s*\]")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+ZIP = re.compile(r"([0-9]{5})(?:-?[0-9]{4})?")
+NANP = re.compile(r"\+1([0-9]{3})[0-9]{7}")
+
+FORMS = (
+    'must be a filter, like "state in [TX, FL]", "age >= 25", "zip matches ^3", "email exists" or '
+    '"zips: 303, 30340-30399"'
+)
+VALUE_FORM = "must have one value after {}, like TX or, with spaces or signs, 'North Carolina'"
+LIST_FORM = "must have a list after {}, like [TX, FL, 'North Carolina']"
+BOUND_FORM = "must have a number or a date after {}, like 25, 100000.50 or 1985-03-27"
+PATTERN_FORM = "must have a regular expression of RE2 after matches, like ^3"
+ENTRY_FORMS = {
+    "states": 'must be a list of US states, like "states: TX, FL"',
+    "zips": 'must be a list of ZIP codes, their first digits or ranges of one length, like "zips: 303, 30340-30399"',
+    "area_codes": 'must be a list of area codes or ranges, like "area_codes: 614, 404-406"',
+}
+ENTRIES = {
+    "zips": re.compile(r"([0-9]{1,5})(?:\s*[-–]\s*([0-9]{1,5}))?"),
+    "area_codes": re.compile(r"([2-9][0-9]{2})(?:\s*[-–]\s*([2-9][0-9]{2}))?"),
+}
+
+
+class Filter(Struct, frozen=True, array_like=True):
+    """One condition on the lead's value `name`. `operand` has the entries of a list, the one value of any other
+    operator, nothing for `exists`."""
+
+    name: str
+    operator: Operator
+    operand: tuple[str, ...] = ()
+
+
+def read(text: str) -> Filter:
+    """Raises ValueError with the form that it should have."""
+    if short := SHORT_FORM.fullmatch(text.strip()):
+        word: Any = " ".join(short["word"].split())
+        kind = word.removeprefix("not ")
+        entries = [_entry(kind, entry.strip()) for entry in short["operand"].split(",")]
+        return Filter(SHORT[kind], word, _distinct(entries))
+    long = LONG_FORM.fullmatch(text.strip())
+    if not long or long["name"] == "not":
+        raise ValueError(FORMS)
+    sign: Any = long["sign"] or " ".join(long["word"].split())
+    return Filter(long["name"], sign, _operand(sign, long["operand"]))
+
+
+def text(each: Filter) -> str:
+    """As `read` reads it."""
+    name, sign, operand = each.name, each.operator, each.operand
+    if sign == "exists":
+        return f"{name} exists"
+    if sign.removeprefix("not ") in SHORT:
+        return f"{sign}: {', '.join(operand)}"
+    if sign == "matches":
+        plain = operand[0] == operand[0].strip() and operand[0][0] not in QUOTES
+        return f"{name} matches {operand[0] if plain else _quoted(operand[0])}"
+    values = [value if re.fullmatch(BARE, value) else _quoted(value) for value in operand]
+    return f"{name} {sign} [{', '.join(values)}]" if sign in ("in", "not in") else f"{name} {sign} {values[0]}"
+
+
+def test(each: Filter) -> Test:
+    """The filter, ready to be asked of many leads. Whatever the values are, it answers and does not raise."""
+    name = each.name
+    if each.operator == "exists":
+        return lambda lead: name in lead
+    holds = _holds(each)
+
+    def ask(lead: Mapping[str, str]) -> bool:
+        value = lead.get(name)
+        return value is not None and holds(value)
+
+    return ask
+
+
+def first_failed(filters: Sequence[Filter], tests: Sequence[Test], lead: Mapping[str, str]) -> Filter | None:
+    """The first that does not hold, which is the reason; None if all do. `tests` are those of `filters`, in order."""
+    for each, holds in zip(filters, tests, strict=True):
+        if not holds(lead):
+            return each
+    return None
+
+
+def seen(each: Filter, lead: Mapping[str, str]) -> str | None:
+    """What the filter looked at; None is absent."""
+    value = lead.get(each.name)
+    if value is None or each.operator not in ("area_codes", "not area_codes"):
+        return value
+    return _area_code(value) if len(value) <= MAX_NUMBER else None
+
+
+def _operand(sign: str, rest: str) -> tuple[str, ...]:
+    if sign == "exists":
+        if rest:
+            raise ValueError('must have nothing after exists, like "email exists"')
+        return ()
+    if sign == "matches":
+        return (_expression(rest),)
+    if sign in ("in", "not in"):
+        if not LIST.fullmatch(rest):
+            raise ValueError(LIST_FORM.format(sign))
+        return _distinct([_unquoted(value) for value in VALUE.findall(rest)])
+    form = (BOUND_FORM if sign in ORDERED else VALUE_FORM).format(sign)
+    if not VALUE.fullmatch(rest):
+        raise ValueError(form)
+    value = _unquoted(rest)
+    if sign in ORDERED and not NUMBER.fullmatch(value) and not _is_date(value):
+        raise ValueError(form)
+    return (value,)
+
+
+def _expression(rest: str) -> str:
+    if not rest or (rest[0] in QUOTES and not VALUE.fullmatch(rest)):
+        raise ValueError(PATTERN_FORM)
+    expression = _unquoted(rest)
+    if len(expression) > MAX_PATTERN:
+        raise ValueError(f"{PATTERN_FORM}, of at most {MAX_PATTERN} characters")
+    try:
+        compiled: Any = pattern(expression)
+    except ValueError:
+        raise ValueError(PATTERN_FORM) from None
+    if compiled.programsize > MAX_PROGRAM:
+        raise ValueError(f"{PATTERN_FORM}, without great repetitions like x{{1000}}")
+    return expression
+
+
+def _entry(kind: str, entry: str) -> str:
+    if kind == "states":
+        code = US_STATES.get(entry.casefold(), entry.upper())
+        if code not in STATE_CODES:
+            raise ValueError(ENTRY_FORMS[kind])
+        return code
+    ends = ENTRIES[kind].fullmatch(entry)
+    if not ends or (ends[2] and not (len(ends[1]) == len(ends[2]) and ends[1] < ends[2])):
+        raise ValueError(ENTRY_FORMS[kind])
+    return f"{ends[1]}-{ends[2]}" if ends[2] else ends[1]
+
+
+def _distinct(entries: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(entries))
+    if len(found) > MAX_ENTRIES:
+        raise ValueError(f"must be a list of at most {MAX_ENTRIES} entries")
+    return found
+
+
+def _is_date(value: str) -> bool:
+    try:
+        return bool(DATE.fullmatch(value) and date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _unquoted(value: str) -> str:
+    quote = value[0]
+    return value[1:-1].replace(quote * 2, quote) if quote in QUOTES else value
+
+
+def _holds(each: Filter) -> Holds:
+    """Everything that does not depend on the lead is done here, once."""
+    sign, operand, negative = each.operator, each.operand, each.operator.startswith("not ")
+    if sign == "matches":
+        return _found(operand[0])
+    if sign in ORDERED:
+        return _ordered(ORDERED[sign], operand[0])
+    if sign in ("states", "not states"):
+        return _state(STATE_CODES - {*operand} if negative else {*operand})
+    if sign in ("zips", "not zips"):
+        return _within(_zip, operand, negative)
+    if sign in ("area_codes", "not area_codes"):
+        return _within(_area_code, operand, negative)
+    return _equal(operand, negative or sign == "!=")
+
+
+def _found(expression: str) -> Holds:
+    compiled: Any = pattern(expression)
+    search = compiled.search
+
+    def holds(value: str) -> bool:
+        # bytes: half of a surrogate pair, which JSON can carry, has no UTF-8
+        return len(value) <= MAX_SEARCHED and search(value.encode(errors="replace")) is not None
+
+    return holds
+
+
+def _ordered(compare: Callable[[Any, Any], bool], bound: str) -> Holds:
+    if DATE.fullmatch(bound):
+        return lambda value: DATE.fullmatch(value) is not None and compare(value, bound)
+    number = Decimal(bound)
+
+    def holds(value: str) -> bool:
+        return len(value) <= MAX_NUMBER and (sent := _number(value)) is not None and compare(sent, number)
+
+    return holds
+
+
+def _state(codes: Collection[str]) -> Holds:
+    spellings = {code.casefold() for code in codes} | {name for name, code in US_STATES.items() if code in codes}
+    longest = max(map(len, spellings), default=0)
+    return lambda value: len(value) <= longest and value.casefold() in spellings
+
+
+def _within(digits: Callable[[str], str | None], entries: Collection[str], negative: bool) -> Holds:
+    """The digits of the value are within one of the entries, or, `negative`, in none."""
+    bounds = _bounds(entries)
+
+    def holds(value: str) -> bool:
+        found = digits(value) if len(value) <= MAX_NUMBER else None
+        return found is not None and bisect_right(bounds, found) % 2 != negative
+
+    return holds
+
+
+def _bounds(entries: Iterable[str]) -> list[str]:
+    """Where digits begin to be within an entry and where they cease to, in turns. As text: 303 ceases at 304."""
+    spans = [(first, last or first) for first, _, last in (entry.partition("-") for entry in entries)]
+    bounds: list[str] = []
+    for first, last in sorted(spans):
+        end = last[:-1] + chr(ord(last[-1]) + 1)
+        if bounds and first <= bounds[-1]:
+            bounds[-1] = max(bounds[-1], end)
+        else:
+            bounds += [first, end]
+    return bounds
+
+
+def _equal(operand: Collection[str], negative: bool) -> Holds:
+    keys = frozenset(map(_key, operand))
+    longest = max(MAX_NUMBER, *map(len, keys))  # a longer value is none of them; to fold it would take long
+    if negative:
+        return lambda value: len(value) > longest or _key(value) not in keys
+    return lambda value: len(value) <= longest and _key(value) in keys
+
+
+def _key(value: str) -> str:
+    """The same for all values that are equal."""
+    if "." in value and NUMBER.fullmatch(value):
+        value = value.rstrip("0").removesuffix(".")
+    return "0" if value == "-0" else value.casefold()
+
+
+@lru_cache(KEPT)
+def _number(value: str) -> Decimal | None:
+    return Decimal(value) if NUMBER.fullmatch(value) else None
+
+
+@lru_cache(KEPT)
+def _zip(value: str) -> str | None:
+    return found[1] if (found := ZIP.fullmatch(value)) else None
+
+
+@lru_cache(KEPT)
+def _area_code(value: str) -> str | None:
+    return found[1] if (found := NANP.fullmatch(value)) else None

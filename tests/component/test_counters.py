@@ -1,0 +1,385 @@
+"""Counting against caps over moto: one thread, a clock that is set by hand; and what the SDK retries."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from threading import Thread
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo
+
+import botocore.session
+import pytest
+
+from shared import runtime
+from shared.domain.caps import Cap
+from shared.domain.refusals import TemporarilyUnavailable
+from shared.store.counters import REMOVED_AT_ONCE, Counters, Place, Seen
+from shared.store.dynamo import Dynamo
+from tests.build import SETTINGS, START, Counting, Stage
+from tools import engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+HOUR, DAY = 3600, 24 * 3600
+NEW_YORK = ZoneInfo("America/New_York")
+FOR_EVER = Cap("sales", 1000, "total")
+PING_IDS = (b"ping %d" % n for n in count())
+
+
+@dataclass
+class Process:
+    """One process: its memory, and the calls that it has made."""
+
+    client: "DynamoDBClient"
+    memory: dict[int, Seen] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.dynamo = Counting(self.client, SETTINGS)
+        self.counters = Counters(self.dynamo, self.memory)
+
+    def take(self, *caps: Cap, cents: int = 100, now: int = START, until: int = 0, ping: bytes = b"") -> Place | None:
+        local = datetime.fromtimestamp(now, NEW_YORK)
+        return self.counters.take(1, caps, local, cents, ping or next(PING_IDS), until or now + 60, now)
+
+    def counts(self, now: int = START) -> dict[str, int]:
+        return self.counters.counts([1], now)[1]
+
+    def calls(self, since: int = 0) -> int:
+        return self.dynamo.calls - since
+
+
+@pytest.fixture
+def process(stage: Stage) -> Process:
+    return Process(stage.client)
+
+
+@pytest.fixture
+def another(stage: Stage) -> Process:
+    """With a memory of its own."""
+    return Process(stage.client)
+
+
+def item(process: Process) -> dict[str, Any]:
+    return process.client.get_item(TableName="leases", Key={"pk": {"S": "B1"}, "sk": {"S": "CAPS"}}).get("Item", {})
+
+
+def test_what_a_sale_counts_is_counted_in_one_write(process: Process) -> None:
+    caps = [
+        Cap("sales", 5, "hour"), Cap("sales", 5, "day", "my_endpoint"), Cap("revenue", 500, "month"), FOR_EVER,
+    ]  # fmt: skip
+    assert process.take(*caps, cents=250)
+    assert process.calls() == 1
+    counts = process.counts()
+    assert {name.rpartition("-")[0] + name.partition("@")[2]: counted for name, counted in counts.items()} == {
+        "sales-hour": 1, "sales-daymy_endpoint": 1, "revenue-month": 250, "sales-total": 1,
+    }  # fmt: skip
+    assert process.calls() == 1  # what the write has shown is remembered
+
+
+def test_where_one_cap_is_full_nothing_is_counted_at_any(process: Process) -> None:
+    full, free = Cap("sales", 1, "day"), Cap("revenue", 10_000, "total")
+    assert process.take(full, free)
+    before = item(process)
+    assert process.take(full, free) is None
+    assert process.take(full, free, Cap("concurrent", 5)) is None
+    assert item(process) == before
+    assert process.calls() == 3
+
+
+def test_a_cap_sells_what_it_says_and_every_period_anew(process: Process) -> None:
+    cap = Cap("sales", 2, "hour")
+    for hour in range(3):
+        assert [bool(process.take(cap, now=START + hour * HOUR)) for _ in range(4)] == [True, True, False, False]
+
+
+def test_revenue_is_counted_to_the_cent(process: Process) -> None:
+    cap = Cap("revenue", 1000, "day")
+    assert [bool(process.take(cap, cents=cents)) for cents in (600, 401, 399, 2, 1, 1, 0)] == [
+        True, False, True, False, True, False, True,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "cap", [Cap("sales", 0, "day"), Cap("revenue", 99, "day"), Cap("concurrent", 0), Cap("concurrent", 0, endpoint="e")]
+)
+def test_what_no_period_could_hold_is_refused_without_a_call(process: Process, cap: Cap) -> None:
+    assert process.take(FOR_EVER, cap, cents=100) is None
+    assert process.calls() == 0
+    assert item(process) == {}
+
+
+def test_without_caps_there_is_room_and_no_call(process: Process) -> None:
+    place = process.take()
+    assert place
+    process.counters.give_back(place)
+    assert process.calls() == 0
+
+
+def test_the_tightest_of_two_caps_with_one_key_holds(process: Process) -> None:
+    caps = [Cap("sales", 1, "day"), Cap("sales", 3, "day"), Cap("concurrent", 2), Cap("concurrent", 3)]
+    assert [bool(process.take(*caps)) for _ in range(2)] == [True, False]
+
+
+def test_a_place_frees_itself(process: Process) -> None:
+    cap = Cap("concurrent", 2)
+    assert process.take(cap, until=START + 10)
+    assert process.take(cap, until=START + 20)
+    assert process.take(cap) is None
+    assert process.counts(START + 9)["concurrent"] == 2
+    assert process.take(cap, now=START + 9) is None
+    assert process.counts(START + 10)["concurrent"] == 1
+    assert process.take(cap, now=START + 10, until=START + 99)
+    assert process.take(cap, now=START + 19) is None
+    assert process.take(cap, now=START + 20, until=START + 99)
+    assert len(item(process)["concurrent"]["M"]) == 2
+
+
+def test_the_first_place_of_a_buyer_takes_two_calls_and_every_other_one(process: Process, another: Process) -> None:
+    caps = [Cap("concurrent", 3), Cap("concurrent", 3, endpoint="my_endpoint"), FOR_EVER]
+    assert process.take(*caps)
+    assert process.calls() == 2
+    assert process.take(*caps)
+    assert process.calls() == 3
+    assert another.take(*caps)
+    assert another.calls() == 1
+    assert another.take(*caps) is None
+    assert another.calls() == 2
+
+
+def test_a_cap_of_one_endpoint_is_apart_from_that_of_all(process: Process) -> None:
+    everywhere, here, there = Cap("concurrent", 2), *(Cap("concurrent", 1, endpoint=name) for name in ("here", "there"))
+    assert process.take(everywhere, here)
+    assert process.take(everywhere, here) is None
+    assert process.take(everywhere, there)
+    assert process.counts() == {"concurrent": 2, "concurrent@here": 1, "concurrent@there": 1}
+    assert process.take(everywhere, Cap("concurrent", 5, endpoint="elsewhere")) is None
+
+
+def test_a_place_that_is_over_is_removed_as_soon_as_it_is_known(process: Process) -> None:
+    cap = Cap("concurrent", 5)
+    for _ in range(3):
+        assert process.take(cap, until=START + 10)
+    assert process.take(cap, now=START + 10)
+    assert len(item(process)["concurrent"]["M"]) == 1
+    assert process.calls() == 5
+
+
+def test_known_to_be_full_of_places_that_are_over_a_map_takes_one_call_and_unknown_two(
+    process: Process, another: Process
+) -> None:
+    cap = Cap("concurrent", 2)
+    for _ in range(2):
+        assert process.take(cap, until=START + 10)
+    before = process.calls()
+    assert process.take(cap, now=START + 10, until=START + 20)
+    assert process.calls(before) == 1
+    assert process.take(cap, now=START + 10, until=START + 20)
+    assert another.take(cap, now=START + 20)
+    assert another.calls() == 2
+
+
+def test_places_that_another_process_has_removed_are_not_counted_off_twice(process: Process, another: Process) -> None:
+    cap = Cap("concurrent", 2)
+    for _ in range(2):
+        assert process.take(cap, until=START + 10)
+    assert another.take(cap, now=START + 10, until=START + 99)
+    assert another.take(cap, now=START + 10, until=START + 99)
+    assert process.take(cap, now=START + 10) is None
+    assert len(item(process)["concurrent"]["M"]) == 2
+
+
+def test_a_place_is_not_removed_by_who_knows_only_its_earlier_end(process: Process, another: Process) -> None:
+    cap = Cap("concurrent", 3)
+    assert process.take(cap, ping=b"again", until=START + 10)
+    assert another.take(cap, ping=b"again", now=START + 10, until=START + 99)
+    assert process.take(cap, now=START + 10)
+    assert another.counts(START + 12)["concurrent"] == 2
+
+
+def test_a_ping_has_one_place_however_often_it_is_tried(process: Process) -> None:
+    cap = Cap("concurrent", 1)
+    assert process.take(cap, ping=b"mine", until=START + 10)
+    assert process.take(cap, ping=b"mine", until=START + 20)
+    assert process.take(cap, ping=b"mine", now=START + 30, until=START + 40)
+    assert process.take(cap, now=START + 30) is None
+    assert process.counts(START + 30) == {"concurrent": 1}
+
+
+def test_what_is_given_back_can_be_sold_again(process: Process) -> None:
+    caps = [Cap("sales", 1, "day"), Cap("revenue", 100, "total"), Cap("concurrent", 1)]
+    for _ in range(3):
+        place = process.take(*caps)
+        assert place
+        assert process.take(*caps) is None
+        process.counters.give_back(place)
+    assert process.counts(START + 2) == {"concurrent": 0} | dict.fromkeys(
+        [name for name in item(process) if name.startswith(("sales", "revenue"))], 0
+    )
+
+
+def test_a_place_is_given_back_once(process: Process) -> None:
+    cap = Cap("sales", 5, "day")
+    place = process.take(cap)
+    assert place
+    process.counters.give_back(place)
+    process.counters.give_back(place)
+    assert [bool(process.take(cap)) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_what_is_given_back_after_midnight_is_yesterdays(process: Process) -> None:
+    cap = Cap("sales", 1, "day")
+    midnight = START + 5 * HOUR
+    place = process.take(cap, now=midnight - 1)
+    assert place
+    assert process.take(cap, now=midnight)
+    process.counters.give_back(place)
+    assert process.take(cap, now=midnight) is None
+    assert sorted(process.counts(midnight + 2).values()) == [0, 1]
+
+
+def test_what_is_given_back_of_a_count_that_was_removed_leaves_nothing_behind(process: Process) -> None:
+    cap = Cap("sales", 1, "day")
+    place = process.take(cap)
+    assert place
+    for days in (1, 2):
+        assert process.take(cap, now=START + days * DAY)
+    before = item(process)
+    assert not before.keys() & place.amounts
+    process.counters.give_back(place)
+    assert item(process) == before
+
+
+def test_ended_periods_are_removed_by_a_process_that_has_seen_them(process: Process) -> None:
+    caps = [Cap("sales", 9, "hour"), Cap("revenue", 999, "day", "my_endpoint"), FOR_EVER]
+    for hour in range(0, 200, 3):
+        assert process.take(*caps, now=START + hour * HOUR)
+    assert process.calls() == 67
+    assert len([name for name in item(process) if name not in ("pk", "sk")]) <= 3 + 2
+
+
+def test_nor_does_an_item_grow_for_ever_where_each_process_sells_once(stage: Stage) -> None:
+    calls, sales, names = 0, 300, 0
+    for hour in range(0, 3 * sales, 3):
+        process = Process(stage.client)
+        assert process.take(Cap("sales", 9, "hour"), FOR_EVER, now=START + hour * HOUR)
+        calls += process.calls()
+        names = max(names, len(item(process)))
+    assert names <= REMOVED_AT_ONCE + 6
+    assert calls <= sales * 1.03
+
+
+def test_a_lowered_limit_is_not_kept_full_by_places_that_are_over(process: Process, another: Process) -> None:
+    for _ in range(2 * REMOVED_AT_ONCE):
+        assert process.take(Cap("concurrent", 2 * REMOVED_AT_ONCE), until=START + 10)
+    assert another.take(Cap("concurrent", 1), now=START + 10)
+    assert another.take(Cap("concurrent", 1), now=START + 10) is None
+
+
+def test_a_buyer_whose_item_was_deleted_starts_anew(process: Process) -> None:
+    caps = [Cap("concurrent", 2), FOR_EVER]
+    for _ in range(2):
+        assert process.take(*caps, until=START + 10)
+    process.client.delete_item(TableName="leases", Key={"pk": {"S": "B1"}, "sk": {"S": "CAPS"}})
+    assert process.take(*caps, now=START + 10)
+    assert process.counts(START + 10) == {"concurrent": 1, "sales-total-0": 1}
+
+
+def test_counts_are_read_anew_when_they_are_two_seconds_old(process: Process, another: Process) -> None:
+    assert process.counts() == {}
+    assert another.take(FOR_EVER)
+    assert process.counts(START + 1) == {}
+    assert process.calls() == 1
+    assert process.counts(START + 2) == {"sales-total-0": 1}
+    assert process.calls() == 2
+
+
+def test_many_buyers_are_read_by_the_hundred_and_each_once(process: Process) -> None:
+    assert process.take(FOR_EVER)
+    found = process.counters.counts([*range(1, 251), *range(1, 251)], START + 2)
+    assert found == {buyer: {"sales-total-0": 1} if buyer == 1 else {} for buyer in range(1, 251)}
+    assert process.calls() == 1 + 3
+    assert process.counters.counts([], START) == {}
+    assert process.calls() == 4
+
+
+def test_where_counts_cannot_be_read_it_is_busy(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        process.client, "batch_get_item", lambda **_: {"Responses": {"leases": []}, "UnprocessedKeys": {"leases": {}}}
+    )
+    with pytest.raises(TemporarilyUnavailable):
+        process.counts()
+    assert process.memory == {}
+
+
+def test_without_time_nothing_is_asked(process: Process) -> None:
+    process.dynamo.deadline = 0
+    with pytest.raises(TemporarilyUnavailable):
+        process.take(FOR_EVER)
+    assert item(process) == {}
+
+
+@dataclass
+class FailingDynamoDB:
+    """Answers every request with a server's error."""
+
+    client: "DynamoDBClient"
+    bodies: list[bytes]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[FailingDynamoDB]:
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            answer = b'{"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"}'
+            self.send_response(500)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        client = botocore.session.Session().create_client(
+            "dynamodb",
+            region_name=engine.REGION,
+            endpoint_url=f"http://127.0.0.1:{server.server_port}",
+            aws_access_key_id=engine.KEY,
+            aws_secret_access_key=engine.KEY,
+            config=runtime.SDK,
+        )
+        yield FailingDynamoDB(cast("DynamoDBClient", client), bodies)
+        client.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_count_and_a_give_back_are_sent_once_and_every_other_call_twice(failing: FailingDynamoDB) -> None:
+    process = Process(failing.client)
+
+    assert process.take(FOR_EVER, Cap("concurrent", 1)) is None  # unclear, so there is no place to give back
+    assert len(failing.bodies) == 1
+
+    process.counters.give_back(Place(1, "ping", {"sales-total-0": 1}, ("concurrent",)))
+    assert len(failing.bodies) == 2
+
+    with pytest.raises(TemporarilyUnavailable):
+        process.counts()
+    assert len(failing.bodies) == 4
+
+    with pytest.raises(TemporarilyUnavailable):
+        Dynamo(failing.client, SETTINGS).call(failing.client.get_item, TableName="leases", Key={})
+    assert len(failing.bodies) == 6

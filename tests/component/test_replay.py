@@ -1,0 +1,132 @@
+"""Stored decisions made again, by their own configuration and by another one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from shared import runtime
+from shared.domain import configuration
+from shared.store.dynamo import Dynamo
+from shared.store.records import Records
+from tests.build import CALLER, KEYS, SETTINGS, Publisher, Stage
+from tests.configurations import a_buyer, a_document, an_offer
+from tools import configure, replay
+
+Replay = Callable[..., Result]
+
+RULES = {
+    "zone": "America/New_York",
+    "schedule": {"open": {"daily": ["00:00-24:00"]}},
+    "filters": ["state == TX"],
+    "caps": {"sales": {"total": 2}},
+}
+BUYERS = [
+    a_buyer(id=1, **RULES),
+    a_buyer(id=2, name="Buyer B", bid="20.00"),
+    a_buyer(id=3, name="Buyer C", paused=True),
+]
+HEAD = "PING at my_endpoint, 2100-01-01 00:00:00 UTC, configuration version 1\n"
+
+
+@pytest.fixture
+def replayed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Replay:
+    """The command, on a stack with three buyers."""
+    for name, value in SETTINGS.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(runtime, "world", stage.world)
+    apply(stage, *BUYERS)
+    return lambda *arguments: CliRunner().invoke(configure.app, ["replay", *map(str, arguments)])
+
+
+def apply(stage: Stage, *buyers: Any) -> None:
+    wanted = configuration.read(a_document(offers=[an_offer(buyers=list(buyers))]))
+    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).apply(wanted, "somebody")
+
+
+def a_file(tmp_path: Path, *buyers: Any) -> Path:
+    file = tmp_path / "new.yaml"
+    file.write_text(yaml.safe_dump(a_document(offers=[an_offer(buyers=list(buyers))])))
+    return file
+
+
+def test_a_decision_is_made_again_with_its_reasons_whatever_came_after(
+    stage: Stage, publisher: Publisher, replayed: Replay
+) -> None:
+    ping = publisher.ping(caller_id=CALLER, state="OH").body
+    apply(stage, a_buyer(id=2, bid="99.00"))
+    stage.clock.forward(3600)
+    for ping_id in (ping["try_all_buyers_ping_id"], ping["buyers"][0]["ping_id"]):
+        told = replayed(ping_id)
+        assert told.exit_code == 0
+        assert told.output == HEAD + (
+            "  Buyer B (2)              bids 20.00, payout 20.00\n"
+            "  Buyer A (1)              fails filter: OH, has to be state == TX (2099-12-31T19:00:00-05:00)\n"
+            "  Buyer C (3)              fails paused: paused, has to be not paused (2100-01-01T00:00:00+00:00)\n"
+            "The same decision again.\n"
+        )
+
+
+def test_the_counts_that_decided_are_remembered(stage: Stage, publisher: Publisher, replayed: Replay) -> None:
+    for n in range(2):
+        publisher.post(caller_id=f"+1614555012{n}", state="TX")
+    stage.clock.forward(3)
+    ping = publisher.ping(state="TX").body["try_all_buyers_ping_id"]
+    assert "Buyer A (1)              fails cap: 2, has to be 2 sales in total" in replayed(ping).output
+
+
+def test_another_file_shows_what_it_would_have_changed(publisher: Publisher, replayed: Replay, tmp_path: Path) -> None:
+    ping = publisher.ping(state="OH").body["try_all_buyers_ping_id"]
+    told = replayed(ping, "--config", a_file(tmp_path, *BUYERS[1:], a_buyer(id=1, bid="21.00")))
+    assert told.exit_code == 0
+    assert told.output.endswith(
+        "With the file:\n"
+        "  Buyer A (1)              bids 21.00, payout 21.00\n"
+        "  Buyer B (2)              bids 20.00, payout 20.00\n"
+        "  Buyer C (3)              fails paused: paused, has to be not paused (2100-01-01T00:00:00+00:00)\n"
+    )
+    assert replayed(ping, "--config", a_file(tmp_path, *BUYERS)).output.endswith("would have changed nothing.\n")
+
+
+def test_the_last_pings_are_compared_as_one_sum(
+    stage: Stage, publisher: Publisher, replayed: Replay, tmp_path: Path
+) -> None:
+    for state in ("TX", "TX", "OH", "OH", "OH"):
+        publisher.ping(state=state)
+        stage.clock.forward(1)
+    assert replayed().output == "5 PINGs decided again: 5 the same, 0 otherwise.\n"
+    told = replayed("--last", 4, "--config", a_file(tmp_path, a_buyer(id=1, paused=True), *BUYERS[1:]))
+    assert told.output.splitlines()[:2] == [
+        "4 PINGs decided again: 4 the same, 0 otherwise.",
+        f"{tmp_path / 'new.yaml'} would have changed 1 of them.",
+    ]
+    assert [line.split() for line in told.output.splitlines()[3:]] == [
+        ["1", "1", "0", "1", "0"],
+        ["2", "4", "4", "3", "4"],
+    ]
+
+
+def test_a_decision_that_comes_out_otherwise_is_told(
+    publisher: Publisher, replayed: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping = publisher.ping(state="TX").body["try_all_buyers_ping_id"]
+    decide = replay.decide
+    monkeypatch.setattr(replay, "decide", lambda endpoint, ping: decide(endpoint, ping)[:1])
+    told = replayed(ping)
+    assert told.exit_code == 1
+    assert "It was decided otherwise:" in told.output
+    many = replayed()
+    assert many.exit_code == 1
+    assert many.output == f"1 PINGs decided again: 0 the same, 1 otherwise.\n  {ping}\n"
+
+
+@pytest.mark.parametrize("ping_id", ["pg_", "nonsense", "pg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
+def test_an_id_that_is_none_is_one_sentence(replayed: Replay, ping_id: str) -> None:
+    told = replayed(ping_id)
+    assert (told.exit_code, told.stderr) == (
+        1,
+        f"There is no PING {ping_id}: it is of another stack, or older than 30 days.\n",
+    )
