@@ -3,10 +3,12 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 CDK := node_modules/.bin/cdk
-PLACE = --context stage=$(STAGE) --context account=$(ACCOUNT) --context region=$(REGION)
+BUNDLE ?= lambda
+PLACE = --context stage=$(STAGE) --context account=$(ACCOUNT) --context region=$(REGION) --context bundle=$(BUNDLE)
+PLAN = $(BIN)/python -m infra.plan $@ "$(STAGE)" "$(ACCOUNT)" "$(REGION)"
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run configure check test bench emulator costs synth deploy destroy named lock clean
+.PHONY: run configure check test bench emulator costs synth bootstrap deploy diff destroy named lock clean
 
 run: .venv/run.stamp  ## the whole service on http://127.0.0.1:$(PORT)
 	@exec $(BIN)/python -m tools.local --port $(PORT)
@@ -35,12 +37,20 @@ emulator: build/emulator.stamp  ## AWS on http://127.0.0.1:4566, for trying a de
 synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
 	$(BIN)/python app.py
 
+bootstrap: named .venv/cdk.stamp  ## an account and region made ready for the CDK, once
+	@$(PLAN)
+	@$(CDK) bootstrap $(PLACE)
+
 deploy: named .venv/cdk.stamp  ## a stage to AWS: make deploy STAGE=dev [REGION=eu-west-1] [ACCOUNT=111122223333]
-	@$(BIN)/python -m infra.plan deploy "$(STAGE)" "$(ACCOUNT)" "$(REGION)"
-	@$(CDK) deploy $(PLACE) --require-approval never --outputs-file build/$(STAGE).outputs.json
+	@$(PLAN)
+	@$(CDK) deploy $(PLACE) --require-approval never
+
+diff: named .venv/cdk.stamp  ## what a deployment of a stage would change
+	@$(PLAN)
+	@$(CDK) diff $(PLACE)
 
 destroy: named .venv/cdk.stamp  ## a stage and all that it may delete: make destroy STAGE=dev
-	@$(BIN)/python -m infra.plan destroy "$(STAGE)" "$(ACCOUNT)" "$(REGION)"
+	@$(PLAN)
 	@$(CDK) destroy $(PLACE) --force
 
 named:

@@ -1,6 +1,7 @@
 """`python -m bench.calls HANDLER_MODULE FILE`: a fresh function that answers the events in the file one by one.
 
-It prints the milliseconds that each took. What a start-up makes ready is ready before the first.
+It prints the milliseconds that each took. The client is there before the first; with Lambda's variables in the
+environment, all that `runtime.prepare` makes ready is.
 """
 
 import json

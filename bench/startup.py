@@ -11,19 +11,24 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import count
+from math import inf
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.report import Cell, Report, say
 from tests.build import CALLER, SETTINGS, Publisher, Stage, a_pool, an_endpoint, an_event
 from tools import engine
 from tools.local.__main__ import HANDLERS, function_environment
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 LEANEST = 317
 """Million instructions over the bare runtime client of the leanest handler that speaks to DynamoDB (storage.md)."""
 RUNS = 9
-WARM_CALLS = 40
+CALLS = 40
 IMPORTS = 10
 
 EMPTY = "import awslambdaric.__main__; lambda_handler = lambda event, context: {}"
@@ -114,29 +119,33 @@ def _first_calls(
 ) -> None:
     client = engine.client(url)
     engine.create_tables(client, SETTINGS)
-    stage = Stage(client)
-    stage.publish(an_endpoint(ping_ttl_seconds=3600, pool=a_pool(9000, hold_seconds=3600)))
-    stage.clock.now = int(time.time())
-    publisher = Publisher(stage)
-
-    def events(verb: str) -> list[dict[str, Any]]:
-        sent = [{"caller_id": CALLER, "nonce": str(n)} for n in range(WARM_CALLS)]
-        if verb == "post":
-            sent = [{"ping_id": publisher.ping(**params).body["buyers"][0]["ping_id"]} | params for params in sent]
-        return [an_event(verb, json_body=params | {"nonce": secrets.token_hex(4)}) for params in sent]
-
+    primings = {"not primed": environment, "primed": {**environment, "AWS_LAMBDA_FUNCTION_NAME": "bench"}}
+    pools = count(1)
     rows: list[tuple[Cell, ...]] = []
-    for verb in ("ping", "post", "full"):
-        runs = []
+    for verb, module in modules.items():
+        least, warm = dict.fromkeys(primings, inf), inf
         for _ in range(RUNS):
-            file.write_text(json.dumps(events(verb)))
-            said = _run([sys.executable, "-m", "bench.calls", modules[verb], str(file)], environment).stdout
-            runs.append(json.loads(said.splitlines()[-1]))
-        first, warm = min(took[0] for took in runs), min(median(took[1:]) for took in runs)
-        rows.append((verb, first, warm, first / warm))
-    report.table(("", "first call ms", "warm call ms", "ratio"), rows)
+            for name, primed in primings.items():
+                file.write_text(json.dumps(_events(client, verb, next(pools))))
+                said = _run([sys.executable, "-m", "bench.calls", module, str(file)], primed).stdout
+                first, *rest = json.loads(said.splitlines()[-1])
+                least[name], warm = min(least[name], first), min(warm, median(rest))
+        rows.append((verb, *least.values(), warm, *(first / warm for first in least.values())))
+    report.table(("ms of the first call", *primings, "warm", *(f"{name} ÷ warm" for name in primings)), rows)
     for row in rows:
         report.goal(f"{row[0]}: first call ÷ warm call", float(row[-1]), 2.5)
+
+
+def _events(client: "DynamoDBClient", verb: str, no: int) -> list[dict[str, Any]]:
+    """Requests to an endpoint with a fresh pool of a hundred numbers."""
+    stage = Stage(client)
+    stage.publish(an_endpoint(version=no, ping_ttl_seconds=3600, pool=a_pool(100, no=no, hold_seconds=3600)))
+    stage.clock.now = int(time.time())
+    publisher = Publisher(stage)
+    sent = [{"caller_id": CALLER, "nonce": str(n)} for n in range(CALLS)]
+    if verb == "post":
+        sent = [{"ping_id": publisher.ping(**params).body["buyers"][0]["ping_id"]} | params for params in sent]
+    return [an_event(verb, json_body=params | {"nonce": secrets.token_hex(4)}) for params in sent]
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

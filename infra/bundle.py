@@ -86,7 +86,7 @@ def target(name: str = "lambda") -> Target:
         return Target(name, wheels("aarch64"), compiler())
     if name == "host":
         return Target(name, (), sys.executable)
-    raise BundleFailed(f"there is no bundle {name!r}: it is built for lambda or for host")
+    raise BundleFailed(f"There is no bundle {name!r}: it is built for lambda or for host")
 
 
 def code(target: Target) -> Code:
@@ -187,7 +187,7 @@ def build(target: Target, folder: Path) -> None:
 
 
 def _install(target: Target, folder: Path) -> None:
-    pip = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
+    pip = (sys.executable, "-m", "pip", "install", "-qq", "--no-color", "--disable-pip-version-check")
     wanted = (f"--requirement={ROOT / REQUIREMENTS}", f"--target={folder}")
     run = subprocess.run(  # noqa: S603 -- nothing in it comes from outside
         (*pip, *PIP, *target.wheels, *wanted), capture_output=True, text=True, check=False

@@ -1,27 +1,77 @@
-"""`python -m infra.plan deploy|destroy STAGE ACCOUNT REGION`: says what the command after it is about to do, or why it
-must not. An empty account or region is the one of the credentials."""
+"""`python -m infra.plan bootstrap|deploy|diff|destroy STAGE ACCOUNT REGION`: says what the command after it is about to
+do, or in one sentence why it must not. An empty account or region is the one of the credentials."""
 
+import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
+import botocore.session
 from aws_cdk import RemovalPolicy
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import stages
 from infra.stages import Stage
 
+BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"
+"""The parameter that `cdk bootstrap` leaves, and that the template asks for."""
+SDK = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
+NEVER_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+"""What is left of a first deployment that failed. The CDK deletes it before the next, unless it is protected."""
 
-def deploy(stage: Stage, place: str) -> str:
+
+class Refused(Exception):
+    """It must not be done; the message says why, and what can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A stage's stack, in its place. `status` is CloudFormation's, empty where there is no such stack; `ours` says that
+    it has what only a stack of ours has."""
+
+    name: str
+    account: str
+    region: str
+    status: str
+    protected: bool
+    ours: bool
+    bootstrapped: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} in account {self.account}, region {self.region}"
+
+
+def bootstrap(_: Stage, stack: Standing) -> str:
+    return f"Making account {stack.account}, region {stack.region} ready for the CDK: a bucket, roles, a version."
+
+
+def deploy(stage: Stage, stack: Standing) -> str:
+    """Raises `Refused`."""
+    _ready(stage, stack)
     kept = "kept" if stage.removal_policy is RemovalPolicy.RETAIN else "deleted"
     alarms = ", ".join(stage.alarm_addresses) or "nobody: infra/stages.py has no address for it"
     return (
-        f"Deploying ringpost-{stage.name} to {place}: an HTTP API, three functions, three tables, one secret, alarms.\n"
+        f"{'Updating' if stack.ours else 'Creating'} {stack}: "
+        "an HTTP API, three functions, three tables, one secret, alarms.\n"
         f"When it is destroyed, its tables and logs are {kept}. Alarms tell {alarms}."
     )
 
 
-def destroy(stage: Stage, place: str) -> str:
-    """Raises `Protected`."""
-    if stage.deletion_protection:
-        raise Protected(
+def diff(stage: Stage, stack: Standing) -> str:
+    """Raises `Refused`."""
+    _ready(stage, stack)
+    return f"What a deployment would change of {stack}:"
+
+
+def destroy(stage: Stage, stack: Standing) -> str:
+    """Raises `Refused`."""
+    _mine(stack)
+    if not stack.status:
+        raise Refused(f"There is no {stack}, and nothing was done.")
+    if stage.deletion_protection or stack.protected:
+        raise Refused(
             f"The stage {stage.name} is protected, and nothing was done. To remove it, set deletion_protection=False "
             f"for it in infra/stages.py, make deploy STAGE={stage.name}, then destroy it."
         )
@@ -30,20 +80,103 @@ def destroy(stage: Stage, place: str) -> str:
         if stage.removal_policy is RemovalPolicy.RETAIN
         else "The tables are deleted with every offer, ping and lease, and the logs"
     )
-    return f"Destroying ringpost-{stage.name} in {place}. {fate}; the secret stays in any case."
+    return f"Destroying {stack}. {fate}; the secret stays in any case."
 
 
-class Protected(Exception):
-    """The stage must not be destroyed; the message says how it can be."""
+PLANS: dict[str, Callable[[Stage, Standing], str]] = {
+    "bootstrap": bootstrap,
+    "deploy": deploy,
+    "diff": diff,
+    "destroy": destroy,
+}
+
+
+def _mine(stack: Standing) -> None:
+    """Raises `Refused` while somebody works on the stack, or where it is of another make."""
+    if stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
+        raise Refused(f"{stack} is {stack.status}: wait until that is over.")
+    if stack.status.endswith("_COMPLETE") and stack.status not in NEVER_CREATED and not stack.ours:
+        raise Refused(f"{stack} is not Ringpost's, and nothing was done: it has no table of the configuration.")
+
+
+def _ready(stage: Stage, stack: Standing) -> None:
+    """Raises `Refused` where a deployment would fail half-way."""
+    _mine(stack)
+    if not stack.bootstrapped:
+        raise Refused(
+            f"Account {stack.account}, region {stack.region} is not ready for the CDK: once, "
+            f"make bootstrap STAGE={stage.name} with the same ACCOUNT and REGION."
+        )
+    if stack.status in NEVER_CREATED and stack.protected:
+        raise Refused(
+            f"{stack} was never created to its end, and is protected. First take the protection off: "
+            f"aws cloudformation update-termination-protection --no-enable-termination-protection "
+            f"--stack-name {stack.name} --region {stack.region}"
+        )
+    if stack.status == "UPDATE_ROLLBACK_FAILED":
+        raise Refused(
+            f"{stack} could not go back to what it was. First, once its events say that the cause is gone: "
+            f"aws cloudformation continue-update-rollback --stack-name {stack.name} --region {stack.region}"
+        )
+    if stack.status in ("CREATE_FAILED", "DELETE_FAILED"):
+        raise Refused(f"{stack} is {stack.status}. First, make destroy STAGE={stage.name}.")
+
+
+def look(name: str, account: str, region: str) -> Standing:
+    """Raises `Refused` where AWS or the credentials do not say it."""
+    session = botocore.session.get_session()
+    region = region or os.environ.get("AWS_REGION", "") or session.get_config_variable("region") or ""
+    if not region:  # the CDK would take one of its own
+        raise Refused("No region is named: say REGION=eu-west-1, or set AWS_REGION.")
+
+    def client(service: str) -> Any:
+        return session.create_client(service, region_name=region, config=SDK)
+
+    try:
+        own = client("sts").get_caller_identity()["Account"]
+        if account not in ("", own):
+            raise Refused(f"Your credentials are for account {own}, and not for {account}.")
+        stack = _described(client("cloudformation"), name)
+        bootstrapped = _has_parameter(client("ssm"))
+    except (BotoCoreError, ClientError) as fault:
+        raise Refused(f"AWS did not say how {name} stands in {region}: {fault}") from None
+    return Standing(
+        name,
+        own,
+        region,
+        status=stack.get("StackStatus", ""),
+        protected=stack.get("EnableTerminationProtection", False),
+        ours=any(output["OutputKey"] == "ConfigTable" for output in stack.get("Outputs", [])),
+        bootstrapped=bootstrapped,
+    )
+
+
+def _described(cloudformation: Any, name: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as fault:
+        if "does not exist" in str(fault):
+            return {}
+        raise
+    return found
+
+
+def _has_parameter(ssm: Any) -> bool:
+    try:
+        ssm.get_parameter(Name=BOOTSTRAPPED)
+    except ClientError as fault:
+        if fault.response["Error"]["Code"] == "ParameterNotFound":
+            return False
+        raise
+    return True
 
 
 def main(verb: str, name: str, account: str, region: str) -> None:
     try:
         stage = stages.stage(name)
         stages.environment(account, region)
-        place = f"account {account or 'of your credentials'}, region {region or 'of your credentials'}"
-        said = {"deploy": deploy, "destroy": destroy}[verb](stage, place)
-    except (stages.NoSuchPlace, Protected) as fault:
+        said = PLANS[verb](stage, look(f"ringpost-{stage.name}", account, region))
+    except (stages.NoSuchPlace, Refused) as fault:
         raise SystemExit(str(fault)) from None
     sys.stdout.write(f"{said}\n")
 

@@ -31,7 +31,7 @@ class Ringpost(Stack):
             "Secret",
             description="Keys the checksums of ping ids and the hashes of callers and tokens",
             generate_secret_string=SecretStringGenerator(password_length=64, exclude_punctuation=True),
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,  # but not after a first deployment that failed
         )
         Validations.of(secret).acknowledge(
             Acknowledgment(

@@ -77,7 +77,7 @@ class NoSuchPlace(Exception):
 def stage(name: object) -> Stage:
     """Raises `NoSuchPlace`."""
     if name not in STAGES:
-        raise NoSuchPlace(f"there is no stage {name!r}; infra/stages.py has {', '.join(STAGES)}")
+        raise NoSuchPlace(f"There is no stage {name!r}; infra/stages.py has {', '.join(STAGES)}")
     return STAGES[str(name)]
 
 
@@ -89,5 +89,5 @@ def environment(account: str | None, region: str | None) -> Environment:
     if account and not re.fullmatch(r"\d{12}", account):
         raise NoSuchPlace(f"{account!r} is no AWS account: its number has 12 digits")
     if region and region not in {each.name for each in RegionInfo.regions}:
-        raise NoSuchPlace(f"there is no AWS region {region!r}")
+        raise NoSuchPlace(f"There is no AWS region {region!r}")
     return Environment(account=account or None, region=region or None)

@@ -1,5 +1,6 @@
 """The real store, clock and randomness, made once per process; and from them the world of one request."""
 
+import gc
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -58,14 +59,17 @@ def _secret(arn: str) -> bytes:
 
 
 def prepare() -> None:
-    """What the first request would otherwise wait for: settings, secret, clients, one kept connection with a read over
-    it. Called when a handler is imported; outside of Lambda it does nothing.
+    """What the first request would otherwise wait for: settings, secret, clients, two kept connections with a read over
+    each, the SDK's way to every write. Called when a handler is imported; outside of Lambda it does nothing.
 
     A secret that cannot be read ends the start, a DynamoDB that does not answer leaves it to the requests.
     """
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        first = world()
         with suppress(TemporarilyUnavailable, UnknownEndpoint):
-            world().endpoint("")
+            first.together(lambda: first.endpoint(""), lambda: first.endpoint(""))
+        first.compiled.dynamo.rehearse()
+        gc.freeze()  # what is there now stays: a look through it would take longer than the request that it falls into
 
 
 def world() -> World:

@@ -109,7 +109,7 @@ def _body(event: Mapping[str, Any], content_type: str) -> dict[str, str]:
     raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     if len(raw) > BODY_BYTES:
         raise RequestTooLarge
-    text = raw.decode("utf-8-sig").strip()
+    text = raw.decode().removeprefix("\ufeff").strip()
     if not text:
         return {}
     try:

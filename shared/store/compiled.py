@@ -154,5 +154,8 @@ def pack(endpoint: Endpoint) -> bytes:
     return zlib.compress(msgspec.json.encode(endpoint))
 
 
+_endpoint = msgspec.json.Decoder(Endpoint)  # made at import, or the first request would make it
+
+
 def unpack(compiled: bytes) -> Endpoint:
-    return msgspec.json.decode(zlib.decompress(compiled), type=Endpoint)
+    return _endpoint.decode(zlib.decompress(compiled))

@@ -90,15 +90,15 @@ class Counters:
         for _ in range(TRIES):
             self.dynamo.check_time()
             try:
-                taken = self._write(buyer_id, sale.taking(self.memory.get(buyer_id)), now)
+                taken, seen = self._write(buyer_id, sale.taking(self.memory.get(buyer_id)), now)
             except TemporarilyUnavailable:
                 return None
-            if tidying := sale.tidying(self.memory[buyer_id]):
+            if tidying := sale.tidying(seen):
                 with suppress(TemporarilyUnavailable):
                     self._write(buyer_id, tidying, now)
             if taken:
                 return sale.place(buyer_id)
-            if caps.full(wanted, self.memory[buyer_id].counted(now, sale.ping), cents, local):
+            if caps.full(wanted, seen.counted(now, sale.ping), cents, local):
                 return None
         return None
 
@@ -132,11 +132,11 @@ class Counters:
         for buyer_id in buyer_ids:
             self.memory[buyer_id] = _seen(found.get(f"B{buyer_id}", {}), now)
 
-    def _write(self, buyer_id: int, update: "_Update", now: int) -> bool:
-        """Whether it went through. Either way the item is remembered as it is now."""
+    def _write(self, buyer_id: int, update: "_Update", now: int) -> tuple[bool, Seen]:
+        """Whether it went through, and the item as it is now, which is remembered."""
         done, item = self._send(buyer_id, update)
-        self.memory[buyer_id] = _seen(item, now)
-        return done
+        seen = self.memory[buyer_id] = _seen(item, now)
+        return done, seen
 
     def _send(self, buyer_id: int, update: "_Update") -> tuple[bool, Item]:
         """Whether it went through, and the item as it is now."""

@@ -75,6 +75,17 @@ class Dynamo:
         finally:
             _sending_once.reset(before)
 
+    def rehearse(self) -> None:
+        """Build and sign each kind of call, and send none: what the SDK looks up of its model is kept."""
+        item: Any = {"pk": {"S": "-"}, "number": {"N": "0"}, "id": {"B": b"-"}, "yes": {"BOOL": True}}
+        write = {"TableName": "-", "ConditionExpression": "-", "ExpressionAttributeValues": item}
+        for method, request in {
+            "put_item": write | {"Item": item},
+            "update_item": write | {"Key": item, "UpdateExpression": "-"},
+            "batch_get_item": {"RequestItems": {"-": {"Keys": [item], "ConsistentRead": True}}},
+        }.items():
+            self.client.generate_presigned_url(method, Params=request)
+
     def check_time(self) -> None:
         if time.monotonic() + CALL_SECONDS > self.deadline:
             raise TemporarilyUnavailable

@@ -168,6 +168,18 @@ def test_a_place_that_is_over_is_removed_as_soon_as_it_is_known(process: Process
     assert process.calls() == 5
 
 
+def test_it_costs_no_call_that_another_process_was_first_to_remove_a_place(process: Process, another: Process) -> None:
+    cap = Cap("concurrent", 5)
+    for _ in range(3):
+        assert process.take(cap, until=START + 10)
+    before = process.calls()
+    for _ in range(2):
+        assert another.take(cap, now=START + 10, until=START + 99)
+    assert process.take(cap, now=START + 10, until=START + 99)
+    assert process.calls(before) == 1
+    assert len(item(process)["concurrent"]["M"]) == 3
+
+
 def test_known_to_be_full_of_places_that_are_over_a_map_takes_one_call_and_unknown_two(
     process: Process, another: Process
 ) -> None:

@@ -189,23 +189,23 @@ def test_a_destroyed_stage_with_protection_leaves_its_tables_and_logs_too(
     assert account.left() == {"log", "secret", "table"}
 
 
-@pytest.mark.parametrize("verb", ["ping", "post", "full"])
-def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize(("verb", "on_tables"), [("ping", 3), ("post", 7), ("full", 7)])
+def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb: str, on_tables: int) -> None:
     apply(stack, with_an_endpoint_that_nobody_buys_at(tmp_path / "nobody.yaml"))
     places = (f"{place:04}" for place in count())
     role = Role(stack, verb)
     cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
     warm = [grant for grant in role.grants() if grant.action.startswith("dynamodb:")]
-    assert cold
-    assert len(warm) >= 3
+    assert (len(cold), len(warm)) == (1, on_tables)
     for grant in cold:  # what is read once, at start
         with role.without(grant):
             assert stack.send(verb).status_code >= 500, grant
     assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
     for grant in warm:
         with role.without(grant):
-            assert any(answer.status_code >= 500 for answer in every_use(stack, verb, next(places))), grant
-    assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
+            # Not a 503: a table that does not answer in time proves nothing.
+            assert any(answer.status_code == 500 for answer in every_use(stack, verb, next(places))), grant
+        assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
 
 
 def with_an_endpoint_that_nobody_buys_at(file: Path) -> Path:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from shared.domain.caps import Cap, key, over
+from shared.domain.caps import Cap, Kind, Period, key, over
 from shared.store.counters import Counters, Place, Seen
 from tests.build import SETTINGS, START, Counting
 
@@ -28,6 +28,8 @@ HOUR, DAY = 3600, 24 * 3600
 NEW_YORK = ZoneInfo("America/New_York")
 CROWD = 200
 ROUNDS = 4
+KINDS: tuple[Kind, ...] = ("sales", "revenue")
+PERIODS: tuple[Period, ...] = ("hour", "day", "month", "total")
 CLOCK_CHANGES = [int(datetime(2100, month, day, 2, tzinfo=NEW_YORK).timestamp()) for month, day in ((3, 14), (11, 7))]
 BUYER_IDS = count(random.SystemRandom().randrange(10**9))
 PING_IDS = count(1)
@@ -189,6 +191,29 @@ def test_what_is_given_back_in_a_crowd_is_never_counted_below_what_is_sold(clien
 
     for _ in range(ROUNDS):
         play()
+
+
+def test_hundreds_of_places_that_are_over_are_removed_by_writes_of_a_size_that_dynamodb_takes(
+    client: "DynamoDBClient",
+) -> None:
+    def caps(limit: int) -> list[Cap]:
+        ends = [Cap(kind, 10**6, period, end) for kind in KINDS for period in PERIODS for end in ("", "my_endpoint")]
+        return [Cap("concurrent", limit), Cap("concurrent", limit, endpoint="my_endpoint"), *ends]
+
+    process, buyer_id = Process(client), next(BUYER_IDS)
+    for _ in range(150):
+        assert process.take(buyer_id, caps(150))
+    assert process.take(buyer_id, caps(150)) is None
+    process.memory.clear()
+    assert [bool(process.take(buyer_id, caps(2), now=START + 60)) for _ in range(5)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    stored = item(client, buyer_id)
+    assert len(stored["concurrent"]) == len(stored["concurrent@my_endpoint"]) == 2
 
 
 class Machine(RuleBasedStateMachine):

@@ -291,6 +291,10 @@ def test_any_bytes_are_always_read_or_refused(body: bytes, headers: dict[str, st
     assert all(value.strip() for value in found.params.values())
 
 
+def test_a_byte_order_mark_is_no_part_of_the_body() -> None:
+    assert lead("zip", body=b'\xef\xbb\xbf{"zip":"30340"}') == {"zip": "30340"}
+
+
 def test_a_request_in_a_log_shows_no_value() -> None:
     request = read(query="auth_token=secret&zip=30340", headers={"Idempotency-Key": "key-1"})
     assert repr(request) == "Request(POST my_endpoint)"
