@@ -170,8 +170,9 @@ def _sold_at_once(
         raise
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
+    now = world.now()
     first = world.together(
-        lambda: world.pings.first_attempt(key, priced.id, _key_until(endpoint, priced.created_at), priced.created_at),
+        lambda: world.pings.first_attempt(key, priced.id, _key_until(endpoint, now), now),
         *_looks(world, endpoint, seen),
         *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
     )

@@ -115,6 +115,7 @@ class Counters:
             update.remove(name, place.ping)
             update.condition(f"attribute_exists({update.name(name)})")
         if update.conditions:
+            self.memory.pop(place.buyer_id, None)
             with suppress(TemporarilyUnavailable):
                 self._send(place.buyer_id, update)
 
