@@ -1,6 +1,6 @@
 """What an operator is told: the alarms, and one page of graphs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aws_cdk import Duration, Stack
 from aws_cdk.aws_cloudwatch import (
@@ -83,7 +83,7 @@ class Operations(Construct):
 
         errors = _of_api(api_id, "5xx", Stats.SUM)
         p99 = _of_api(api_id, "Latency", Stats.percentile(99))
-        throttled = _throttled(functions, tables)
+        by_lambda, by_dynamodb = _throttled(functions, tables)
         use = {verb: _ours(service, verb, "PoolUse", Stats.percentile(90)) for verb in VERBS[1:]}
         exhausted = _sum("Pool exhausted", _by_verb(service, "PoolExhausted"))
         pings, sales = _by_verb(service, "Pings"), _by_verb(service, "Sales")
@@ -96,12 +96,8 @@ class Operations(Construct):
             "Answers were 5xx: a function failed, or DynamoDB did not answer. The functions' logs say where.",
         )
         alarm("Slow", p99, P99_MS, "One request in a hundred took this many milliseconds or longer.", periods=3)
-        alarm(
-            "Throttled",
-            throttled,
-            1,
-            "Lambda or DynamoDB refused calls: the account's concurrency, or a partition, is at its limit.",
-        )
+        alarm("Throttled", by_lambda, 1, "Lambda refused calls: the account's concurrency is at its limit.")
+        alarm("TablesThrottled", by_dynamodb, 1, "DynamoDB refused calls: a partition is at its limit.")
         alarm(
             "PoolNearlyFull",
             MathExpression(expression="MAX(METRICS())", using_metrics=use, period=FEW_MINUTES, label="Pool use"),
@@ -140,7 +136,7 @@ class Operations(Construct):
             _graph("Requests, 4xx and 5xx", [_of_api(api_id, name, Stats.SUM) for name in ("Count", "4xx")] + [errors]),
         )
         page.add_widgets(
-            _graph("Throttled by Lambda or DynamoDB", [throttled]),
+            _graph("Throttled", [by_lambda, by_dynamodb]),
             _graph(
                 "Functions at once",
                 [each.metric("ConcurrentExecutions", statistic=Stats.MAXIMUM) for each in functions],
@@ -175,11 +171,13 @@ def _sum(label: str, metrics: Mapping[str, IMetric]) -> MathExpression:
     return MathExpression(expression="SUM(METRICS())", using_metrics=metrics, period=FEW_MINUTES, label=label)
 
 
-def _throttled(functions: Sequence[IFunction], tables: Sequence[ITable]) -> MathExpression:
-    refused = [function.metric_throttles(statistic=Stats.SUM) for function in functions]
-    for table in tables:
-        refused += [table.metric(name, statistic=Stats.SUM) for name in ("ReadThrottleEvents", "WriteThrottleEvents")]
-    return _sum("Throttled", {f"m{number}": metric for number, metric in enumerate(refused)})
+def _throttled(functions: Sequence[IFunction], tables: Sequence[ITable]) -> Iterator[MathExpression]:
+    """One for each service: an alarm may look at ten metrics."""
+    throttles = [function.metric_throttles(statistic=Stats.SUM) for function in functions]
+    names = ("ReadThrottleEvents", "WriteThrottleEvents")
+    events = [table.metric(name, statistic=Stats.SUM) for table in tables for name in names]
+    for service, metrics in {"Lambda": throttles, "DynamoDB": events}.items():
+        yield _sum(f"By {service}", {f"{service.lower()}{place}": metric for place, metric in enumerate(metrics)})
 
 
 def _graph(title: str, left: Sequence[IMetric], right: Sequence[IMetric] = ()) -> GraphWidget:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import pytest
 import yaml
 from httpx import Response
 
+from shared.store.counters import REMEMBERED_SECONDS
 from tests.configurations import a_buyer, a_document, a_ring_pool, an_endpoint, an_offer
 from tests.deploy.account import Account, Stack, Template, functions
 from tools.demo import CONFIGURATION
@@ -189,9 +191,9 @@ def test_a_destroyed_stage_with_protection_leaves_its_tables_and_logs_too(
     assert account.left() == {"log", "secret", "table"}
 
 
-@pytest.mark.parametrize(("verb", "on_tables"), [("ping", 3), ("post", 7), ("full", 7)])
+@pytest.mark.parametrize(("verb", "on_tables"), [("ping", 7), ("post", 9), ("full", 9)])
 def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb: str, on_tables: int) -> None:
-    apply(stack, with_an_endpoint_that_nobody_buys_at(tmp_path / "nobody.yaml"))
+    apply(stack, with_every_rule_that_asks_the_store(tmp_path / "rules.yaml"))
     places = (f"{place:04}" for place in count())
     role = Role(stack, verb)
     cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
@@ -208,12 +210,24 @@ def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb
         assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
 
 
-def with_an_endpoint_that_nobody_buys_at(file: Path) -> Path:
-    """The demo and one more, in a file."""
+def with_every_rule_that_asks_the_store(file: Path) -> Path:
+    """The demo, an endpoint at which nobody buys, and one with a cap, duplicates, suppression and limits, in a file."""
     document = yaml.safe_load(CONFIGURATION.read_text())
-    offer = an_offer(name="nobody", buyers=[a_buyer(id=9, paused=True)])
-    document["offers"].append(offer)
-    document["endpoints"].append(an_endpoint(vanity_uri="nobody", offer="nobody", ring_pool="demo"))
+    document["ring_pools"].append(a_ring_pool(name="ruled", numbers=["+18885550100-+18885550199"]))
+    ruled = a_buyer(id=19, caps={"sales": {"total": 100_000}})
+    document["offers"] += [
+        an_offer(name="nobody", buyers=[a_buyer(id=18, paused=True)]),
+        an_offer(name="ruled", buyers=[ruled], duplicates={"window_hours": 1}, suppression=["do-not-call"]),
+    ]
+    document["endpoints"] += [
+        an_endpoint(vanity_uri="nobody", offer="nobody", ring_pool="demo"),
+        an_endpoint(
+            vanity_uri="ruled",
+            offer="ruled",
+            ring_pool="ruled",
+            limits={"endpoint": {"pings": 10_000, "posts": 10_000}},
+        ),
+    ]
     file.write_text(yaml.safe_dump(document))
     return file
 
@@ -222,7 +236,10 @@ def every_use(stack: Stack, verb: str, place: str) -> list[Response]:
     """The answers to requests that need everything that the function may do. `place` is new in every one of them."""
     caller = f"614555{place}"
 
+    stack.send("full", "ruled", caller_id=caller)  # which makes the caller a duplicate
+    time.sleep(REMEMBERED_SECONDS)  # so that the counts of caps are read again
     answers = [
+        stack.send(verb, "ruled", caller_id=caller),
         stack.send(verb, f"unknown{place}"),
         stack.send(verb, "secure_endpoint", auth_token=f"nobody's {place}"),
         stack.send(verb, "nobody", caller_id=caller),

@@ -20,7 +20,7 @@ from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"Secret[0-9A-F]{8}")
 FUNCTIONS = ("Ping", "Post", "Full")
-TABLES = ("Config", "Pings", "Leases")
+TABLES = ("Config", "Pings", "Leases", "Callers")
 
 
 def resources(template: Template, kind: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def grants(template: Template) -> dict[str, dict[str, set[str]]]:
 # The tables
 
 
-def test_there_are_three_tables_and_each_is_encrypted_on_demand_and_recoverable_to_any_second(
+def test_there_are_four_tables_and_each_is_encrypted_on_demand_and_recoverable_to_any_second(
     template: Template,
 ) -> None:
     assert set(resources(template, "AWS::DynamoDB::Table")) == {f"Tables{name}" for name in TABLES}
@@ -107,6 +107,7 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
         "TablesConfig": by_pk_and_sk,
         "TablesLeases": by_pk_and_sk,
         "TablesPings": ([("ping_id", "HASH")], {"ping_id": "B"}),
+        "TablesCallers": ([("caller", "HASH")], {"caller": "B"}),
     }.items():
         table = tables[name]
         schema = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
@@ -114,12 +115,13 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
         assert (schema, types) == expected
 
 
-def test_only_pings_are_swept_away(template: Template) -> None:
+def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -> None:
     tables = properties(template, "AWS::DynamoDB::Table")
     assert {name: table.get("TimeToLiveSpecification") for name, table in tables.items()} == {
         "TablesConfig": None,
         "TablesLeases": None,
         "TablesPings": {"AttributeName": "delete_at", "Enabled": True},
+        "TablesCallers": {"AttributeName": "delete_at", "Enabled": True},
     }
 
 
@@ -214,11 +216,14 @@ OF_A_SELLER = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }
 OF_PING = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
-    "TablesPings": {"dynamodb:PutItem"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem"},
+    "TablesLeases": {"dynamodb:BatchGetItem"},
+    "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }
 
@@ -234,7 +239,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
 
 
 def test_ping_cannot_touch_the_rings(template: Template) -> None:
-    assert "TablesLeases" not in grants(template)["FunctionsPingRole"]
+    assert grants(template)["FunctionsPingRole"]["TablesLeases"] == {"dynamodb:BatchGetItem"}
 
 
 def test_no_function_may_delete_or_scan(template: Template) -> None:
@@ -341,7 +346,7 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
 
 # What an operator is told
 
-ALARMS = {"Errors", "Slow", "Throttled", "PoolNearlyFull", "PoolExhausted", "NoSales"}
+ALARMS = {"Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "NoSales"}
 
 
 def metrics_of(alarm: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -407,14 +412,24 @@ def test_what_publishers_see_is_watched_at_the_api(
     assert [(each["Name"], target(each["Value"])) for each in found["Dimensions"]] == [("ApiId", "ApiHttp")]
 
 
-def test_a_call_that_lambda_or_dynamodb_throttles_is_an_alarm(template: Template) -> None:
-    found = alarm(template, "Throttled")
-    of = {"AWS/Lambda": "FunctionName", "AWS/DynamoDB": "TableName"}
-    watched = {(target(each["dimensions"][of[each["namespace"]]]), each["name"]) for each in metrics_of(found).values()}
-    assert watched == {(f"Functions{name}", "Throttles") for name in FUNCTIONS} | {
-        (f"Tables{name}", event) for name in TABLES for event in ("ReadThrottleEvents", "WriteThrottleEvents")
-    }
-    assert {each["statistic"] for each in metrics_of(found).values()} == {"Sum"}
+@pytest.mark.parametrize(
+    ("name", "dimension", "watched"),
+    [
+        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS}),
+        (
+            "TablesThrottled",
+            "TableName",
+            {(f"Tables{name}", event) for name in TABLES for event in ("ReadThrottleEvents", "WriteThrottleEvents")},
+        ),
+    ],
+)
+def test_a_call_that_lambda_or_dynamodb_throttles_is_an_alarm(
+    template: Template, name: str, dimension: str, watched: set[tuple[str, str]]
+) -> None:
+    found = alarm(template, name)
+    metrics = metrics_of(found).values()
+    assert {(target(each["dimensions"][dimension]), each["name"]) for each in metrics} == watched
+    assert {each["statistic"] for each in metrics} == {"Sum"}
     assert (expression(found), found["Threshold"]) == ("SUM(METRICS())", 1)
 
 
