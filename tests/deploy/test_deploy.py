@@ -256,6 +256,7 @@ class Grant:
     policy: str
     statement: int
     action: str
+    resource: str
 
 
 class Role:
@@ -268,20 +269,24 @@ class Role:
 
     def grants(self) -> list[Grant]:
         return [
-            Grant(policy, place, action)
+            Grant(policy, place, action, json.dumps(resource))
             for policy in self._iam.list_role_policies(RoleName=self._role)["PolicyNames"]
             for place, statement in enumerate(self._document(policy)["Statement"])
             for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
         ]
 
     @contextmanager
     def without(self, grant: Grant) -> Iterator[None]:
         whole = self._document(grant.policy)
         less = copy.deepcopy(whole)
-        statement = less["Statement"][grant.statement]
-        statement["Action"] = [action for action in _listed(statement["Action"]) if action != grant.action]
-        if not statement["Action"]:
-            less["Statement"].remove(statement)
+        statement = less["Statement"].pop(grant.statement)
+        less["Statement"] += [
+            statement | {"Action": action, "Resource": resource}
+            for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+            if (action, json.dumps(resource)) != (grant.action, grant.resource)
+        ]
         self._put(grant.policy, less)
         yield
         self._put(grant.policy, whole)
@@ -295,5 +300,5 @@ class Role:
         self._iam.put_role_policy(RoleName=self._role, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
-def _listed(actions: str | list[str]) -> list[str]:
-    return [actions] if isinstance(actions, str) else actions
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
