@@ -102,11 +102,13 @@ class Actor(Thread):
 
 @dataclass
 class Machine:
-    """One interleaving, all of it drawn from `seed`. `mutation` seeds a bug by changing requests on their way."""
+    """One interleaving, all of it drawn from `seed`. `mutation` seeds a bug by changing requests on their way; `ruled`
+    buyers have caps, and callers are sold once."""
 
     client: "DynamoDBClient"
     seed: int
     mutation: Mutation = lambda _: None
+    ruled: bool = False
     clock: Clock = field(default_factory=lambda: Clock(START))
 
     def __post_init__(self) -> None:
@@ -116,7 +118,7 @@ class Machine:
         cut = self.random.randint(1, len(numbers))
         shards = tuple(Shard(at, tuple(part)) for at, part in enumerate((numbers[:cut], numbers[cut:])) if part)
         no = random.SystemRandom().randrange(10**9)
-        rules = self.random.choice([self._rules(no), {}])
+        rules = self._rules(no) if self.ruled else {}
         self.endpoint: Endpoint = an_endpoint(
             vanity_uri=f"e{no}", pool=a_pool(no=no, shards=shards, hold_seconds=120, cooldown_seconds=0), **rules
         )

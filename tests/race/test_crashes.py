@@ -8,13 +8,15 @@ import pytest
 from shared.domain.leasing import Ring
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.store import pings
+from shared.store.callers import Callers
 from shared.store.rings import Rings
 from tests.race.interleavings import Machine, Mutation
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-INTERLEAVINGS = 4000
+INTERLEAVINGS = 1500
+UNDER_RULES = 300
 ENOUGH_TO_CATCH_A_BUG = 3000
 
 
@@ -23,14 +25,28 @@ def test_every_order_of_crash_retry_and_take_over_keeps_the_sale_whole(dynoxide:
     assert violated == {}
 
 
-def test_the_second_engine_agrees(dynamodb_local: "DynamoDBClient") -> None:
-    violated = {seed: found for seed in range(100) if (found := Machine(dynamodb_local, seed).run())}
+def test_caps_and_the_marks_of_callers_hold_in_every_order_too(dynoxide: "DynamoDBClient") -> None:
+    seeds = range(UNDER_RULES)
+    violated = {seed: found for seed in seeds if (found := Machine(dynoxide, seed, ruled=True).run())}
     assert violated == {}
 
 
-def _caught(client: "DynamoDBClient", mutation: Mutation = lambda _: None) -> set[str]:
+@pytest.mark.parametrize("ruled", [False, True])
+def test_the_second_engine_agrees(dynamodb_local: "DynamoDBClient", ruled: bool) -> None:
+    violated = {seed: found for seed in range(50) if (found := Machine(dynamodb_local, seed, ruled=ruled).run())}
+    assert violated == {}
+
+
+def test_a_sale_that_does_not_mark_its_caller_is_caught(
+    dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Callers, "mark", lambda *_, **__: {})
+    assert "a caller sold twice" in _caught(dynoxide, ruled=True)
+
+
+def _caught(client: "DynamoDBClient", mutation: Mutation = lambda _: None, ruled: bool = False) -> set[str]:
     for seed in range(ENOUGH_TO_CATCH_A_BUG):
-        if found := Machine(client, seed, mutation).run():
+        if found := Machine(client, seed, mutation, ruled).run():
             return set(found)
     return set()
 
