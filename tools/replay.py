@@ -116,7 +116,7 @@ def _show_decision(ping: Ping, endpoint: Endpoint, bids: tuple[Bid, ...]) -> Non
     for failed in matching.failures(endpoint, ping.lead, ping.created_at, ping.facts):
         seen = "nothing" if failed.seen is None else failed.seen
         typer.echo(
-            f"  {_name(endpoint, failed.buyer_id):<24} fails {failed.rule}: {seen}, has to be {failed.threshold}"
+            f"  {_name(endpoint, failed.buyer_id):<24} fails {failed.rule}: {seen}, the rule is {failed.threshold}"
             f" ({failed.local_time})"
         )
 

@@ -64,8 +64,8 @@ def test_a_decision_is_made_again_with_its_reasons_whatever_came_after(
         assert told.exit_code == 0
         assert told.output == HEAD + (
             "  Buyer B (2)              bids 20.00, payout 20.00\n"
-            "  Buyer A (1)              fails filter: OH, has to be state == TX (2099-12-31T19:00:00-05:00)\n"
-            "  Buyer C (3)              fails paused: paused, has to be not paused (2100-01-01T00:00:00+00:00)\n"
+            "  Buyer A (1)              fails filter: OH, the rule is state == TX (2099-12-31T19:00:00-05:00)\n"
+            "  Buyer C (3)              fails paused: paused, the rule is not paused (2100-01-01T00:00:00+00:00)\n"
             "The same decision again.\n"
         )
 
@@ -75,7 +75,7 @@ def test_the_counts_that_decided_are_remembered(stage: Stage, publisher: Publish
         publisher.post(caller_id=f"+1614555012{n}", state="TX")
     stage.clock.forward(3)
     ping = publisher.ping(state="TX").body["try_all_buyers_ping_id"]
-    assert "Buyer A (1)              fails cap: 2, has to be 2 sales in total" in replayed(ping).output
+    assert "Buyer A (1)              fails cap: 2, the rule is 2 sales in total" in replayed(ping).output
 
 
 def test_another_file_shows_what_it_would_have_changed(publisher: Publisher, replayed: Replay, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_another_file_shows_what_it_would_have_changed(publisher: Publisher, rep
         "With the file:\n"
         "  Buyer A (1)              bids 21.00, payout 21.00\n"
         "  Buyer B (2)              bids 20.00, payout 20.00\n"
-        "  Buyer C (3)              fails paused: paused, has to be not paused (2100-01-01T00:00:00+00:00)\n"
+        "  Buyer C (3)              fails paused: paused, the rule is not paused (2100-01-01T00:00:00+00:00)\n"
     )
     assert replayed(ping, "--config", a_file(tmp_path, *BUYERS)).output.endswith("would have changed nothing.\n")
 

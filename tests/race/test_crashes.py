@@ -26,8 +26,7 @@ def test_every_order_of_crash_retry_and_take_over_keeps_the_sale_whole(dynoxide:
 
 
 def test_caps_and_the_marks_of_callers_hold_in_every_order_too(dynoxide: "DynamoDBClient") -> None:
-    seeds = range(UNDER_RULES)
-    violated = {seed: found for seed in seeds if (found := Machine(dynoxide, seed, ruled=True).run())}
+    violated = {seed: found for seed in range(UNDER_RULES) if (found := Machine(dynoxide, seed, ruled=True).run())}
     assert violated == {}
 
 
