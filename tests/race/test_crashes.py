@@ -15,8 +15,8 @@ from tests.race.interleavings import Machine, Mutation
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-INTERLEAVINGS = 1500
-UNDER_RULES = 300
+INTERLEAVINGS = 800
+UNDER_RULES = 400
 ENOUGH_TO_CATCH_A_BUG = 3000
 
 
