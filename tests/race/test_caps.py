@@ -3,13 +3,10 @@ model in plain Python."""
 
 import random
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, count
-from threading import Barrier
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from shared.domain.caps import Cap, Kind, Period, key, over
 from shared.store.counters import Counters, Place, Seen
 from tests.build import SETTINGS, START, Counting
+from tests.race.crowds import at_once
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,8 +31,6 @@ PERIODS: tuple[Period, ...] = ("hour", "day", "month", "total")
 CLOCK_CHANGES = [int(datetime(2100, month, day, 2, tzinfo=NEW_YORK).timestamp()) for month, day in ((3, 14), (11, 7))]
 BUYER_IDS = count(random.SystemRandom().randrange(10**9))
 PING_IDS = count(1)
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -87,18 +83,6 @@ def _counted(attributes: dict[str, Any]) -> dict[str, Any]:
 
 def _ping_name(ping: int) -> str:
     return urlsafe_b64encode(ping.to_bytes(12, "big")).decode()
-
-
-def at_once(processes: list[Process], act: Callable[[Process, int], T]) -> list[T]:
-    """What everybody gets who acts at the same time."""
-    start = Barrier(len(processes))
-
-    def one(process: Process, n: int) -> T:
-        start.wait(60)
-        return act(process, n)
-
-    with ThreadPoolExecutor(len(processes)) as threads:
-        return list(threads.map(one, processes, range(len(processes))))
 
 
 def test_of_a_crowd_exactly_as_many_are_sold_as_the_cap_says(client: "DynamoDBClient") -> None:

@@ -1,0 +1,129 @@
+"""Callers on the real engines: one sale of many at once, limits that are met exactly, and what an attempt that died has
+left."""
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.store.callers import SOLD_KEPT_SECONDS, Callers, Mark
+from shared.store.dynamo import Dynamo
+from tests.build import KEYS, SETTINGS, START, Counting
+from tests.race.crowds import at_once
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CROWD = 64
+ROUNDS = 8
+OFFER, BUYER = {"offer#auto-insurance": 3600}, {"buyer#1": 7200}
+
+
+def a_caller() -> str:
+    return f"+1614{random.SystemRandom().randrange(2 * 10**6, 10**7)}"
+
+
+def ping_ids(count: int = CROWD) -> list[bytes]:
+    return [os.urandom(12) for _ in range(count)]
+
+
+@pytest.fixture
+def callers(client: "DynamoDBClient") -> Callers:
+    return Callers(Counting(client, SETTINGS), KEYS)
+
+
+def marks(callers: Callers, caller: str) -> dict[str, Mark]:
+    return callers.known(caller, listed=False, sold=True).sold
+
+
+def test_of_a_crowd_that_sells_one_caller_one_does(callers: Callers) -> None:
+    def play() -> None:
+        caller, pings = a_caller(), ping_ids()
+        against = at_once(pings, lambda ping, _: callers.mark(caller, OFFER | BUYER, ping, START))
+        [winner] = [ping for ping, found in zip(pings, against, strict=True) if not found]
+        won = dict.fromkeys(OFFER | BUYER, Mark(START, winner))
+        assert [found for found in against if found] == [won] * (CROWD - 1)
+        assert marks(callers, caller) == won
+
+    for _ in range(ROUNDS):
+        play()
+
+
+def test_a_sale_stands_in_the_way_of_any_that_shares_one_of_its_scopes(callers: Callers) -> None:
+    """Some are sold by the offer and the buyer, some by one of them: of each scope there is one sale, and whoever was
+    refused has left nothing."""
+
+    def play() -> None:
+        caller, pings = a_caller(), ping_ids()
+        scopes = [random.choice([OFFER, BUYER, OFFER | BUYER]) for _ in pings]
+        against = at_once(pings, lambda ping, n: callers.mark(caller, scopes[n], ping, START))
+        won = [(scope, ping) for n, ping in enumerate(pings) if not against[n] for scope in scopes[n]]
+        assert len(won) == len(dict(won))
+        assert marks(callers, caller) == {scope: Mark(START, ping) for scope, ping in won}
+
+    for _ in range(ROUNDS):
+        play()
+
+
+def test_what_died_makes_way_for_one_of_those_who_found_it(callers: Callers) -> None:
+    def play() -> None:
+        caller, pings, [dead] = a_caller(), ping_ids(), ping_ids(1)
+        callers.mark(caller, OFFER, dead, START)
+        against = at_once(pings, lambda ping, _: callers.mark(caller, OFFER, ping, START + 9, {dead}))
+        [winner] = [ping for ping, found in zip(pings, against, strict=True) if not found]
+        assert marks(callers, caller) == {"offer#auto-insurance": Mark(START + 9, winner)}
+
+    for _ in range(ROUNDS):
+        play()
+
+
+def test_what_is_taken_back_in_a_crowd_is_never_the_mark_of_another(callers: Callers) -> None:
+    """Everybody marks and takes it back, but for one who keeps it."""
+
+    def trade(caller: str, ping: bytes, keeps: bool) -> bool:
+        for _ in range(4):
+            if not callers.mark(caller, OFFER, ping, START):
+                if keeps:
+                    return True
+                callers.unmark(caller, OFFER, ping)
+        return False
+
+    def play() -> None:
+        caller, pings = a_caller(), ping_ids(16)
+        kept = at_once(pings, lambda ping, n: trade(caller, ping, keeps=n == 0))
+        assert marks(callers, caller) == ({"offer#auto-insurance": Mark(START, pings[0])} if kept[0] else {})
+
+    for _ in range(ROUNDS):
+        play()
+
+
+def test_a_mark_is_in_the_way_until_the_second_in_which_its_window_ends(callers: Callers) -> None:
+    caller, [first, second] = a_caller(), ping_ids(2)
+    assert not callers.mark(caller, OFFER, first, START)
+    assert not callers.mark(caller, OFFER, first, START)  # its own ping may come again
+    assert callers.mark(caller, OFFER, second, START + 3599)
+    assert not callers.mark(caller, OFFER, second, START + 3600)
+    item = callers.dynamo.client.get_item(
+        TableName=SETTINGS.callers_table, Key={"caller": {"B": callers._sold_key(caller)}}
+    )["Item"]
+    assert int(item["delete_at"]["N"]) == START + 3600 + SOLD_KEPT_SECONDS
+
+
+@pytest.mark.parametrize("limits", [{"pings": 50}, {"pings": 50, "posts": 120}])
+def test_of_200_requests_in_a_minute_exactly_as_many_are_let_in_as_the_limit_says(
+    client: "DynamoDBClient", limits: dict[str, int]
+) -> None:
+    callers, source = Callers(Dynamo(client, SETTINGS), KEYS), os.urandom(8).hex()
+    waits = at_once(range(200), lambda _, __: callers.admit("traffic_source", source, limits, START + 20))
+    assert sorted(set(waits)) == [0, 40]
+    assert waits.count(0) == 50
+    assert callers.admit("traffic_source", source, limits, START + 60) == 0
+
+
+def test_a_limit_that_is_met_counts_nothing_under_the_others(client: "DynamoDBClient") -> None:
+    callers, source = Callers(Dynamo(client, SETTINGS), KEYS), os.urandom(8).hex()
+    both, posts = {"pings": 20, "posts": 30}, {"posts": 30}
+    at_once(range(100), lambda _, __: callers.admit("endpoint", source, both, START))
+    waits = at_once(range(100), lambda _, __: callers.admit("endpoint", source, posts, START))
+    assert waits.count(0) == 10
