@@ -12,8 +12,9 @@ import msgspec
 
 from bench.counted import Counted, round_trips
 from bench.report import Report
+from shared.domain.caps import Cap
 from shared.domain.leasing import Lease
-from shared.domain.models import Endpoint
+from shared.domain.models import Endpoint, Limit
 from shared.store.dynamo import Dynamo
 from shared.store.rings import Rings
 from tests.build import SETTINGS, START, Publisher, Stage, a_pool, an_endpoint
@@ -24,6 +25,7 @@ SECONDS = 0.02
 REPEATS = 5
 NUMBERS = 1000
 STATIC_NUMBER = "+18005559999"
+CAPS = (Cap("sales", 10**6, "hour"), Cap("sales", 10**6, "day"), Cap("revenue", 10**9, "month"), Cap("concurrent", 50))
 HEAD = ("", "calls", "to leases", "round trips", "writes", "write units", "read units", "refused")
 
 
@@ -69,6 +71,9 @@ def run(report: Report) -> None:
         report.goal(f"{name}: round trips", costs[name].round_trips, 3)
         report.goal(f"{name}: write units", costs[name].write_units, 5)
     report.goal("POST by ping_id: refused", post.refused, 0)
+    report.goal("PING, caps: writes", costs["PING, caps"].writes, 1)
+    report.goal("PING, every rule: round trips", costs["PING, every rule"].round_trips, 2)
+    report.goal("POST, caps: round trips", costs["POST, caps"].round_trips, 4)
     for name in ("retry of it",):
         report.goal(f"{name}: round trips", costs[name].round_trips, 1)
     report.goal("POST on an exhausted pool, cold: calls to leases", costs["POST, exhausted, cold"].to_leases, 2)
@@ -82,7 +87,22 @@ def publish(stage: Stage) -> None:
         leases = [Lease(number, os.urandom(12), START + 300) for number in shard.numbers]
         Rings(Dynamo(stage.client, SETTINGS), {}).create(full.pool.no, shard.id, leases)
     ring: Endpoint = an_endpoint(vanity_uri="ring", pool=a_pool(NUMBERS))
-    stage.publish(ring, full, an_endpoint(vanity_uri="static", static_numbers={STATIC_NUMBER: "1023"}))
+    capped = tuple(msgspec.structs.replace(buyer, caps=CAPS) for buyer in ring.buyers)
+    ruled = tuple(msgspec.structs.replace(buyer, suppression=("dnc",), duplicate_seconds=3600) for buyer in capped)
+    stage.publish(
+        ring,
+        full,
+        an_endpoint(vanity_uri="static", static_numbers={STATIC_NUMBER: "1023"}),
+        an_endpoint(vanity_uri="capped", pool=a_pool(NUMBERS, no=3), buyers=capped),
+        an_endpoint(
+            vanity_uri="ruled",
+            pool=a_pool(NUMBERS, no=4),
+            buyers=ruled,
+            suppression=("dnc",),
+            duplicate_seconds=3600,
+            limits=tuple(Limit(of, 1000, 1000) for of in ("endpoint", "traffic_source", "source_address")),
+        ),
+    )
 
 
 def a_lead(**more: str) -> dict[str, str]:
@@ -110,8 +130,12 @@ def requests(publisher: Publisher) -> dict[str, Callable[[], Sent]]:
     return {
         "PING": lambda: Sent("ping", "ring", a_lead()),
         "PING, static": lambda: Sent("ping", "static", a_lead(trackdrive_number=STATIC_NUMBER)),
+        "PING, caps": lambda: Sent("ping", "capped", a_lead()),
+        "PING, every rule": lambda: Sent("ping", "ruled", a_lead(traffic_source_id="1023")),
         "POST by ping_id": post,
         "POST, static": lambda: post("static", trackdrive_number=STATIC_NUMBER),
+        "POST, caps": lambda: post("capped"),
+        "POST, every rule": lambda: post("ruled", traffic_source_id="1023"),
         "POST, post-only": lambda: Sent("post", "ring", a_lead()),
         "FULL": lambda: Sent("full", "ring", a_lead()),
         "retry of it": lambda: again(post()),
