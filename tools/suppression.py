@@ -12,15 +12,15 @@ import typer
 
 from shared.domain import configuration, phone
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.store.callers import Callers
+from shared.store.callers import AT_ONCE, Callers
 from shared.store.records import Records
 from tools.stack import fail, stack
 
 COLUMNS = {"number", "phone", "phone_number", "caller", "caller_id"}
 """What the column of the numbers may be headed; without a heading it is the first."""
-AT_ONCE = 8
+THREADS = 8
 """As many as the client keeps connections."""
-CHUNK = 1000
+CHUNK = 40 * AT_ONCE
 SHOWN = 20
 
 app = typer.Typer(no_args_is_help=True, help="Load suppression lists, and look numbers up in them.")
@@ -61,7 +61,7 @@ def _change(
     name: str,
     file: Path,
     region: str,
-    change: Callable[[Callers, str, str], None],
+    change: Callable[[Callers, str, list[str]], None],
     where: str,
 ) -> None:
     """Read the file twice: all of it before anything is changed, then to change it."""
@@ -76,13 +76,14 @@ def _change(
             fail(f"The live configuration has no suppression list {name}; it has {', '.join(sorted(known)) or 'none'}.")
         callers, done = Callers(records.dynamo, records.keys), 0
         with (
-            ThreadPoolExecutor(AT_ONCE) as threads,
+            ThreadPoolExecutor(THREADS) as threads,
             typer.progressbar(length=count, label=f"{name} ") as bar,
         ):
-            entries = (entry for _, entry in _entries(file, region))
+            entries = (str(entry) for _, entry in _entries(file, region))
             while chunk := list(islice(entries, CHUNK)):
+                batches = (chunk[start : start + AT_ONCE] for start in range(0, len(chunk), AT_ONCE))
                 try:
-                    list(threads.map(lambda entry: change(callers, name, str(entry)), chunk))
+                    list(threads.map(lambda batch: change(callers, name, batch), batches))
                 except TemporarilyUnavailable:
                     _stopped(done, count)
                 done += len(chunk)

@@ -9,7 +9,7 @@ Three kinds of items, each under a key of its own kind:
 `delete_at` is DynamoDB's broom and decides nothing.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,9 @@ from shared.store.dynamo import ConditionFailed, Dynamo, Item
 MINUTE = 60
 SOLD_KEPT_SECONDS = 366 * 24 * 3600
 """The longest window within which a caller can be a duplicate."""
+
+AT_ONCE = 25
+"""The most statements that BatchExecuteStatement takes."""
 
 
 class Mark(Struct, frozen=True):
@@ -133,20 +136,31 @@ class Callers:
             return 0
         return 0
 
-    def suppress(self, name: str, entry: str) -> None:
-        """Put a number or, with a star at its end, a prefix on a list. Twice is once."""
-        self._update(entry, "ADD lists :name", name)
+    def suppress(self, name: str, entries: Sequence[str]) -> None:
+        """Put numbers and, with a star at their end, prefixes on a list: up to `AT_ONCE`. Twice is once. What is new
+        goes in one call; to what is on a list already this one is added."""
+        keys = [{"B": key} for key in {*map(self._listed_key, entries)}]
+        insert = f"INSERT INTO \"{self.table}\" VALUE {{'caller': ?, 'lists': ?}}"
+        answer = self.dynamo.call(
+            self.dynamo.client.batch_execute_statement,
+            Statements=[{"Statement": insert, "Parameters": [key, {"SS": [name]}]} for key in keys],
+        )
+        for key, response in zip(keys, answer["Responses"], strict=True):
+            if "Error" in response:
+                self._update(key, "ADD lists :name", name)
 
-    def unsuppress(self, name: str, entry: str) -> None:
-        """Take it off the list. An item that is on no list any more is removed."""
-        if "lists" not in self._update(entry, "DELETE lists :name", name):
-            with suppress(ConditionFailed):
-                self.dynamo.call(
-                    self.dynamo.client.delete_item,
-                    TableName=self.table,
-                    Key={"caller": {"B": self._listed_key(entry)}},
-                    ConditionExpression="attribute_not_exists(lists)",
-                )
+    def unsuppress(self, name: str, entries: Iterable[str]) -> None:
+        """Take them off the list. An item that is on no list any more is removed."""
+        for entry in entries:
+            key = {"B": self._listed_key(entry)}
+            if "lists" not in self._update(key, "DELETE lists :name", name):
+                with suppress(ConditionFailed):
+                    self.dynamo.call(
+                        self.dynamo.client.delete_item,
+                        TableName=self.table,
+                        Key={"caller": key},
+                        ConditionExpression="attribute_not_exists(lists)",
+                    )
 
     def _items(self, keys: list[bytes]) -> list[Item]:
         answer = self.dynamo.call(
@@ -157,11 +171,11 @@ class Callers:
             raise TemporarilyUnavailable
         return list(answer["Responses"][self.table])
 
-    def _update(self, entry: str, update: str, name: str) -> Item:
+    def _update(self, key: dict[str, Any], update: str, name: str) -> Item:
         answer = self.dynamo.call(
             self.dynamo.client.update_item,
             TableName=self.table,
-            Key={"caller": {"B": self._listed_key(entry)}},
+            Key={"caller": key},
             UpdateExpression=update,
             ExpressionAttributeValues={":name": {"SS": [name]}},
             ReturnValues="ALL_NEW",

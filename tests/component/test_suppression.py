@@ -1,6 +1,6 @@
 """Suppression lists, loaded from CSV and looked up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,18 @@ from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, SETTINGS, Publisher, Stage
 from tests.configurations import a_buyer, a_document, an_offer
-from tools import configure
+from tools import configure, engine
 
 Command = Callable[..., Result]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Over a real engine: moto does not take the statement that puts numbers on a list."""
+    with engine.dynoxide(None) as url:
+        client = engine.client(url)
+        engine.create_tables(client, SETTINGS)
+        yield Stage(client)
 
 
 @pytest.fixture

@@ -127,3 +127,12 @@ def test_a_limit_that_is_met_counts_nothing_under_the_others(client: "DynamoDBCl
     at_once(range(100), lambda _, __: callers.admit("endpoint", source, both, START))
     waits = at_once(range(100), lambda _, __: callers.admit("endpoint", source, posts, START))
     assert waits.count(0) == 10
+
+
+def test_numbers_that_are_put_on_several_lists_at_once_are_on_all_of_them(client: "DynamoDBClient") -> None:
+    callers, entries = Callers(Dynamo(client, SETTINGS), KEYS), [a_caller() for _ in range(25)]
+    lists = [f"list-{n}" for n in range(8)]
+    at_once(lists, lambda name, _: callers.suppress(name, entries))
+    assert all(callers.listed_by(entry) == {entry: lists} for entry in entries)
+    at_once(lists[1:], lambda name, _: callers.unsuppress(name, entries))
+    assert all(callers.listed_by(entry) == {entry: lists[:1]} for entry in entries)
