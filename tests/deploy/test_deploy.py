@@ -103,6 +103,23 @@ def test_static_numbers_and_tokens_work_as_deployed(demo: Stack) -> None:
     assert demo.send("ping", "secure_endpoint", **sent).json()["success"]
 
 
+def test_an_operator_is_told_why_and_a_listed_caller_is_refused_as_deployed(stack: Stack, tmp_path: Path) -> None:
+    apply(stack, with_every_rule_that_asks_the_store(tmp_path / "rules.yaml"))
+    issued = configure(stack.account, "--stage", "dev", "tokens", "issue", "demo-operator")
+    sent = {"age": "41", "explain": "1", "auth_token": issued.stdout.split()[-1]}
+    explained = stack.send("ping", "rules_endpoint", **sent).json()["explain"]
+    assert [failure["rule"] for failure in explained] == ["paused", "schedule", "filter", "cap"]
+
+    assert stack.send("full", "ruled", caller_id="6145550124").json()["success"]
+    assert stack.send("ping", "ruled", caller_id="6145550124").json()["status"] == "duplicate_caller"
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("614-555-0125\n212*\n")
+    added = configure(stack.account, "--stage", "dev", "suppression", "add", "do-not-call", str(numbers))
+    assert added.returncode == 0, added.stderr
+    for caller in ("6145550125", "2125550123"):
+        assert stack.send("ping", "ruled", caller_id=caller).json()["status"] == "caller_number_suppressed"
+
+
 def test_a_stage_that_cannot_be_configured_is_one_sentence(demo: Stack) -> None:
     absent = configure(demo.account, "--stage", "prod", "history")
     assert (absent.returncode, absent.stderr) == (1, "There is no stack ringpost-prod in this account and region.\n")
