@@ -3,16 +3,18 @@ the `Refusal` that says why not."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
+from shared.bidders.buyers import LiveBuyers
 from shared.domain import fields, keys, leasing, matching, schedule
 from shared.domain.keys import Keys
 from shared.domain.leasing import Lease, Ring
+from shared.domain.live import Yes
 from shared.domain.matching import Failure
 from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead, Limit, Ping, RingPool, Sale, Step, User
 from shared.domain.refusals import (
@@ -37,9 +39,11 @@ from shared.edge.requests import Request
 from shared.store.callers import Callers, Known, Mark
 from shared.store.compiled import Compiled
 from shared.store.counters import Counters
-from shared.store.pings import CLAIM_SECONDS, Claim, Pings, Route, State
+from shared.store.pings import CLAIM_SECONDS, Asked, Claim, Pings, Route, State
 from shared.store.rings import PoolChanged, Rings
 
+OWN_SECONDS = 0.03
+"""What our own work takes after live buyers have answered: it is taken off their time."""
 SEED_BYTES = 8
 ATTEMPT_BYTES = 8
 UNSOLD = {State.FREE, State.EXPIRED, State.SPENT}
@@ -56,7 +60,8 @@ Write = Callable[[Endpoint, Ping, Buyer, str, int], bytes]
 class World:
     """What a flow needs from outside, made anew for each request: its store calls share one deadline.
 
-    `now` is in seconds since the epoch; `pause` waits between two looks at a ping that another attempt works on.
+    `now` is in seconds since the epoch, `elapsed` in seconds since the request came in; `pause` waits between two looks
+    at a ping that another attempt works on.
     """
 
     compiled: Compiled
@@ -64,14 +69,20 @@ class World:
     rings: Rings
     counters: Counters
     callers: Callers
+    live: LiveBuyers
     keys: Keys
     now: Callable[[], int]
+    elapsed: Callable[[], float]
     random_bytes: Callable[[int], bytes]
     beside: Executor
     pause: Callable[[], None]
 
     def endpoint(self, vanity_uri: str) -> Endpoint:
         return self.compiled.endpoint(vanity_uri, self.now())
+
+    def left(self, deadline_ms: int) -> float:
+        """How many seconds there are until live buyers must have answered."""
+        return deadline_ms / 1000 - OWN_SECONDS - self.elapsed()
 
     def together(self, first: Callable[[], T], *others: Callable[[], object]) -> T:
         """Run all at once and wait for all; the first one's result."""
@@ -135,13 +146,14 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
         if request.idempotency_key:
             key = keys.retry_key(world.keys, _who("post", endpoint, user, request), lead)
             if earlier := _sale_under_key(world, endpoint, key, ping_id):
-                world.pings.release(ping_id, attempt, claim.taken_over)
+                world.pings.release(ping_id, attempt, claim)
                 return earlier.answer
         endpoint = world.compiled.at_least_as_new_as(claim.ping, endpoint, world.now())
         lead = _checked(endpoint, user, lead, problems, ("post",))
         bidders = matching.bidders(endpoint, claim.ping.bids, choice)
         facts = _facts(world, endpoint, user, request, lead, ping_id, bidders, {"posts"})
-        selling = _Selling(claim.ping, attempt, claim.taken_over, seen, lead, posted, choice, facts)
+        facts = replace(facts, said=claim.ping.facts.said)
+        selling = _Selling(claim.ping, attempt, claim, seen, lead, posted, choice, facts)
         return _sold(world, endpoint, selling, write)
 
 
@@ -159,6 +171,8 @@ def _sold_at_once(
     lead = _lead(endpoint, user, request, ("ping", "post"), needs_ping_id=verb == "post")
     choice = _choice(request, TRY_ALL)
     key = keys.retry_key(world.keys, _who(verb, endpoint, user, request), lead)
+    if endpoint.has_live_buyers and (earlier := _earlier_sale(world, key)):
+        return earlier.answer  # nobody is asked twice
     try:
         priced = _priced(world, endpoint, user, request, lead, {"pings", "posts"} if verb == "full" else {"posts"})
         failures = _failures(endpoint, user, request, priced)
@@ -183,7 +197,7 @@ def _sold_at_once(
         raise TemporarilyUnavailable
     metrics.pinged(len(priced.bids))
     with _releasing(world, claim, priced, attempt):
-        selling = _Selling(priced, attempt, claim.taken_over, seen, lead, Lead(), choice, priced.facts)
+        selling = _Selling(priced, attempt, claim, seen, lead, Lead(), choice, priced.facts)
         answer = _sold(world, endpoint, selling, write)
     return answer if failures is None else answers.explained(answer, failures)
 
@@ -239,11 +253,14 @@ def _checked(
 def _priced(
     world: World, endpoint: Endpoint, user: User | None, request: Request, lead: Lead, counted: Collection[Counted]
 ) -> Ping:
-    """The lead with everybody's bid. Raises what `_facts` raises."""
+    """The lead with everybody's bid, those of live buyers too. Raises what `_facts` raises."""
     now, seed, ping_id = world.now(), world.random_bytes(SEED_BYTES), world.random_bytes(keys.ID_BYTES)
     passing = matching.passing(endpoint, lead, now)
     capped = [buyer.id for buyer in passing if buyer.caps]
     facts = _facts(world, endpoint, user, request, lead, ping_id, passing, counted, capped)
+    if asked := matching.to_ask(endpoint, passing, lead, now, facts):
+        seconds = world.left(endpoint.ping_deadline_ms)
+        facts = replace(facts, said=world.live.bids(asked, lead, ping_id, now, seconds))
     return Ping(
         id=ping_id,
         endpoint=endpoint.vanity_uri,
@@ -459,19 +476,19 @@ def _releasing(world: World, claim: Claim, ping: Ping, attempt: bytes) -> Iterat
         yield
     except Refusal as refused:
         if claim.state is State.FREE and not isinstance(refused, TemporarilyUnavailable):
-            world.pings.release(ping.id, attempt, claim.taken_over)
+            world.pings.release(ping.id, attempt, claim)
         raise
 
 
 @dataclass(slots=True, frozen=True)
 class _Selling:
-    """One attempt at selling a ping that it has claimed. `taken_over` says that an earlier one died at it; `seen` are
-    the rings as a look has shown them; `posted` is what the POST laid over the ping's lead, `lead` the whole; `facts`
-    what the store knows of its caller."""
+    """One attempt at selling a ping that it has claimed. `seen` are the rings as a look has shown them; `posted` is
+    what the POST laid over the ping's lead, `lead` the whole; `facts` what the store knows of its caller, and what
+    live buyers said to the PING."""
 
     ping: Ping
     attempt: bytes
-    taken_over: bool
+    claim: Claim
     seen: dict[int, Ring]
     lead: Lead
     posted: Lead
@@ -484,25 +501,33 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
     ping, choice = selling.ping, selling.choice
     if choice != TRY_ALL and choice not in {bid.buyer_id for bid in ping.bids}:
         raise BuyerMismatch
-    for buyer, bid in matching.candidates(endpoint, ping.bids, choice, selling.lead, world.now(), selling.facts):
+    candidates = matching.candidates(endpoint, ping.bids, choice, selling.lead, world.now(), selling.facts)
+    # First the one that an attempt that died has asked: only its answer to the same question settles that.
+    for buyer, bid in sorted(candidates, key=lambda candidate: candidate[0].id not in selling.claim.asked):
         reserved = _reserved(world, endpoint, selling, buyer, bid)
-        if reserved is not None:
-            break
+        if reserved is None:
+            continue
+        try:
+            said = _agreed(world, endpoint, selling, buyer, bid)
+            if said:
+                number, held_until, overflow = _number(world, endpoint, selling, buyer, said)
+                break
+        except Refusal:
+            _give_back(reserved)
+            raise
+        _give_back(reserved)
     else:
         raise NoMatchingBuyer if choice == TRY_ALL else BuyerUnavailable
-    try:
-        number, held_until, overflow = _number(world, endpoint, selling, buyer)
-    except Refusal:
-        _give_back(reserved)
-        raise
     answer = write(endpoint, ping, buyer, number, held_until)
+    cents = bid.cents if said.cents is None else said.cents
+    selling.claim.asked.pop(buyer.id, None)
     world.pings.record(
         ping.id,
         Sale(
             attempt=selling.attempt,
             buyer_id=buyer.id,
-            cents=bid.cents,
-            payout_cents=bid.payout_cents,
+            cents=cents,
+            payout_cents=bid.payout_cents if cents == bid.cents else endpoint.margin.payout_cents(cents),
             number=number,
             sold_at=world.now(),
             held_until=held_until,
@@ -510,10 +535,48 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
             posted=selling.posted,
             answer=answer,
             overflow=overflow,
+            said=said if buyer.live else None,
         ),
+        selling.claim.asked,
     )
     metrics.sold()
     return answer
+
+
+def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, bid: Bid) -> Yes | None:
+    """What the buyer agrees to; None if it does not, or if that is not clear. Only a live buyer whose bid is not
+    its consent has to be asked, and is only if there is a number for it. Raises `NoNumberAvailable`."""
+    offered = selling.facts.said.get(buyer.id)
+    if buyer.live is None or not isinstance(offered, Yes):
+        return Yes()
+    if buyer.live.post is None:
+        return offered
+    asked, now = selling.claim.asked, world.now()
+    if (earlier := asked.get(buyer.id)) and earlier.said and not earlier.said.is_over(now):
+        return earlier.said.over(offered)
+    _see_a_number(world, endpoint, selling)
+    seconds = world.left(endpoint.post_deadline_ms)
+    if seconds <= 0:
+        return None
+    asked[buyer.id] = Asked(now)
+    world.pings.ask(selling.ping.id, selling.attempt, asked)
+    said = world.live.agree(buyer, selling.lead, selling.ping.id, offered.reference, now, seconds)
+    if isinstance(said, Yes):
+        asked[buyer.id] = Asked(now, said)
+        return said.over(offered) if said.cents is None or said.cents >= bid.cents else None
+    if not said.broken:
+        del asked[buyer.id]
+    return None
+
+
+def _see_a_number(world: World, endpoint: Endpoint, selling: _Selling) -> None:
+    """Raises `NoNumberAvailable` where a sale could get none: no buyer is asked for nothing. Whoever takes over may
+    have a number already."""
+    pool = endpoint.pool
+    if pool is None or selling.claim.taken_over or (pool.overflow_number and selling.lead.caller):
+        return
+    with suppress(PoolChanged):  # the lease reads the configuration again
+        world.rings.see_one_free(pool, world.now(), selling.seen)
 
 
 def _reserved(
@@ -559,13 +622,14 @@ def _marked(world: World, caller: str, windows: Mapping[str, int], ping_id: byte
     return {}
 
 
-def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer) -> tuple[str, int, bool]:
-    """The number for a sale, the end of its hold, and whether it is the overflow number."""
+def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, said: Yes) -> tuple[str, int, bool]:
+    """The number for a sale, the end of its hold, which is never after the buyer's own, and whether it is the overflow
+    number."""
     ping, lead = selling.ping, selling.lead
-    held_until = endpoint.held_until(world.now())
+    held_until = said.until(endpoint.held_until(world.now()))
     if endpoint.pool is None:
         number = lead["trackdrive_number"]
-        if taken_until := _left_route(world, ping, lead, number, buyer, held_until, sold=True):
+        if taken_until := _left_route(world, ping, lead, number, buyer, held_until, said):
             raise NoNumberAvailable(taken_until - world.now())
         return number, held_until, False
     try:
@@ -573,10 +637,10 @@ def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer) -
     except NoNumberAvailable:
         metrics.pool_exhausted()
         number = endpoint.pool.overflow_number
-        if not number or not lead.caller or _left_route(world, ping, lead, number, buyer, held_until, sold=True):
+        if not number or not lead.caller or _left_route(world, ping, lead, number, buyer, held_until, said):
             raise
         return number, held_until, True
-    held_until = lease.expires_at - pool.cooldown_seconds
+    held_until = said.until(lease.expires_at - pool.cooldown_seconds)
     if held_until <= world.now():
         raise PingIdExpired
     return lease.number, held_until, False
@@ -586,7 +650,7 @@ def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _S
     """A number of the pool as it is configured now. Whoever takes over from an attempt that died first looks whether
     that one has leased a number, in the shards of today."""
     ping_id, seen = selling.ping.id, selling.seen
-    if selling.taken_over:
+    if selling.claim.taken_over:
         pool = world.compiled.latest(endpoint.vanity_uri, world.now()).pool
     if pool and world.rings.known_exhausted(pool, world.now()):  # so nothing was looked at
         metrics.pool_used(100)
@@ -596,7 +660,7 @@ def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _S
         if pool is None:
             break
         try:
-            lease = world.rings.find(pool, ping_id) if selling.taken_over else None
+            lease = world.rings.find(pool, ping_id) if selling.claim.taken_over else None
             return lease or world.rings.lease(pool, ping_id, world.now(), seen), pool
         except PoolChanged:
             pool, seen = world.compiled.latest(endpoint.vanity_uri, world.now()).pool, {}
@@ -604,8 +668,10 @@ def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _S
 
 
 def _left_route(
-    world: World, ping: Ping, lead: Lead, number: str, buyer: Buyer, held_until: int, sold: bool = False
+    world: World, ping: Ping, lead: Lead, number: str, buyer: Buyer, held_until: int, sold: Yes | None = None
 ) -> int:
-    """See `Pings.leave_route`."""
-    route = Route(ping.id, buyer.id, buyer.number, sold, held_until)
+    """See `Pings.leave_route`. `sold` is what the buyer agreed to, if it has bought."""
+    offered = sold or ping.facts.said.get(buyer.id)
+    to = (offered.number if isinstance(offered, Yes) else "") or buyer.number
+    route = Route(ping.id, buyer.id, to, sold is not None, held_until)
     return world.pings.leave_route(keys.route_key(world.keys, number, lead.caller), route, world.now())

@@ -1,19 +1,23 @@
 """The real store, clock and randomness, made once per process; and from them the world of one request."""
 
 import gc
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, cast
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import settings
+from shared.bidders.buyers import LiveBuyers
 from shared.domain import keys
 from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
+from shared.domain.templates import Unaskable
 from shared.flows import World
 from shared.store.callers import Callers
 from shared.store.compiled import Compiled, Memory
@@ -26,7 +30,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from shared.bidders.asking import Asking
+
 REQUEST_SECONDS = 7
+BUYER_SECRETS_SECONDS = 300
+"""How long a process goes by the secrets of live buyers' templates that it has read."""
 
 SDK = Config(
     connect_timeout=1,
@@ -58,6 +66,36 @@ def _secret(arn: str) -> bytes:
     return client.get_secret_value(SecretId=arn)["SecretString"].encode()
 
 
+@cache
+def _asking() -> "Asking":
+    """Made for the first live buyer: most functions never ask one, and its library is slow to start."""
+    from shared.bidders.asking import Asking
+
+    process, *_ = _process()
+    return Asking(anywhere=not process.settings.secret_arn)
+
+
+@lru_cache(1)
+def _buyer_secrets(_: int) -> dict[str, str]:
+    """Raises `Unaskable` if they cannot be read."""
+    process, *_rest = _process()
+    text = process.settings.buyer_secrets or "{}"
+    if arn := process.settings.buyer_secrets_arn:
+        try:
+            text = _secret(arn).decode()
+        except (BotoCoreError, ClientError):
+            raise Unaskable("the store of secrets does not answer") from None
+    return {str(name): str(value) for name, value in json.loads(text).items()}
+
+
+def _buyer_secret(name: str) -> str:
+    """Raises `Unaskable`."""
+    secrets = _buyer_secrets(int(time.time()) // BUYER_SECRETS_SECONDS)
+    if name not in secrets:
+        raise Unaskable(f"the secret {name} is not set")
+    return secrets[name]
+
+
 def prepare() -> None:
     """What the first request would otherwise wait for: settings, secret, clients, two kept connections with a read over
     each, the SDK's way to every write. Called when a handler is imported; outside of Lambda it does nothing.
@@ -73,15 +111,18 @@ def prepare() -> None:
 
 
 def world() -> World:
+    came_in = time.monotonic()
     process, signing_keys, memory, free_at, counted, beside = _process()
-    dynamo = Dynamo(process.client, process.settings, time.monotonic() + REQUEST_SECONDS)
+    dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
     return World(
         compiled=Compiled(dynamo, memory),
         pings=Pings(dynamo),
         rings=Rings(dynamo, free_at),
         counters=Counters(dynamo, counted),
         callers=Callers(dynamo, signing_keys),
+        live=LiveBuyers(_asking, _buyer_secret, signing_keys),
         keys=signing_keys,
+        elapsed=lambda: time.monotonic() - came_in,
         now=lambda: int(time.time()),
         random_bytes=os.urandom,
         beside=beside,

@@ -8,10 +8,11 @@ PREFIX = "RINGPOST_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Names of the tables, and where the one secret is.
+    """Names of the tables, and where the secrets are: ours, and those that the templates of live buyers name, as a JSON
+    object.
 
-    `secret_arn` names a secret in Secrets Manager (deployed); `secret` is the secret itself (local run and tests).
-    Exactly one of the two is set.
+    `secret_arn` and `buyer_secrets_arn` name secrets in Secrets Manager (deployed); `secret` and `buyer_secrets` are
+    themselves (local run and tests). Exactly one of `secret_arn` and `secret` is set.
     """
 
     config_table: str
@@ -20,6 +21,8 @@ class Settings:
     callers_table: str
     secret_arn: str = ""
     secret: str = ""
+    buyer_secrets_arn: str = ""
+    buyer_secrets: str = ""
 
     def environment(self) -> dict[str, str]:
         """The variables from which `read` makes an equal object."""
@@ -47,4 +50,6 @@ def read(environment: Mapping[str, str]) -> Settings:
         callers_table=variable("CALLERS_TABLE"),
         secret_arn=secret_arn,
         secret="" if secret_arn else variable("SECRET"),
+        buyer_secrets_arn=environment.get(PREFIX + "BUYER_SECRETS_ARN", ""),
+        buyer_secrets=environment.get(PREFIX + "BUYER_SECRETS", ""),
     )

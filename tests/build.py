@@ -4,7 +4,7 @@ and a publisher that sends events as API Gateway would."""
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from shared import flows
+from shared.bidders.buyers import LiveBuyers, Send
 from shared.domain.keys import Keys, derive, read_ping_id, route_key, token_hash
 from shared.domain.leasing import Lease, shards_of
+from shared.domain.live import Call, Reply, Silence
 from shared.domain.models import Buyer, Endpoint, Field, RingPool, Shard
+from shared.domain.templates import Unaskable
 from shared.edge import http
 from shared.flows import World
 from shared.settings import Settings
@@ -124,6 +127,23 @@ class Clock:
 
 
 @dataclass
+class Scripted:
+    """Live buyers without a network: `script` gives what each replies; without one, nobody is there."""
+
+    script: Callable[[int, Call], Reply | Silence] = lambda *_: Silence("nobody is there", sent=False)
+    told: list[tuple[int, Call]] = field(default_factory=list)
+    broken: list[tuple[int, str]] = field(default_factory=list)
+
+    def __call__(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
+        assert calls.keys() == seconds.keys()
+        self.told += calls.items()
+        return {buyer_id: self.script(buyer_id, call) for buyer_id, call in calls.items()}
+
+    def broke(self, buyer_id: int, reason: str) -> None:
+        self.broken.append((buyer_id, reason))
+
+
+@dataclass
 class Stage:
     """One process's memory over an engine: what a warm function is."""
 
@@ -133,11 +153,18 @@ class Stage:
     keys: Keys = KEYS
     beside: Executor = field(default_factory=InTurn)
     random_bytes: Callable[[int], bytes] = os.urandom
+    send: Send = field(default_factory=Scripted)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.memory = Memory()
         self.free_at: dict[tuple[int, tuple[int, ...]], int] = {}
         self.counted: dict[int, Seen] = {}
+
+    def secret(self, name: str) -> str:
+        if name not in self.secrets:
+            raise Unaskable(f"the secret {name} is not set")
+        return self.secrets[name]
 
     def world(self) -> World:
         return self.world_over(Dynamo(self.client, self.settings))
@@ -149,8 +176,10 @@ class Stage:
             rings=Rings(dynamo, self.free_at),
             counters=Counters(dynamo, self.counted),
             callers=Callers(dynamo, self.keys),
+            live=LiveBuyers(lambda: self.send, self.secret, self.keys),
             keys=self.keys,
             now=self.clock,
+            elapsed=lambda: 0,
             random_bytes=self.random_bytes,
             beside=self.beside,
             pause=lambda: None,

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import Field as Limits
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
-from shared.domain import fields, filters, models, patterns, rules
+from shared.domain import bidding, fields, filters, models, patterns, rules
 from shared.domain.filters import Filter
 from shared.domain.shapes import (
     ANYWHERE,
@@ -22,7 +22,6 @@ from shared.domain.shapes import (
     Bound,
     FieldName,
     Label,
-    Later,
     ListName,
     Money,
     Name,
@@ -131,7 +130,7 @@ class ContactField(Part):
 class Buyer(Part):
     id: Annotated[int, Limits(ge=1, le=2**31 - 1)]
     name: Label
-    bid: Money
+    bid: Money | None = None
     number: Number
     tier: Annotated[int, Limits(ge=1, le=1000)] = 1
     weight: Annotated[int, Limits(ge=1, le=1_000_000)] = 100
@@ -144,8 +143,16 @@ class Buyer(Part):
     suppression: tuple[ListName, ...] = ()
     duplicates: rules.Duplicates | None = None
     caps: rules.Caps | None = None
-    live: Later = None
-    max_bid: Later = None
+    live: bidding.Live | None = None
+    max_bid: Money | None = None
+
+    @model_validator(mode="after")
+    def _bids_one_way(self) -> "Buyer":
+        if (self.live is None) == (self.bid is None):
+            raise ValueError("must have `bid`, or `live` in its place: a live buyer bids itself")
+        if self.max_bid is not None and self.live is None:
+            raise ValueError("must have `max_bid` only with `live`")
+        return self
 
 
 class Offer(Part):
@@ -169,6 +176,8 @@ class Endpoint(Part):
     bid_floor: Money = 0
     margin: rules.Margin | None = None
     limits: rules.Limits | None = None
+    ping_deadline_ms: Annotated[int, Limits(ge=100, le=3500)] = 1500
+    post_deadline_ms: Annotated[int, Limits(ge=100, le=4000)] = 4000
     default_region: Region = "US"
     require_auth_token: bool = True
     require_caller_id: bool = False
@@ -200,6 +209,10 @@ PARTS: dict[str, type[Part]] = {
     "revenue": rules.Revenue,
     "margin": rules.Margin,
     "limits": rules.Limits,
+    "live": bidding.Live,
+    "ping": bidding.Exchange,
+    "post": bidding.Exchange,
+    "accepted": bidding.Accepted,
 }
 """What a key holds that is no list of records."""
 LISTS: dict[str, type[Part]] = {
@@ -547,7 +560,7 @@ def _endpoint(
         offer=endpoint.offer,
         rank_by=offer.rank_by,
         fields=_fields(offer, static=endpoint.tracking == "static"),
-        buyers=tuple(_buyer(buyer, endpoint.vanity_uri) for buyer in offer.buyers),
+        buyers=tuple(_buyer(buyer, offer, endpoint.vanity_uri) for buyer in offer.buyers),
         users=users,
         ping_ttl_seconds=endpoint.ping_ttl_seconds,
         hold_seconds=pools[endpoint.ring_pool].hold_seconds if endpoint.ring_pool else endpoint.hold_seconds or 0,
@@ -559,6 +572,8 @@ def _endpoint(
         suppression=tuple(dict.fromkeys((*account.suppression, *offer.suppression))),
         duplicate_seconds=offer.duplicates.seconds if offer.duplicates else 0,
         limits=endpoint.limits.compiled() if endpoint.limits else (),
+        ping_deadline_ms=endpoint.ping_deadline_ms,
+        post_deadline_ms=endpoint.post_deadline_ms,
         require_auth_token=endpoint.require_auth_token,
         require_caller_id=endpoint.require_caller_id,
         success_status=endpoint.success_status,
@@ -600,15 +615,15 @@ def _field(field: ContactField) -> models.Field:
 
 def buyers(configuration: Configuration) -> list[tuple[str, models.Buyer]]:
     """Every buyer with the name of its offer, and with its caps of all endpoints."""
-    return [(offer.name, _buyer(buyer, "")) for offer in configuration.offers for buyer in offer.buyers]
+    return [(offer.name, _buyer(buyer, offer, "")) for offer in configuration.offers for buyer in offer.buyers]
 
 
-def _buyer(buyer: Buyer, endpoint: str) -> models.Buyer:
+def _buyer(buyer: Buyer, offer: Offer, endpoint: str) -> models.Buyer:
     caps = buyer.caps.compiled() if buyer.caps else ()
     return models.Buyer(
         id=buyer.id,
         name=buyer.name,
-        bid_cents=buyer.bid,
+        bid_cents=buyer.bid or 0,
         number=buyer.number,
         tier=buyer.tier,
         weight=buyer.weight,
@@ -620,6 +635,9 @@ def _buyer(buyer: Buyer, endpoint: str) -> models.Buyer:
         filters=tuple(map(filters.read, buyer.filters)),
         suppression=buyer.suppression,
         duplicate_seconds=buyer.duplicates.seconds if buyer.duplicates else 0,
+        live=buyer.live.compiled([field.name for field in offer.contact_fields], buyer.max_bid or 0)
+        if buyer.live
+        else None,
         caps=tuple(cap for cap in caps if not endpoint or cap.endpoint in ("", endpoint)),
     )
 

@@ -74,6 +74,11 @@ def caller_key(keys: Keys, *parts: str) -> bytes:
     return _mac(keys.callers, _joined(list(parts)))
 
 
+def ask_key(keys: Keys, ping_id: bytes, buyer_id: int) -> str:
+    """What a live buyer knows this ping and its sale by, however often it is asked."""
+    return _mac(keys.ping_ids, b"ask" + ping_id + buyer_id.to_bytes(CHOICE_BYTES, "big")).hex()[:32]
+
+
 def _checksum(keys: Keys, endpoint: str, body: bytes) -> bytes:
     return _mac(keys.ping_ids, endpoint.encode() + b"\0" + body)[:CHECKSUM_BYTES]
 

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain import caps, filters, schedule
 from shared.domain.caps import Cap
+from shared.domain.live import Yes
 from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead
 from shared.domain.ranking import rank
 
@@ -29,6 +31,7 @@ class Rule(StrEnum):
     DUPLICATE = "duplicate"
     CAP = "cap"
     CONCURRENCY = "concurrency"
+    NO_BID = "no_bid"
     BID_FLOOR = "bid_floor"
 
 
@@ -80,15 +83,26 @@ def passing(endpoint: Endpoint, lead: Lead, now: int) -> list[Buyer]:
     ]
 
 
+def to_ask(endpoint: Endpoint, buyers: Iterable[Buyer], lead: Lead, now: int, facts: Facts) -> list[Buyer]:
+    """The live ones of these `passing` buyers, but for those that fail a rule whatever they would bid."""
+    moment = Moment(now)
+    return [
+        buyer
+        for buyer in buyers
+        if buyer.live and _first(BEFORE_BIDS, Case(endpoint, buyer, 0, lead, moment, facts)) is None
+    ]
+
+
 def bids(
     endpoint: Endpoint, buyers: Iterable[Buyer], lead: Lead, now: int, facts: Facts, seed: bytes
 ) -> tuple[Bid, ...]:
     """The bids of those `passing` buyers that pass the rules of the second step, ranked."""
     moment = Moment(now)
+    priced = [(buyer, _cents(buyer, facts)) for buyer in buyers]
     offered = [
-        (buyer, Bid(buyer.id, buyer.bid_cents, endpoint.margin.payout_cents(buyer.bid_cents)))
-        for buyer in buyers
-        if _first(STEP_TWO, Case(endpoint, buyer, buyer.bid_cents, lead, moment, facts)) is None
+        (buyer, Bid(buyer.id, cents, endpoint.margin.payout_cents(cents)))
+        for buyer, cents in priced
+        if _first(STEP_TWO, Case(endpoint, buyer, cents, lead, moment, facts)) is None
     ]
     return rank(offered, endpoint.rank_by, seed)
 
@@ -102,9 +116,9 @@ def bidders(endpoint: Endpoint, bids: Iterable[Bid], choice: int) -> list[Buyer]
 def candidates(
     endpoint: Endpoint, bids: Iterable[Bid], choice: int, lead: Lead, now: int, facts: Facts
 ) -> list[tuple[Buyer, Bid]]:
-    """Whom a POST may sell to, in order: the bidders that pass every rule now. What a PING knew of their counts is left
-    out: counting the sale decides."""
-    moment, uncounted = Moment(now), Facts(listed=facts.listed, sold=facts.sold)
+    """Whom a POST may sell to, in order: the bidders that pass every rule now, and whose live bids still stand. What a
+    PING knew of their counts is left out: counting the sale decides."""
+    moment, uncounted = Moment(now), replace(facts, counts={})
     offered = {bid.buyer_id: bid for bid in bids}
     pairs = [(buyer, offered[buyer.id]) for buyer in bidders(endpoint, offered.values(), choice)]
     return [
@@ -118,7 +132,7 @@ def failures(endpoint: Endpoint, lead: Lead, now: int, facts: Facts) -> list[Fai
     """The first rule that each buyer fails, of all that do not bid."""
     moment, found = Moment(now), []
     for buyer in endpoint.buyers:
-        case = Case(endpoint, buyer, buyer.bid_cents, lead, moment, facts)
+        case = Case(endpoint, buyer, _cents(buyer, facts), lead, moment, facts)
         if rule := _first(EVERY_RULE, case):
             seen, threshold = SHOWN[rule](case)
             found.append(Failure(buyer.id, rule, seen, threshold, case.local.isoformat()))
@@ -130,6 +144,12 @@ def _first(rules: Mapping[Rule, Callable[[Case], bool]], case: Case) -> Rule | N
         if fails(case):
             return rule
     return None
+
+
+def _cents(buyer: Buyer, facts: Facts) -> int:
+    """What the buyer bids, by the configuration or live; 0 if it said no, or was not asked."""
+    said = facts.said.get(buyer.id)
+    return buyer.bid_cents if buyer.live is None else said.cents or 0 if isinstance(said, Yes) else 0
 
 
 def _closed(case: Case) -> bool:
@@ -170,6 +190,13 @@ def _full(case: Case, wanted: tuple[Cap, ...]) -> Cap | None:
     return caps.full(wanted, case.facts.counts.get(case.buyer.id, {}), case.cents, case.local)
 
 
+def _no_bid(case: Case) -> bool:
+    if case.buyer.live is None:
+        return False
+    said = case.facts.said.get(case.buyer.id)
+    return not isinstance(said, Yes) or said.is_over(case.moment.now)
+
+
 def _too_cheap(case: Case) -> bool:
     return case.cents < case.endpoint.bid_floor_cents
 
@@ -180,11 +207,14 @@ STEP_ONE: dict[Rule, Callable[[Case], bool]] = {
     Rule.TRAFFIC_SOURCE: _of_another_source,
     Rule.FILTER: _filtered_out,
 }
-STEP_TWO: dict[Rule, Callable[[Case], bool]] = {
+BEFORE_BIDS: dict[Rule, Callable[[Case], bool]] = {
     Rule.SUPPRESSION: _suppressed,
     Rule.DUPLICATE: _sold_lately,
     Rule.CAP: _capped,
     Rule.CONCURRENCY: _busy,
+}
+STEP_TWO: dict[Rule, Callable[[Case], bool]] = BEFORE_BIDS | {
+    Rule.NO_BID: _no_bid,
     Rule.BID_FLOOR: _too_cheap,
 }
 EVERY_RULE = STEP_ONE | STEP_TWO
@@ -212,6 +242,13 @@ def _show_sold(case: Case) -> tuple[Shown, Shown]:
     return f"sold {sold_at:%Y-%m-%dT%H:%M:%SZ}", f"not sold for {case.buyer.duplicate_seconds} seconds"
 
 
+def _show_answer(case: Case) -> tuple[Shown, Shown]:
+    said = case.facts.said.get(case.buyer.id)
+    if isinstance(said, Yes):
+        return f"bid until {datetime.fromtimestamp(said.expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}", "a bid that stands"
+    return said.reason if said else "not asked", "a bid"
+
+
 SHOWN: dict[Rule, Callable[[Case], tuple[Shown, Shown]]] = {
     Rule.PAUSED: lambda _: ("paused", "not paused"),
     Rule.SCHEDULE: _show_hours,
@@ -224,5 +261,6 @@ SHOWN: dict[Rule, Callable[[Case], tuple[Shown, Shown]]] = {
     Rule.DUPLICATE: _show_sold,
     Rule.CAP: _show_cap,
     Rule.CONCURRENCY: _show_cap,
+    Rule.NO_BID: _show_answer,
     Rule.BID_FLOOR: lambda case: (case.cents / 100, case.endpoint.bid_floor_cents / 100),
 }

@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.domain import filters
 from shared.domain.caps import Cap
 from shared.domain.filters import Filter
+from shared.domain.live import Live, No, Yes
 from shared.domain.schedule import Schedule
 
 TRY_ALL = 0
@@ -65,7 +66,7 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     `zone` is the buyer's clock, for its schedule and the periods of its caps. A buyer without `traffic_sources` takes
     any. `suppression` names the lists whose callers it does not take; within `duplicate_seconds` of a sale it does not
-    take the same caller again.
+    take the same caller again. A `live` buyer bids itself: its `bid_cents` is 0.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     suppression: tuple[str, ...] = ()
     duplicate_seconds: int = 0
     caps: tuple[Cap, ...] = ()
+    live: Live | None = None
 
     @property
     def scope(self) -> str:
@@ -161,11 +163,12 @@ class User(Struct, frozen=True, omit_defaults=True):
     traffic_sources: tuple[str, ...] = ()
 
 
-class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """One offer at one `vanity_uri`, with everything that a PING or POST needs, as one compiled item.
 
     `static_numbers` maps each number to the traffic source that it belongs to; it is empty where `pool` is set.
     `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller whoever would buy.
+    Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
     """
 
     vanity_uri: str
@@ -185,6 +188,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     suppression: tuple[str, ...] = ()
     duplicate_seconds: int = 0
     limits: tuple[Limit, ...] = ()
+    ping_deadline_ms: int = 1500
+    post_deadline_ms: int = 4000
     require_auth_token: bool = True
     require_caller_id: bool = False
     success_status: Literal["success", "accepted"] = "success"
@@ -196,6 +201,10 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def scope(self) -> str:
         """What the offer's sales to a caller are remembered under."""
         return f"offer#{self.offer}"
+
+    @cached_property
+    def has_live_buyers(self) -> bool:
+        return any(buyer.live for buyer in self.buyers)
 
     def held_until(self, now: int) -> int:
         """How long a number that is sold now is kept for its call."""
@@ -215,11 +224,12 @@ class Bid(Struct, frozen=True, array_like=True):
 
 class Facts(Struct, frozen=True, omit_defaults=True):
     """What a decision knew beside the lead and the configuration: the counts of caps by buyer, the suppression lists
-    that the caller is on, and when it was last sold, by scope (`store.callers`)."""
+    that the caller is on, when it was last sold, by scope (`store.callers`), and what live buyers said."""
 
     counts: dict[int, dict[str, int]] = {}
     listed: tuple[str, ...] = ()
     sold: dict[str, int] = {}
+    said: dict[int, Yes | No] = {}
 
 
 class Ping(Struct, frozen=True, kw_only=True):
@@ -240,7 +250,8 @@ class Ping(Struct, frozen=True, kw_only=True):
 
 class Sale(Struct, frozen=True, kw_only=True):
     """A POST that got a buyer and a number. `posted` is what the POST laid over the ping's lead; `choice` the buyer
-    that it asked for, or `TRY_ALL`; `answer` the body that was sent, for retries."""
+    that it asked for, or `TRY_ALL`; `answer` the body that was sent, for retries; `said` what a live buyer agreed to.
+    """
 
     attempt: bytes
     buyer_id: int
@@ -253,3 +264,4 @@ class Sale(Struct, frozen=True, kw_only=True):
     posted: Lead
     answer: bytes
     overflow: bool = False
+    said: Yes | None = None

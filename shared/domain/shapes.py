@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic import Field as Limits
 
 from shared.domain import phone, schedule
@@ -15,10 +15,6 @@ MAX_RANGE = 10_000
 MAX_CENTS = 100_000_000
 ANYWHERE = "ZZ"
 """The region in which only numbers with a country code are understood."""
-
-
-def _not_yet(_: object, info: ValidationInfo) -> None:
-    raise ValueError(f"`{info.field_name}` comes with a later version of Ringpost; take it out for now")
 
 
 def _shaped(expression: str, message: str) -> AfterValidator:
@@ -87,7 +83,6 @@ def _decimal(text: str) -> str:
     return text
 
 
-Later = Annotated[None, BeforeValidator(_not_yet)]
 Money = Annotated[int, BeforeValidator(_cents), PlainSerializer(amount)]
 Hundredths = Annotated[int, BeforeValidator(_signed), PlainSerializer(amount)]
 Number = Annotated[str, AfterValidator(_number)]

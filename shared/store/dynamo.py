@@ -22,6 +22,8 @@ Item = Mapping[str, Any]
 
 CALL_SECONDS = 5
 """The longest that one call can take: two attempts of a second to connect and one to read, up to one between them."""
+ATTEMPT_SECONDS = 2
+"""The longest that one of them can take."""
 
 PASSING = {
     "InternalServerError", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ServiceUnavailable",
@@ -41,7 +43,8 @@ class ConditionFailed(Exception):
 
 
 class Dynamo:
-    """`deadline` is on the monotonic clock. After it no call starts, nor one that might not end before it."""
+    """`deadline` is on the monotonic clock. After it no call starts, nor one that might not end before it: near to it
+    the SDK sends none a second time."""
 
     def __init__(self, client: "DynamoDBClient", settings: Settings, deadline: float = inf) -> None:
         self.client = client
@@ -51,6 +54,8 @@ class Dynamo:
     def call(self, method: Callable[P, R], *args: P.args, **request: P.kwargs) -> R:
         """Raises `ConditionFailed`, and `TemporarilyUnavailable` where the outcome is unclear or the time too short."""
         self.check_time()
+        if time.monotonic() + CALL_SECONDS > self.deadline and not _sending_once.get():
+            return self.once(method, *args, **request)
         try:
             return method(*args, **request)
         except ClientError as error:
@@ -87,7 +92,7 @@ class Dynamo:
             self.client.generate_presigned_url(method, Params=request)
 
     def check_time(self) -> None:
-        if time.monotonic() + CALL_SECONDS > self.deadline:
+        if time.monotonic() + ATTEMPT_SECONDS > self.deadline:
             raise TemporarilyUnavailable
 
 

@@ -1,18 +1,21 @@
 """Pings, their claims and sales; and, beside them in the same table, static routes and retry keys.
 
 A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works on it `claim`, the attempt's id, with
-`claimed_at` and `previous`, the attempt that it took the claim over from. `delete_at` is DynamoDB's broom and decides
-nothing.
+`claimed_at` and `previous`, the attempt that it took the claim over from; and `asked`, the live buyers that may have
+agreed to a sale that is not recorded. `delete_at` is DynamoDB's broom and decides nothing.
 """
 
 import zlib
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from heapq import nlargest
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from shared.domain.live import Yes
 from shared.domain.models import LEAD_KEPT_SECONDS, Lead, Ping, Sale
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
@@ -41,14 +44,23 @@ class State(Enum):
     EXPIRED = auto()
 
 
+class Asked(Struct, frozen=True, array_like=True):
+    """A live buyer was told of a sale at `at`: it `said` yes, or it is not known what it made of it."""
+
+    at: int
+    said: Yes | None = None
+
+
 class Claim(Struct, frozen=True):
     """What an attempt found. `state` is FREE where the claim is now its own; `taken_over` says that an earlier attempt
-    may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or SPENT, a `sale` if SOLD."""
+    may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or SPENT, a `sale` if SOLD; `asked`
+    holds what is not settled with live buyers, by id."""
 
     state: State
     ping: Ping | None = None
     sale: Sale | None = None
     taken_over: bool = False
+    asked: dict[int, Asked] = {}
 
 
 class Route(Struct, frozen=True):
@@ -146,34 +158,95 @@ class Pings:
                 return [ping for _, _, ping in newest]
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def release(self, ping_id: bytes, attempt: bytes, taken_over: bool) -> None:
-        """Give an unsold ping back. What was taken over stays marked, for whoever takes it next must look again for the
-        lease of the attempt that died."""
+    def ask(self, ping_id: bytes, attempt: bytes, asked: Mapping[int, Asked]) -> None:
+        """Write down that a live buyer is being asked, before it is. Raises `TemporarilyUnavailable` if the claim is
+        not the attempt's any more."""
         try:
             self.dynamo.call(
                 self.dynamo.client.update_item,
                 TableName=self.table,
                 Key={"ping_id": {"B": ping_id}},
-                UpdateExpression="SET claimed_at = :long_ago" if taken_over else "REMOVE claim, claimed_at, previous",
+                UpdateExpression="SET asked = :asked",
+                ConditionExpression=THE_ATTEMPT_IS_MINE,
+                ExpressionAttributeValues={":asked": {"B": _packed(asked)}, ":attempt": {"B": attempt}},
+            )
+        except ConditionFailed:
+            raise TemporarilyUnavailable from None
+
+    def unsettled(self, now: int) -> Iterator[tuple[Ping, Claim]]:
+        """Every ping of which a live buyer may have agreed to a sale that is not recorded, unless an attempt is at it.
+        It reads the whole table."""
+        request: dict[str, Any] = {"FilterExpression": "attribute_exists(asked)"}
+        while True:
+            answer = self.dynamo.call(self.dynamo.client.scan, TableName=self.table, **request)
+            for item in answer["Items"]:
+                claim = _seen(item, now)
+                if claim.state is not State.CLAIMED and claim.ping:
+                    yield claim.ping, claim
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def settle(self, ping_id: bytes, asked: Mapping[int, Asked], rest: Mapping[int, Asked]) -> bool:
+        """Put `rest` in the place of `asked`; False if that is not what stands there any more."""
+        try:
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"ping_id": {"B": ping_id}},
+                UpdateExpression="SET asked = :rest" if rest else "REMOVE asked",
+                ConditionExpression="asked = :asked",
+                ExpressionAttributeValues={
+                    ":asked": {"B": _packed(asked)},
+                    **({":rest": {"B": _packed(rest)}} if rest else {}),
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def release(self, ping_id: bytes, attempt: bytes, claim: Claim) -> None:
+        """Give an unsold ping back, with what is not settled with live buyers. What was taken over stays marked, for
+        whoever takes it next must look again for the lease of the attempt that died."""
+        over = ["asked = :asked"] if claim.asked else []
+        gone = [] if claim.asked else ["asked"]
+        if claim.taken_over:
+            over.append("claimed_at = :long_ago")
+        else:
+            gone += ["claim", "claimed_at", "previous"]
+        try:
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"ping_id": {"B": ping_id}},
+                UpdateExpression=_update(over, gone),
                 ConditionExpression=THE_ATTEMPT_IS_MINE,
                 ExpressionAttributeValues={
                     ":attempt": {"B": attempt},
-                    **({":long_ago": {"N": "0"}} if taken_over else {}),
+                    **({":long_ago": {"N": "0"}} if claim.taken_over else {}),
+                    **({":asked": {"B": _packed(claim.asked)}} if claim.asked else {}),
                 },
             )
         except (ConditionFailed, TemporarilyUnavailable):
             return  # not ours any more, or out of reach: then the claim lapses by itself
 
-    def record(self, ping_id: bytes, sale: Sale) -> None:
-        """Write the sale and its answer. Raises `TemporarilyUnavailable` if another attempt has taken over."""
+    def record(self, ping_id: bytes, sale: Sale, asked: Mapping[int, Asked] = MappingProxyType({})) -> None:
+        """Write the sale and its answer; `asked` is what is not settled with other live buyers. Raises
+        `TemporarilyUnavailable` if another attempt has taken over."""
+        over = ["sale = :sale", *(["asked = :asked"] if asked else [])]
+        gone = ["claim", "claimed_at", "previous", *([] if asked else ["asked"])]
         try:
             self.dynamo.call(
                 self.dynamo.client.update_item,
                 TableName=self.table,
                 Key={"ping_id": {"B": ping_id}},
-                UpdateExpression="SET sale = :sale REMOVE claim, claimed_at, previous",
+                UpdateExpression=_update(over, gone),
                 ConditionExpression=f"{THE_ATTEMPT_IS_MINE} AND {PING_IS_UNSOLD}",
-                ExpressionAttributeValues={":sale": {"B": _pack(sale)}, ":attempt": {"B": sale.attempt}},
+                ExpressionAttributeValues={
+                    ":sale": {"B": _pack(sale)},
+                    ":attempt": {"B": sale.attempt},
+                    **({":asked": {"B": _packed(asked)}} if asked else {}),
+                },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ConditionFailed as met:
@@ -290,7 +363,13 @@ def _found(item: Item, state: State) -> Claim:
         ping=_unpack(_bytes(item, "ping"), Ping) if "ping" in item else None,
         sale=_unpack(_bytes(item, "sale"), Sale) if "sale" in item else None,
         taken_over=_bytes(item, "previous") != b"",
+        asked=msgspec.msgpack.decode(_bytes(item, "asked"), type=dict[int, Asked]) if "asked" in item else {},
     )
+
+
+def _update(over: list[str], gone: list[str]) -> str:
+    written = f"SET {', '.join(over)} " if over else ""
+    return written + (f"REMOVE {', '.join(gone)}" if gone else "")
 
 
 def _bytes(item: Item, name: str) -> bytes:
@@ -300,6 +379,10 @@ def _bytes(item: Item, name: str) -> bytes:
 
 def _int(item: Item, name: str) -> int:
     return int(item[name]["N"])
+
+
+def _packed(asked: Mapping[int, Asked]) -> bytes:
+    return msgspec.msgpack.encode(dict(asked))
 
 
 def _pack(value: Struct) -> bytes:

@@ -78,20 +78,31 @@ class Rings:
         draw = random.random() if len(shards) > SHARDS_LOOKED_AT else None  # noqa: S311 - it spreads load
         rings = {shard_id: ring for shard_id, ring in seen.items() if shard_id in shards}
         while True:
-            ring = next_ring(rings.values(), now, draw)
-            if ring is None and len(rings) < len(shards):
-                rings = self.look(pool, pool.shards)
-                continue
-            if ring is None:
-                if any(ring.closed for ring in rings.values()):
-                    raise PoolChanged
-                free_at = min(ring.free_at for ring in rings.values())
-                self.free_at[_memory_key(pool)] = free_at
-                raise NoNumberAvailable(free_at - now)
+            ring = self._next(pool, rings, now, draw)
             shard = shards[ring.shard]
             rings[shard.id] = self._settled(pool, shard, ring, ping_id, now, expires_at)
             if lease := rings[shard.id].lease_of(ping_id, shard.numbers):
                 return lease
+
+    def see_one_free(self, pool: RingPool, now: int, seen: dict[int, Ring]) -> None:
+        """Raises what `lease` would raise where no number is free now; else nothing is promised."""
+        if self.known_exhausted(pool, now):
+            raise NoNumberAvailable(self.free_at[_memory_key(pool)] - now)
+        self._next(pool, seen, now, None)
+
+    def _next(self, pool: RingPool, rings: dict[int, Ring], now: int, draw: float | None) -> Ring:
+        """The ring to lease from. Where none of `rings` has a free number, they become all of the pool."""
+        ring = next_ring(rings.values(), now, draw)
+        if ring is None and len(rings) < len(pool.shards):
+            rings.update(self.look(pool, pool.shards))
+            ring = next_ring(rings.values(), now, draw)
+        if ring is None:
+            if any(ring.closed for ring in rings.values()):
+                raise PoolChanged
+            free_at = min(ring.free_at for ring in rings.values())
+            self.free_at[_memory_key(pool)] = free_at
+            raise NoNumberAvailable(free_at - now)
+        return ring
 
     def _settled(self, pool: RingPool, shard: Shard, seen: Ring, ping_id: bytes, now: int, expires_at: int) -> Ring:
         """An unclear append is asked again of its own shard before another shard is tried: there, it can only show the
