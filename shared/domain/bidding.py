@@ -81,7 +81,7 @@ class Accepted(Part):
     """A place in the answer, and the values of which it must have one for a yes."""
 
     at: Place
-    is_: Annotated[tuple[str, ...], BeforeValidator(_said), Limited(alias="is", min_length=1)]
+    says: Annotated[tuple[str, ...], BeforeValidator(_said), Limited(min_length=1)]
 
 
 class Exchange(Part):
@@ -119,7 +119,7 @@ class Exchange(Part):
             format=self.format,
             fields=self.fields,
             answer=self.answer,
-            accepted=tuple((accepted.at, accepted.is_) for accepted in self.accepted),
+            accepted=tuple((accepted.at, accepted.says) for accepted in self.accepted),
             found={name: places for name in live.FOUND if (places := getattr(self, name))},
         )
 
@@ -149,7 +149,7 @@ class Live(Part):
             if (self.post is None) != (self.post_url is None):
                 raise ValueError("must have both `post` and `post_url`, or neither where the bid is the sale")
             if self.post and not self.post.accepted:
-                raise ValueError("must have `accepted` in `post`: [{at: $.success, is: true}]")
+                raise ValueError("must have `accepted` in `post`: [{at: $.success, says: true}]")
         elif self.ping or self.post:
             raise ValueError(f"must have `ping` and `post` only with `dialect: custom`; {self.dialect} knows its own")
         elif self.post_url and known.post is None:

@@ -223,6 +223,8 @@ LISTS: dict[str, type[Part]] = {
     "buyers": Buyer,
     "contact_fields": ContactField,
 }
+A_KEY = "[key]"
+"""What pydantic adds to the path of a key that is wrong itself."""
 KEYS = {"users": "name", "ring_pools": "name", "offers": "name", "endpoints": "vanity_uri"}
 """The sections, and what names a record of theirs."""
 
@@ -239,7 +241,7 @@ def read(document: object) -> Configuration:
         found = invalid.errors(include_url=False)
         inside = {error["loc"][:-1] for error in found}  # pydantic finds a list too short if its entries are wrong
         errors = [
-            Problem(error["loc"], _message(error))
+            Problem(tuple(step for step in error["loc"] if step != A_KEY), _message(error))
             for error in found
             if error["type"] != "too_short" or error["loc"] not in inside
         ]

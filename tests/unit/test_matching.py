@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain import filters, matching, schedule
 from shared.domain.caps import Cap
+from shared.domain.live import Exchange, Live, No, Yes
 from shared.domain.matching import Rule
 from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead
 from tests.build import START, a_buyer, an_endpoint
@@ -49,6 +51,7 @@ EVERYTHING_WRONG: dict[Rule, dict[str, Any]] = {
     Rule.DUPLICATE: {"duplicate_seconds": DAY},
     Rule.CAP: {"caps": (Cap("sales", 5, "total"), Cap("concurrent", 1))},
     Rule.CONCURRENCY: {"caps": (Cap("sales", 6, "total"), Cap("concurrent", 1))},
+    Rule.NO_BID: {"live": Live(ping=Exchange(url="https://buyer.example/ping"))},
     Rule.BID_FLOOR: {"bid_cents": 1},
 }
 FACTS = Facts(counts={1: {"sales-total-0": 5, "concurrent": 1}}, listed=("dnc",), sold={"buyer#1": START - DAY + 1})
@@ -62,6 +65,54 @@ def test_the_first_rule_that_fails_is_the_reason(rule: Rule) -> None:
     assert bids(endpoint, Lead(state="OH"), FACTS) == []
     [failure] = matching.failures(endpoint, Lead(state="OH"), START, FACTS)
     assert failure.rule == rule
+
+
+LIVE = a_buyer(id=1, bid_cents=0, live=EVERYTHING_WRONG[Rule.NO_BID]["live"])
+
+
+def test_a_live_buyer_bids_what_it_said() -> None:
+    endpoint = an_endpoint(buyers=(LIVE, a_buyer(id=2, bid_cents=3000)), bid_floor_cents=1000)
+    assert bids(endpoint, facts=Facts(said={1: Yes(cents=4000)})) == [(1, 4000), (2, 3000)]
+    assert bids(endpoint, facts=Facts(said={1: Yes(cents=999)})) == [(2, 3000)]
+    assert bids(endpoint, facts=Facts(said={1: No("full")})) == [(2, 3000)]
+    assert bids(endpoint) == [(2, 3000)]
+
+
+@pytest.mark.parametrize(
+    ("said", "rule", "seen", "threshold"),
+    [
+        ({}, Rule.NO_BID, "not asked", "a bid"),
+        ({1: No("full for today")}, Rule.NO_BID, "full for today", "a bid"),
+        ({1: Yes(cents=4000, expires_at=START)}, Rule.NO_BID, "bid until 2100-01-01T00:00:00Z", "a bid that stands"),
+        ({1: Yes(cents=999)}, Rule.BID_FLOOR, 9.99, 10.0),
+    ],
+)
+def test_a_live_buyer_that_does_not_bid_has_a_reason(said: Any, rule: Rule, seen: object, threshold: object) -> None:
+    endpoint = an_endpoint(buyers=(LIVE,), bid_floor_cents=1000)
+    [failure] = matching.failures(endpoint, Lead(), START, Facts(said=said))
+    assert (failure.rule, failure.seen, failure.threshold) == (rule, seen, threshold)
+
+
+def test_only_live_buyers_that_pass_whatever_they_bid_are_asked() -> None:
+    full = (Cap("sales", 5, "total"),)
+    buyers = (LIVE, a_buyer(id=2), replace(LIVE, id=3, caps=full), replace(LIVE, id=4, suppression=("dnc",)))
+    facts = Facts(counts={3: {"sales-total-0": 5}}, listed=("dnc",))
+    endpoint = an_endpoint(buyers=buyers, bid_floor_cents=1000)
+    assert [buyer.id for buyer in matching.to_ask(endpoint, buyers, Lead(), START, facts)] == [1]
+
+
+def test_a_live_bid_above_what_revenue_has_room_for_is_none() -> None:
+    endpoint = an_endpoint(buyers=(replace(LIVE, caps=(Cap("revenue", 5000, "total"),)),))
+    for cents, found in ((1000, [(1, 1000)]), (1001, [])):
+        counts = {1: {"revenue-total-0": 4000}}
+        assert bids(endpoint, facts=Facts(counts=counts, said={1: Yes(cents=cents)})) == found
+
+
+def test_a_post_is_sold_only_under_live_bids_that_stand() -> None:
+    endpoint = an_endpoint(buyers=(LIVE, a_buyer(id=2)))
+    pinged = [(1, 4000), (2, 2500)]
+    for end, found in ((0, pinged), (START + 1, pinged), (START, [(2, 2500)])):
+        assert candidates(endpoint, pinged, facts=Facts(said={1: Yes(cents=4000, expires_at=end)})) == found
 
 
 def test_a_buyer_that_passes_every_rule_bids() -> None:
