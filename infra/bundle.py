@@ -36,12 +36,22 @@ SERVICES = ("dynamodb", "secretsmanager")
 # stubs, papers of packages but for the one that says its version.
 TRIMMED = (
     "bin",
+    "aiohttp/.hash",
+    "aiohttp/*.p[xy][xd]",
+    "aiohttp/_websocket/*.so",
+    "aiohttp/_websocket/*.p[xy][xd]",
+    "aiohttp/pytest_plugin.py",
+    "aiohttp/test_utils.py",
+    "aiohttp/web*.py",
+    "aiohttp/worker.py",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*",
     "dateutil/zoneinfo/*.tar.gz",
+    "frozenlist/*.pyx",
+    "multidict/_testcapi*",
     "phonenumbers/carrierdata",
     "phonenumbers/geodata",
     "phonenumbers/tzdata",
-    "pydantic/v1",
+    "propcache/*.pyx",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/tzdata.zi",
     "tzdata/zoneinfo/leap*",
@@ -51,6 +61,7 @@ TRIMMED = (
     "**/*.pyi",
     "**/py.typed",
     "botocore/data/*/*/examples-1.json",
+    "yarl/*.pyx",
 )
 FIXED_TIME = 315_532_800
 """1980-01-01 UTC, the oldest that a zip can say."""

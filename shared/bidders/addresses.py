@@ -50,10 +50,13 @@ def check(url: URL) -> None:
 
 def check_address(text: str) -> None:
     """Raises `Forbidden` unless the address is a public one, and so is any that is written inside of it."""
-    if not all(
-        address.is_global and not address.is_multicast for address in _meant(ip_address(text.partition("%")[0]))
-    ):
+    if not all(map(_is_public, _meant(ip_address(text.partition("%")[0])))):
         raise Forbidden("its address is not a public one")
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    site_local = isinstance(address, IPv6Address) and address.is_site_local
+    return address.is_global and not address.is_multicast and not site_local
 
 
 def _meant(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:

@@ -36,7 +36,8 @@ class Asking:
         self._anywhere = anywhere
         self._breaker = Breaker()
         self._loop = asyncio.new_event_loop()
-        Thread(target=self._loop.run_forever, name="live buyers", daemon=True).start()
+        self._thread = Thread(target=self._loop.run_forever, name="live buyers", daemon=True)
+        self._thread.start()
         self._kept, self._fresh = self._run(self._sessions(), SPARE_SECONDS)
 
     def __call__(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
@@ -64,6 +65,8 @@ class Asking:
     def close(self) -> None:
         self._run(self._closed(), SPARE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     async def _closed(self) -> None:
         for session in (self._kept, self._fresh):
@@ -109,13 +112,18 @@ class Asking:
             return Silence(f"no answer within {1000 * seconds:.0f} ms", sent=True)
         except aiohttp.ClientConnectorError as fault:
             return Silence(_why(fault), sent=False)
-        except (Forbidden, aiohttp.InvalidURL) as fault:
-            return Silence(str(fault) if isinstance(fault, Forbidden) else "its URL is none", sent=False)
+        except Forbidden as fault:
+            return Silence(str(fault), sent=False)
+        except aiohttp.InvalidURL:
+            return Silence("its URL is none", sent=False)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             return Silence(f"the connection broke ({type(fault).__name__})", sent=True)
 
     async def _sent(self, call: Call) -> Reply | Silence:
-        url = URL(call.url, encoded=True)
+        try:
+            url = URL(call.url, encoded=True)
+        except ValueError:
+            raise aiohttp.InvalidURL("") from None
         if not self._anywhere:
             addresses.check(url)
         session = self._fresh if call.final else self._kept

@@ -1,0 +1,295 @@
+"""Live buyers over real sockets: whatever they do, asking them ends in time and says what happened."""
+
+import gc
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import ip_address
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from shared.bidders.addresses import Forbidden, check_address
+from shared.bidders.asking import ANSWER_BYTES, Asking
+from shared.bidders.breaker import FAILURES
+from shared.domain.live import Call, Reply, Silence
+from tools import sandbox
+from tools.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def buyer() -> Iterator[tuple[str, Sandbox]]:
+    with sandbox.running() as running:
+        yield running
+
+
+@pytest.fixture
+def url(buyer: tuple[str, Sandbox]) -> str:
+    return buyer[0]
+
+
+@pytest.fixture
+def ask() -> Iterator[Asking]:
+    made = Asking(anywhere=True)
+    yield made
+    made.close()
+
+
+def a_call(url: str, zip_code: str, step: str = "ping") -> Call:
+    body = json.dumps({"zip": zip_code}).encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "1"}
+    return Call("POST", f"{url}/{step}", headers, body, final=step == "post")
+
+
+def one(ask: Asking, call: Call, seconds: float = 5) -> Reply | Silence:
+    return ask({1: call}, {1: seconds})[1]
+
+
+def dollars(reply: Reply | Silence) -> float:
+    assert isinstance(reply, Reply), reply
+    found: float = json.loads(reply.body)["buyers"][0]["bid"]
+    return found
+
+
+def test_many_are_asked_at_once_and_the_slow_do_not_hold_the_others(ask: Asking, url: str) -> None:
+    zips = ["30340", "30343", "30344", "30345", "30346", "30348", "30349", "30352"]
+    began = time.monotonic()
+    replies = ask({n: a_call(url, zip_code) for n, zip_code in enumerate(zips)}, dict.fromkeys(range(8), 1.0))
+    assert time.monotonic() - began < sandbox.HANG_SECONDS / 2
+    assert [dollars(replies[n]) for n in (0, 1)] == [30.0, 30.0]
+    assert replies[2] == replies[6] == Silence("no answer within 1000 ms", sent=True)
+    assert replies[3] == Silence("the connection broke (ClientOSError)", sent=True) or replies[3] == Silence(
+        "the connection broke (ServerDisconnectedError)", sent=True
+    )
+    assert [replies[4].status, replies[7].status] == [500, 302]  # type: ignore[union-attr]
+    assert replies[5] == Silence("the answer is larger than 64 KB", sent=True)
+
+
+def test_each_has_its_own_time(ask: Asking, url: str) -> None:
+    replies = ask({1: a_call(url, "30343"), 2: a_call(url, "30343")}, {1: 0.05, 2: 5})
+    assert replies[1] == Silence("no answer within 50 ms", sent=True)
+    assert dollars(replies[2]) == 30.0
+
+
+def test_connections_are_kept_and_a_closed_one_is_no_failure(ask: Asking) -> None:
+    with closing_server(answers_per_connection=1) as (url, connections):
+        for _ in range(3):
+            assert one(ask, Call("POST", url)) == Reply(200, b"ok")
+    assert len(connections) == 3
+
+
+def test_a_sale_is_never_sent_twice(ask: Asking) -> None:
+    with closing_server(answers_per_connection=0) as (url, connections):
+        assert one(ask, Call("POST", url, final=True)) == Silence(
+            "the connection broke (ServerDisconnectedError)", sent=True
+        )
+        assert len(connections) == 1
+        one(ask, Call("POST", url))
+        assert len(connections) == 3
+
+
+def test_a_sale_goes_over_a_connection_of_its_own(ask: Asking) -> None:
+    with closing_server(answers_per_connection=9) as (url, connections):
+        for final in (False, False, True, True):
+            assert one(ask, Call("POST", url, final=final)) == Reply(200, b"ok")
+    assert len(connections) == 3
+
+
+class closing_server:  # noqa: N801 - it reads as a function
+    """A server that closes a connection after so many answers, without saying so in them."""
+
+    def __init__(self, answers_per_connection: int) -> None:
+        self.answers = answers_per_connection
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.connections: list[int] = []
+
+    def __enter__(self) -> tuple[str, list[int]]:
+        Thread(target=self._serve, daemon=True).start()
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/", self.connections
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(1)
+            Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection:
+            for _ in range(self.answers):
+                if not connection.recv(65536):
+                    return
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            if not self.answers:
+                connection.recv(65536)
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.close()
+
+
+class raw(closing_server):  # noqa: N801
+    """A server that sends these bytes to whoever connects."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(1)
+        self.answer = answer
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, suppress(ConnectionError):
+            connection.recv(65536)
+            connection.sendall(self.answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\x00\xff\x00",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ncut",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000,
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/9.9 999 ?\r\n\r\n",
+    ],
+    ids=["nothing", "bytes", "length", "chunks", "cut", "many headers", "long header", "gzip", "upgrade", "version"],
+)
+def test_what_is_no_http_or_not_ours_is_silence(ask: Asking, answer: bytes) -> None:
+    with raw(answer) as (url, _):
+        reply = one(ask, Call("POST", url))
+    assert isinstance(reply, Silence) or (reply.status, reply.body) in ((101, b""), (999, b""))
+
+
+def test_an_answer_of_the_largest_size_is_read(ask: Asking) -> None:
+    for size, whole in ((ANSWER_BYTES, True), (ANSWER_BYTES + 1, False)):
+        with raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b" " * size) as (url, _):
+            assert isinstance(one(ask, Call("POST", url)), Reply) == whole
+
+
+def test_who_is_not_there_was_told_nothing(ask: Asking) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert one(ask, Call("POST", f"http://127.0.0.1:{port}/")) == Silence("it cannot be reached", sent=False)
+    assert one(ask, Call("POST", "http://buyer.invalid/")) == Silence("its name is not found", sent=False)
+    assert one(ask, Call("POST", "http://[/")) == Silence("its URL is none", sent=False)
+
+
+def test_who_keeps_failing_is_skipped_tried_and_taken_back(
+    ask: Asking, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(FAILURES):
+        assert isinstance(one(ask, a_call(url, "30346")), Reply)
+    skipped = one(ask, a_call(url, "30340"))
+    assert isinstance(skipped, Silence)
+    assert (skipped.reason[:12], skipped.sent) == ("skipped for ", False)
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 60)
+    assert dollars(one(ask, a_call(url, "30340"))) == 30.0
+    monkeypatch.undo()
+    assert dollars(one(ask, a_call(url, "30340"))) == 30.0
+    for _ in range(FAILURES):
+        one(ask, a_call(url, "30347"))
+        ask.broke(1, "the answer is no JSON object")
+    assert isinstance(one(ask, a_call(url, "30340")), Reply)  # a reply came each time in between
+
+
+def test_a_sale_that_is_told_twice_is_sold_once(ask: Asking, buyer: tuple[str, Sandbox]) -> None:
+    url, told = buyer
+    first, second = (one(ask, a_call(url, "30340", "post")) for _ in range(2))
+    assert isinstance(first, Reply)
+    assert isinstance(second, Reply)
+    assert first.body == second.body
+    assert (told.told["1"], len(told.accepted)) == (2, 1)
+
+
+def test_thousands_of_rounds_leave_nothing_behind(ask: Asking, url: str) -> None:
+    def play(rounds: int) -> None:
+        for _ in range(rounds):
+            calls = {n: a_call(url, zip_code) for n, zip_code in enumerate(["30340", "30342", "30344"])}
+            ask(calls, {0: 5, 1: 5, 2: 0.005})
+            ask._breaker.worked(2)
+
+    def kept() -> tuple[int, int]:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd")), len(gc.get_objects())
+
+    play(50)
+    before = kept()
+    play(300)
+    after = kept()
+    assert after[0] <= before[0] + 3
+    assert after[1] <= before[1] + 2000
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+        "255.255.255.255", "240.0.0.1", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1",
+        "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1",
+        "2001:db8::1", "fec0::1",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
+    with pytest.raises(Forbidden):
+        check_address(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "203.0.114.1", "2606:4700::1", "::ffff:1.1.1.1", "64:ff9b::101:101"])
+def test_a_public_address_is_allowed(address: str) -> None:
+    check_address(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://buyer.example/", "its URL must be https"),
+        ("ftp://buyer.example/", "its URL must be https"),
+        ("https://me:secret@1.1.1.1/", "its URL must have no user and password"),
+        ("https://127.0.0.1/", "its address is not a public one"),
+        ("https://[::1]/", "its address is not a public one"),
+        ("https://[::ffff:10.0.0.1]/", "its address is not a public one"),
+        ("https://inside.example/", "its address is not a public one"),
+        ("https://both.example/", "its address is not a public one"),
+        ("https://2130706433/", None),
+        ("https://0x7f.1/", None),
+        ("https://127.1/", None),
+        ("https://localhost/", "its address is not a public one"),
+    ],
+)
+def test_as_deployed_no_buyer_leads_into_our_own_network(
+    url: str, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names lead to whatever address their owner wants, and some spellings of addresses are names."""
+    names = {"inside.example": ["10.0.0.1"], "both.example": ["1.1.1.1", "127.0.0.1"], "localhost": ["127.0.0.1"]}
+    names |= {"2130706433": ["127.0.0.1"], "0x7f.1": ["127.0.0.1"], "127.1": ["127.0.0.1"]}
+
+    def resolved(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        kinds = {4: socket.AF_INET, 6: socket.AF_INET6}
+        return [(kinds[ip_address(found).version], socket.SOCK_STREAM, 6, "", (found, port)) for found in names[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    ask = Asking()
+    try:
+        reply = one(ask, Call("POST", url))
+    finally:
+        ask.close()
+    assert isinstance(reply, Silence)
+    assert not reply.sent
+    assert reason is None or reply.reason == reason
+    assert "example" not in reply.reason
+
+
+def test_the_page_of_the_sandbox_says_what_each_zip_does(ask: Asking, url: str) -> None:
+    reply = one(ask, Call("GET", f"{url}/"))
+    assert isinstance(reply, Reply)
+    for zip_code, act in sandbox.ACTS.items():
+        assert f"<td><code>{zip_code}</code></td><td>{act.says}</td>" in reply.body.decode()

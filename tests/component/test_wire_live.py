@@ -1,0 +1,311 @@
+"""Live buyers seen by publishers: who is asked what, and what becomes of it. The sandbox buyer answers, without a
+network; what a network does to it is in test_asking."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.bidding import Live
+from shared.domain.caps import Cap
+from shared.domain.live import Call, Reply, Silence
+from shared.domain.models import Buyer, Field, User
+from shared.store.dynamo import Dynamo
+from shared.store.pings import Pings
+from shared.store.rings import Rings
+from tests.build import CONTACT_FIELDS, SETTINGS, START, Publisher, Scripted, Stage, a_buyer, a_pool, an_endpoint
+from tools.sandbox import Sandbox
+
+FIELDS = (*CONTACT_FIELDS, Field(name="zip", type="us_zip"))
+CALLER = "+16145550123"
+SILENT = {"hangs": "no answer within 1000 ms", "resets": "the connection broke"}
+
+
+def a_live_buyer(id: int = 1, host: str = "a", post: bool = True, **overrides: Any) -> Buyer:
+    wanted = {"dialect": "ringpost", "ping_url": f"https://{host}.example/ping", "timeout_ms": 1000}
+    if post:
+        wanted["post_url"] = f"https://{host}.example/post"
+    live = Live.model_validate(wanted).compiled(["caller_id", "zip"], 60_00)
+    return a_buyer(**{"id": id, "name": f"Live {id}", "bid_cents": 0, "live": live} | overrides)
+
+
+@pytest.fixture
+def sandbox(stage: Stage) -> Sandbox:
+    """The buyer at every host; what it does goes by ZIP."""
+    sandbox = Sandbox()
+
+    def script(_: int, call: Call) -> Reply | Silence:
+        lead = json.loads(call.body)
+        doing, body = sandbox.act(urlsplit(call.url).path, lead, call.headers.get("Idempotency-Key", ""))
+        if doing in SILENT:
+            return Silence(SILENT[doing], sent=True)
+        return Reply(500 if doing == "fails" else 200, b"{" if doing == "babbles" else body)
+
+    stage.send = Scripted(script)
+    return sandbox
+
+
+@pytest.fixture
+def asked(stage: Stage, sandbox: Sandbox) -> list[tuple[int, Call]]:  # noqa: ARG001 - it answers
+    assert isinstance(stage.send, Scripted)
+    return stage.send.told
+
+
+def posts(asked: list[tuple[int, Call]]) -> list[int]:
+    return [buyer_id for buyer_id, call in asked if call.url.endswith("/post")]
+
+
+def sell(publisher: Publisher, zip_code: str = "30340", **more: str) -> dict[str, Any]:
+    return publisher.send("full", json_body={"caller_id": CALLER, "zip": zip_code} | more).body
+
+
+def test_a_live_buyer_bids_is_asked_once_and_sold_to(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    assert [(buyer["buyer_id"], buyer["bid"]) for buyer in ping["buyers"]] == [(1, 30.0), (2, 25.0)]
+    sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
+    first = publisher.post(**sent)
+    assert first.body["buyer_name"] == "Live 1"
+    assert publisher.post(**sent).text == first.text
+    assert [call.url for _, call in asked] == ["https://a.example/ping", "https://a.example/post"]
+    assert json.loads(asked[1][1].body) == {"caller_id": CALLER, "zip": "30340", "ping_id": "pg_30340"}
+    sale = stage.kept(ping["try_all_buyers_ping_id"]).sale
+    assert sale
+    assert sale.said
+    assert (sale.cents, sale.said.number) == (3000, "+18005550195")
+    assert stage.contents()["pings"][0].count("asked") == 0
+
+
+@pytest.mark.parametrize("verb", ["full", "post"])
+def test_the_same_lead_again_asks_nobody(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]], verb: str
+) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    lead = {"caller_id": CALLER, "zip": "30340"}
+    first = publisher.send(verb, json_body=lead)
+    assert first.body["success"]
+    before = len(asked)
+    assert publisher.send(verb, json_body=lead).text == first.text
+    assert len(asked) == before == 2
+
+
+@pytest.mark.parametrize(
+    ("zip_code", "reason"),
+    [
+        ("30342", "The sandbox does not want it."),
+        ("30344", "no answer within 1000 ms"),
+        ("30345", "the connection broke"),
+        ("30346", "HTTP 500"),
+        ("30347", "the answer is no JSON object"),
+        ("30350", "bid must not be negative"),
+        ("30351", "bid must be at most 100,000 dollars"),
+    ],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_no_bid_has_its_reason_and_the_ping_goes_on(
+    stage: Stage, publisher: Publisher, zip_code: str, reason: str
+) -> None:
+    users = (User("boss", "operator"),)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS, users=users))
+    stage.give_token("secret", "boss")
+    answer = publisher.ping(zip=zip_code, explain="1", auth_token="secret").body
+    assert [buyer["buyer_id"] for buyer in answer["buyers"]] == [2]
+    [failure] = answer["explain"]
+    assert (failure["buyer_id"], failure["rule"], failure["seen"]) == (1, "no_bid", reason)
+
+
+@pytest.mark.parametrize("zip_code", ["30341", "30353", "30354", "30355"])
+def test_who_does_not_accept_makes_way_for_the_next(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]], zip_code: str
+) -> None:
+    caps = (Cap("sales", 10, "total"),)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(caps=caps), a_buyer(id=2)), fields=FIELDS))
+    assert sell(publisher, zip_code)["buyer_id"] == 2
+    assert posts(asked) == [1]
+    assert stage.world().counters.counts([1], START + 9)[1].get("sales-total-0", 0) == 0
+
+
+def test_the_chosen_buyer_that_declines_is_unavailable_and_can_be_asked_again(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
+    bids = publisher.ping(caller_id=CALLER, zip="30341").body["buyers"]
+    chosen = {"caller_id": CALLER, "ping_id": bids[0]["ping_id"]}
+    assert publisher.post(**chosen).body["status"] == "buyer_unavailable"
+    assert publisher.post(**chosen).body["status"] == "buyer_unavailable"
+    assert posts(asked) == [1, 1]
+    assert publisher.post(caller_id=CALLER, ping_id=bids[1]["ping_id"]).body["buyer_id"] == 2
+
+
+def test_where_there_is_no_number_nobody_is_asked(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, pool=a_pool(1)))
+    assert sell(publisher)["success"]
+    assert sell(publisher, caller_id="+16145550124")["status"] == "no_number_available"
+    assert posts(asked) == [1]
+
+
+def test_an_overflow_number_is_a_number(stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]) -> None:
+    pool = a_pool(1, overflow_number="+18005559998")
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, pool=pool))
+    assert sell(publisher)["success"]
+    assert sell(publisher, caller_id="+16145550124")["trackdrive_number"] == "18005559998"
+    route = stage.route("+18005559998", "+16145550124")
+    assert route
+    assert (route.number, posts(asked)) == ("+18005550195", [1, 1])
+
+
+def answering(stage: Stage, ping: dict[str, Any], post: dict[str, Any] | None = None) -> Scripted:
+    """A buyer that answers like this."""
+    bodies = {"/ping": {"success": True, "buyers": [{"bid": 30.0, "ping_id": "1"}]} | ping, "/post": post}
+    stage.send = Scripted(lambda _, call: Reply(200, json.dumps(bodies[urlsplit(call.url).path]).encode()))
+    return stage.send
+
+
+def test_a_bid_that_ends_early_ends_the_hold(stage: Stage, publisher: Publisher) -> None:
+    answering(stage, {"ping_ids_expiry_in_seconds": 40})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(post=False),), fields=FIELDS))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    stage.clock.forward(10)
+    sale = publisher.post(caller_id=CALLER, ping_id=ping["try_all_buyers_ping_id"]).body
+    assert sale["number_expires_at"] == "2100-01-01T00:00:40Z"
+    stage.clock.forward(30)
+    assert sell(publisher, caller_id="+16145550124")["success"]
+
+
+def test_a_bid_that_has_ended_is_not_sold(stage: Stage, publisher: Publisher) -> None:
+    scripted = answering(stage, {"ping_ids_expiry_in_seconds": 40}, {"success": True})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    stage.clock.forward(40)
+    sold = publisher.post(caller_id=CALLER, ping_id=ping["buyers"][0]["ping_id"]).body
+    assert (sold["status"], posts(scripted.told)) == ("buyer_unavailable", [])
+
+
+def test_a_consent_that_ends_early_ends_the_hold(stage: Stage, publisher: Publisher) -> None:
+    answering(stage, {}, {"success": True, "number_expires_at": "2100-01-01T00:01:00Z"})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    assert sell(publisher)["number_expires_at"] == "2100-01-01T00:01:00Z"
+
+
+@pytest.mark.parametrize(("price", "sold"), [(29.99, None), (30, 3000), (45.5, 4550)])
+def test_a_consent_below_the_bid_is_none_and_one_above_is_the_price(
+    stage: Stage, publisher: Publisher, price: float, sold: int | None
+) -> None:
+    answering(stage, {}, {"success": True, "price": price})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    answer = publisher.post(caller_id=CALLER, ping_id=ping["try_all_buyers_ping_id"]).body
+    sale = stage.kept(ping["try_all_buyers_ping_id"]).sale
+    assert answer["success"] == (sold is not None)
+    assert (sale.cents if sale else None) == sold
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_route_leads_to_the_number_that_the_buyer_gave(stage: Stage, publisher: Publisher) -> None:
+    number = "+18005550170"
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, static_numbers={number: "1023"}))
+    sent = {"caller_id": CALLER, "zip": "30340", "trackdrive_number": number}
+    ping = publisher.ping(**sent).body
+    assert publisher.post(ping_id=ping["try_all_buyers_ping_id"], **sent).body["success"]
+    route = stage.route(number)
+    assert route
+    assert (route.number, route.sold) == ("+18005550195", True)
+
+
+def test_a_secret_that_is_not_set_is_a_reason(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    buyer = a_live_buyer()
+    assert buyer.live
+    hidden = replace(buyer.live, ping=replace(buyer.live.ping, url="{secret.host}/ping"))
+    stage.publish(an_endpoint(buyers=(replace(buyer, live=hidden),), fields=FIELDS))
+    assert publisher.ping(zip="30340").body["status"] == "no_matching_buyer"
+    assert asked == []
+    stage.secrets["host"] = "https://b.example"
+    assert publisher.ping(zip="30340").body["success"]
+    assert asked[0][1].url == "https://b.example/ping"
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_not_settled_is_found_and_can_be_settled(stage: Stage, publisher: Publisher) -> None:
+    """The buyer that reset the connection may have bought: it is written down with the sale to the next one."""
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
+    assert sell(publisher, "30354")["buyer_id"] == 2
+    pings = Pings(Dynamo(stage.client, SETTINGS))
+    [(ping, claim)] = pings.unsettled(START)
+    assert claim.sale
+    assert {buyer_id: asked.said for buyer_id, asked in claim.asked.items()} == {1: None}
+    assert pings.settle(ping.id, claim.asked, {})
+    assert not pings.settle(ping.id, claim.asked, {})
+    assert list(pings.unsettled(START)) == []
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_yes_that_got_no_number_is_kept_and_used_when_there_is_one(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    pool = a_pool(1)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, pool=pool))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    assert isinstance(stage.send, Scripted)
+    script = stage.send.script
+
+    def while_another_takes_the_number(buyer_id: int, call: Call) -> Reply | Silence:
+        rings = Rings(Dynamo(stage.client, SETTINGS), {})
+        rings.lease(pool, b"another ping", stage.clock.now, rings.look(pool))
+        return script(buyer_id, call)
+
+    stage.send.script = while_another_takes_the_number
+    sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
+    assert publisher.post(**sent).body["status"] == "no_number_available"
+    stage.clock.forward(60)
+    [(_, claim)] = stage.world().pings.unsettled(stage.clock.now)
+    assert claim.asked[1].said
+    other = a_pool(2, no=2)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, pool=other, version=2))
+    stage.clock.forward(30)
+    assert publisher.post(**sent).body["success"]
+    assert posts(asked) == [1]
+    assert list(stage.world().pings.unsettled(stage.clock.now)) == []
+
+
+def test_what_an_attempt_that_died_has_asked_is_asked_again_first_by_the_same_key(
+    stage: Stage, publisher: Publisher, sandbox: Sandbox, asked: list[tuple[int, Call]]
+) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_live_buyer(2, tier=2)), fields=FIELDS, rank_by="tier"))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    assert isinstance(stage.send, Scripted)
+    script, died = stage.send.script, list[str]()
+
+    def dies_after_the_second_said_yes(buyer_id: int, call: Call) -> Reply | Silence:
+        if buyer_id == 1:
+            return Reply(200, b'{"success":false,"status":"buyer_unavailable"}')
+        script(buyer_id, call)
+        died.append(call.headers["Idempotency-Key"])
+        raise KeyboardInterrupt
+
+    stage.send.script = dies_after_the_second_said_yes
+    sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
+    with pytest.raises(KeyboardInterrupt):
+        publisher.post(**sent)
+    stage.send.script = script
+    stage.clock.forward(10)
+    assert publisher.post(**sent).body["buyer_id"] == 2
+    assert posts(asked) == [1, 2, 2]
+    assert len(sandbox.accepted) == 1
+    assert sandbox.told[died[0]] == 2
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_nothing_of_a_lead_reaches_the_log(stage: Stage, publisher: Publisher, log: Any) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
+    for zip_code in ("30340", "30345", "30353"):
+        sell(publisher, zip_code)
+    assert "5550123" not in log.getvalue()
+    assert "3034" not in log.getvalue()

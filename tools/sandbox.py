@@ -1,0 +1,243 @@
+"""The sandbox buyer: a live buyer that does what the lead's ZIP says, to try everything that buyers do. It speaks our
+own wire, at `/ping` and `/post`; `/` is its page."""
+
+import asyncio
+import html
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from string import Template
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import h11
+
+BID = 30.0
+SLOW_SECONDS = 0.3
+HANG_SECONDS = 30.0
+NUMBER = "18005550195"
+HUGE = 1_000_000
+READ = 64 * 1024
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>The sandbox buyer</title>
+<style>
+  :root { color-scheme: light dark }
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
+  table { border-collapse: collapse; width: 100% }
+  th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #8886; vertical-align: top }
+  code { font-size: .95em }
+</style></head><body>
+<h1>The sandbox buyer</h1>
+<p>A live buyer of <code>live_endpoint</code>. Send it a lead, and it does what the lead's ZIP says; with any other ZIP
+it does not bid.</p>
+<table><thead><tr><th scope="col">ZIP</th><th scope="col">What it does</th></tr></thead><tbody>
+$rows
+</tbody></table>
+</body></html>
+""")
+
+
+@dataclass(frozen=True)
+class Act:
+    """What it `says` on its page, and what it does on a ping and on the post of its bid."""
+
+    says: str
+    ping: str = "bids"
+    post: str = "accepts"
+
+
+ACTS = {
+    "30340": Act("bids 30.00 and accepts"),
+    "30341": Act("bids and declines the post", post="declines"),
+    "30342": Act("does not bid", ping="declines"),
+    "30343": Act("bids after 300 ms and accepts", ping="slow"),
+    "30344": Act("never answers a ping", ping="hangs"),
+    "30345": Act("resets the connection", ping="resets"),
+    "30346": Act("answers HTTP 500", ping="fails"),
+    "30347": Act("answers what is no JSON", ping="babbles"),
+    "30348": Act("answers a megabyte", ping="floods"),
+    "30349": Act("answers a letter at a time", ping="drips"),
+    "30350": Act("bids less than nothing", ping="-5"),
+    "30351": Act("bids 1e308", ping="1e308"),
+    "30352": Act("redirects", ping="redirects"),
+    "30353": Act("bids and never answers the post", post="hangs"),
+    "30354": Act("bids and resets the connection on the post, which it has accepted", post="resets"),
+    "30355": Act("bids and fails the post with HTTP 500", post="fails"),
+}
+NOBODY = Act("does not bid", ping="declines")
+
+
+@dataclass
+class Sandbox:
+    """What it was told: how often of each sale, and which it has accepted, by idempotency key."""
+
+    told: Counter[str] = field(default_factory=Counter)
+    accepted: dict[str, bytes] = field(default_factory=dict)
+
+    def act(self, path: str, lead: dict[str, Any], key: str) -> tuple[str, bytes]:
+        """What it does, and the body of its answer. The same sale again has the same answer."""
+        zip_code = str(lead.get("zip", ""))
+        act = ACTS.get(zip_code, NOBODY)
+        if path == "/ping":
+            amount: Any = float(act.ping) if act.ping in ("-5", "1e308") else BID
+            return act.ping, _bid(amount, zip_code) if act.ping != "declines" else _no("no_matching_buyer")
+        self.told[key] += 1
+        if act.post in ("declines", "fails"):
+            return act.post, _no("buyer_unavailable")
+        return act.post, self.accepted.setdefault(key, _yes())
+
+
+def _bid(amount: float, zip_code: str) -> bytes:
+    buyers = [
+        {"buyer_id": 1, "id": 1, "name": "Sandbox", "bid": amount, "bid_price": amount, "ping_id": f"pb_{zip_code}"}
+    ]
+    return _json(success=True, status="success", errors=[], try_all_buyers_ping_id=f"pg_{zip_code}", buyers=buyers)
+
+
+def _yes() -> bytes:
+    return _json(success=True, status="success", errors=[], trackdrive_number=NUMBER, buyer_id=1)
+
+
+def _no(status: str) -> bytes:
+    return _json(success=False, status=status, errors=["The sandbox does not want it."], buyers=[])
+
+
+def _json(**body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
+def page() -> bytes:
+    rows = "\n".join(
+        f"<tr><td><code>{zip_code}</code></td><td>{html.escape(act.says)}</td></tr>" for zip_code, act in ACTS.items()
+    )
+    return PAGE.substitute(rows=rows).encode()
+
+
+async def serve(sandbox: Sandbox, port: int = 0) -> asyncio.Server:
+    """Listens on a port of this machine; 0 takes a free one."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await _talk(sandbox, reader, writer)
+        except (ConnectionError, h11.RemoteProtocolError):
+            pass  # the caller has gone
+        finally:
+            writer.close()
+
+    return await asyncio.start_server(talk, "127.0.0.1", port)
+
+
+async def _talk(sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection, for as many requests as it brings."""
+    talk = h11.Connection(h11.SERVER)
+    request, body = None, bytearray()
+    while True:
+        event = talk.next_event()
+        if event is h11.NEED_DATA:
+            talk.receive_data(await reader.read(READ))
+        elif isinstance(event, h11.Request):
+            request, body = event, bytearray()
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage) and request:
+            if not await _answer(sandbox, talk, reader, writer, request, bytes(body)):
+                return
+            talk.start_next_cycle()
+        else:
+            return
+
+
+async def _answer(
+    sandbox: Sandbox,
+    talk: h11.Connection,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    request: h11.Request,
+    body: bytes,
+) -> bool:
+    """Whether the connection may go on."""
+    target = urlsplit(request.target.decode())
+    if target.path not in ("/ping", "/post"):
+        await _send(talk, writer, 200 if target.path == "/" else 404, page(), "text/html; charset=utf-8")
+        return True
+    headers = dict(request.headers)
+    lead = dict(parse_qsl(target.query))
+    lead |= json.loads(body) if body.startswith(b"{") else dict(parse_qsl(body.decode()))
+    doing, answer = sandbox.act(target.path, lead, headers.get(b"idempotency-key", b"").decode())
+    if doing == "hangs":
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(), HANG_SECONDS)
+        return False
+    if doing == "resets":
+        writer.transport.abort()
+        return False
+    if doing == "drips":
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(int(HANG_SECONDS * 20)):
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        return False
+    if doing == "slow":
+        await asyncio.sleep(SLOW_SECONDS)
+    if doing == "redirects":
+        await _send(talk, writer, 302, b"", "text/plain", [("Location", "/ping")])
+        return True
+    answer = {"babbles": b'{"success": tru', "floods": b" " * HUGE}.get(doing, answer)
+    await _send(talk, writer, 500 if doing == "fails" else 200, answer, "application/json")
+    return True
+
+
+async def _send(
+    talk: h11.Connection,
+    writer: asyncio.StreamWriter,
+    status: int,
+    body: bytes,
+    kind: str,
+    more: list[tuple[str, str]] | None = None,
+) -> None:
+    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *(more or [])]
+    head = talk.send(h11.Response(status_code=status, headers=headers))
+    rest = talk.send(h11.Data(data=body)) if body else b""
+    writer.write((head or b"") + (rest or b"") + (talk.send(h11.EndOfMessage()) or b""))
+    await writer.drain()
+
+
+@contextmanager
+def running() -> Iterator[tuple[str, Sandbox]]:
+    """In a thread: its URL, and what it was told."""
+    sandbox, ready, loop = Sandbox(), Event(), asyncio.new_event_loop()
+    ports: list[int] = []
+
+    async def start() -> asyncio.Server:
+        server = await serve(sandbox)
+        ports.append(server.sockets[0].getsockname()[1])
+        ready.set()
+        return server
+
+    async def stop() -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def run() -> None:
+        started = loop.create_task(start())
+        loop.run_forever()
+        started.result().close()
+        loop.run_until_complete(stop())
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        yield f"http://127.0.0.1:{ports[0]}", sandbox
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
