@@ -1,6 +1,6 @@
 """The drawing: what there is, what leads where, and who may do what."""
 
-from aws_cdk import Acknowledgment, CfnOutput, Environment, RemovalPolicy, Stack, Validations
+from aws_cdk import Acknowledgment, CfnOutput, Environment, RemovalPolicy, SecretValue, Stack, Validations
 from aws_cdk.aws_iam import Grant
 from aws_cdk.aws_lambda import Code
 from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
@@ -39,6 +39,18 @@ class Ringpost(Stack):
                 reason="A new secret makes every open ping unknown: it is replaced by hand, when nothing else helps.",
             )
         )
+        buyer_secrets = Secret(
+            self,
+            "BuyerSecrets",
+            description="What the templates of live buyers name: a JSON object, filled by the operator",
+            secret_string_value=SecretValue.unsafe_plain_text("{}"),
+            removal_policy=stage.removal_policy,
+        )
+        Validations.of(buyer_secrets).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-SMG4", reason="Buyers give them out, and renew them when they want."
+            )
+        )
         functions = Functions(
             self,
             "Functions",
@@ -54,6 +66,7 @@ class Ringpost(Stack):
                 leases_table=tables.leases.table_name,
                 callers_table=tables.callers.table_name,
                 secret_arn=secret.secret_arn,
+                buyer_secrets_arn=buyer_secrets.secret_arn,
             ).environment(),
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
@@ -88,7 +101,9 @@ class Ringpost(Stack):
             tables.leases.grant(function, "dynamodb:BatchGetItem")
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
             Grant.add_to_principal(
-                grantee=function, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
+                grantee=function,
+                actions=["secretsmanager:GetSecretValue"],
+                resource_arns=[secret.secret_arn, buyer_secrets.secret_arn],
             )
         for seller in (functions.post, functions.full):
             tables.pings.grant(seller, "dynamodb:UpdateItem")
@@ -102,3 +117,4 @@ class Ringpost(Stack):
         CfnOutput(self, "LeasesTable", value=tables.leases.table_name)
         CfnOutput(self, "CallersTable", value=tables.callers.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
+        CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)

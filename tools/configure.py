@@ -15,7 +15,7 @@ import typer
 
 from shared.domain import configuration, phone
 from shared.domain.configuration import Change, InvalidConfiguration
-from tools import document, outlook, replay, suppression
+from tools import document, live, outlook, replay, suppression
 from tools.stack import DATA, Target, fail, stack
 
 SHOWN = 100
@@ -25,6 +25,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 tokens = typer.Typer(no_args_is_help=True, help="Issue, list and revoke the tokens of users.")
 app.add_typer(tokens, name="tokens")
 app.add_typer(suppression.app, name="suppression")
+app.add_typer(live.secrets, name="secrets")
 
 File = Annotated[Path, typer.Argument(help="The YAML file.", show_default=False)]
 
@@ -142,6 +143,8 @@ def revoke(context: typer.Context, token_id: str) -> None:
 app.command()(outlook.schedules)
 app.command()(outlook.caps)
 app.command()(replay.replay)
+app.command()(live.unsettled)
+app.command()(live.settle)
 
 
 def _show(changes: list[Change]) -> None:

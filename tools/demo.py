@@ -21,6 +21,7 @@ ENDPOINTS = {
     "secure_endpoint": "auto insurance, numbers leased from a ring pool, the token required",
     "strict_endpoint": "zip and caller_id required on PING, no token",
     "rules_endpoint": "four buyers that never bid, each by another rule, and one that does; no token",
+    "live_endpoint": "a live buyer: with zip 30340 it bids and accepts, with others it fails, each its way; no token",
 }
 LEAD = "traffic_source_id=1023&caller_id=%2B16145550123&state=TX&zip=30340"
 ANOTHER_LEAD = "traffic_source_id=1023&caller_id=%2B16145550124&state=TX&zip=30340"

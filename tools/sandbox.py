@@ -4,6 +4,7 @@ own wire, at `/ping` and `/post`; `/` is its page."""
 import asyncio
 import html
 import json
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -118,8 +119,7 @@ def page() -> bytes:
     return PAGE.substitute(rows=rows).encode()
 
 
-async def serve(sandbox: Sandbox, port: int = 0) -> asyncio.Server:
-    """Listens on a port of this machine; 0 takes a free one."""
+async def serve(sandbox: Sandbox, listener: socket.socket) -> asyncio.Server:
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -129,7 +129,7 @@ async def serve(sandbox: Sandbox, port: int = 0) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(talk, "127.0.0.1", port)
+    return await asyncio.start_server(talk, sock=listener)
 
 
 async def _talk(sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -212,11 +212,10 @@ async def _send(
 def running() -> Iterator[tuple[str, Sandbox]]:
     """In a thread: its URL, and what it was told."""
     sandbox, ready, loop = Sandbox(), Event(), asyncio.new_event_loop()
-    ports: list[int] = []
+    listener = socket.create_server(("127.0.0.1", 0))
 
     async def start() -> asyncio.Server:
-        server = await serve(sandbox)
-        ports.append(server.sockets[0].getsockname()[1])
+        server = await serve(sandbox, listener)
         ready.set()
         return server
 
@@ -236,7 +235,7 @@ def running() -> Iterator[tuple[str, Sandbox]]:
     thread.start()
     ready.wait()
     try:
-        yield f"http://127.0.0.1:{ports[0]}", sandbox
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", sandbox
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

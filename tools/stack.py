@@ -79,6 +79,7 @@ def _of_stage(stage: str) -> Records:
             leases_table=outputs["LeasesTable"],
             callers_table=outputs["CallersTable"],
             secret_arn=outputs["SecretArn"],
+            buyer_secrets_arn=outputs["BuyerSecretsArn"],
         )
         secrets = cast("SecretsManagerClient", session.create_client("secretsmanager"))
         secret = secrets.get_secret_value(SecretId=tables.secret_arn)["SecretString"]

@@ -75,6 +75,7 @@ RETREAVER = Dialect(
             "bid": ("$.retreaver_payout",),
             "reference": ("$.uuid",),
             "number": ("$.inbound_number",),
+            "sip": ("$.sip_address",),
             "conversion_seconds": ("$.retreaver_seconds",),
             "expires_at": ("$.expires_at",),
             "reason": ("$.status",),

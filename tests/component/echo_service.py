@@ -17,6 +17,7 @@ def main(log: str, workers: str, timeout_seconds: str, handler: str = "echo_hand
             dict.fromkeys(("ping", "post", "full"), f"tests.component.{handler}.lambda_handler"),
             dict(os.environ),
             listener=listener,
+            buyer=asgi.listen(0),
             workers=int(workers),
             timeout_seconds=float(timeout_seconds),
             log=Path(log),

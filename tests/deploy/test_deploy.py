@@ -215,16 +215,28 @@ def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb
     role = Role(stack, verb)
     cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
     warm = [grant for grant in role.grants() if grant.action.startswith("dynamodb:")]
-    assert (len(cold), len(warm)) == (1, on_tables)
-    for grant in cold:  # what is read once, at start
-        with role.without(grant):
-            assert stack.send(verb).status_code >= 500, grant
+    assert (len(cold), len(warm)) == (2, on_tables)
+    [of_buyers] = [grant for grant in cold if "BuyerSecrets" in grant.resource]
+    [ours] = {*cold} - {of_buyers}
+    with role.without(ours):  # which is read once, at start
+        assert stack.send(verb).status_code >= 500
+    with role.without(of_buyers):
+        assert why_the_live_buyer_does_not_bid(stack, verb) == "the store of secrets does not answer"
+    assert why_the_live_buyer_does_not_bid(stack, verb) == "the secret sandbox_buyer is not set"
     assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
     for grant in warm:
         with role.without(grant):
             # Not a 503: a table that does not answer in time proves nothing.
             assert any(answer.status_code == 500 for answer in every_use(stack, verb, next(places))), grant
         assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
+
+
+def why_the_live_buyer_does_not_bid(stack: Stack, verb: str) -> str:
+    issued = configure(stack.account, "--stage", "dev", "tokens", "issue", "demo-operator")
+    sent = {"caller_id": CALLER, "zip": "30340", "explain": "1", "auth_token": issued.stdout.split()[-1]}
+    [failure] = stack.send(verb, "live_endpoint", **sent).json()["explain"]
+    assert failure["rule"] == "no_bid"
+    return str(failure["seen"])
 
 
 def with_every_rule_that_asks_the_store(file: Path) -> Path:

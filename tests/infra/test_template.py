@@ -18,7 +18,7 @@ from shared.edge import metrics
 from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
-ANY_SECRET = re.compile(r"Secret[0-9A-F]{8}")
+ANY_SECRET = re.compile(r"(?<!Buyer)Secret[0-9A-F]{8}")
 FUNCTIONS = ("Ping", "Post", "Full")
 TABLES = ("Config", "Pings", "Leases", "Callers")
 
@@ -176,6 +176,7 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         leases_table="TablesLeases",
         callers_table="TablesCallers",
         secret_arn="Secret",
+        buyer_secrets_arn="BuyerSecrets",
     )
     assert read(environment) == settings
     assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)}
@@ -201,7 +202,8 @@ def test_every_log_ends_some_day(template: Template) -> None:
 
 def test_the_secret_is_generated_and_outlives_the_stack(template: Template) -> None:
     secrets = resources(template, "AWS::SecretsManager::Secret")
-    assert set(secrets) == {"Secret"}
+    assert set(secrets) == {"Secret", "BuyerSecrets"}
+    assert secrets["BuyerSecrets"]["Properties"]["SecretString"] == "{}"  # it is filled by hand
     assert secrets["Secret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
     assert "SecretString" not in secrets["Secret"]["Properties"]
     assert (secrets["Secret"]["DeletionPolicy"], secrets["Secret"]["UpdateReplacePolicy"]) == (

@@ -1,19 +1,25 @@
 """A machine that runs real POSTs over a real engine, one store call at a time in a random order, and lets functions die
 before or after any call, lose an answer, time out and be retried. Then it checks what must hold in every order."""
 
+import dataclasses
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from shared import flows
+from shared.bidders.buyers import LiveBuyers
 from shared.domain import caps
 from shared.domain.caps import Cap
+from shared.domain.keys import ID_BYTES, ask_key
 from shared.domain.leasing import Lease
+from shared.domain.live import Call, Exchange, Live, Reply, Silence
 from shared.domain.models import Endpoint, Sale, Shard
 from shared.domain.refusals import NoNumberAvailable, Refusal, TemporarilyUnavailable
 from shared.domain.schedule import local_time
@@ -22,13 +28,17 @@ from shared.store.counters import Counters
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
-from tests.build import SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
+from tests.build import KEYS, SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+LIVE = Live(
+    ping=Exchange(url="https://buyer.example/ping", found={"bid": ("$.bid",)}),
+    post=Exchange(url="https://buyer.example/post", accepted=(("$.yes", ("true",)),)),
+)
 FUNCTION_SECONDS = 9
-LAST_CALL_STARTS = 2
+LAST_CALL_STARTS = 5
 """Seconds into a request after which its deadline lets no call start."""
 
 Mutation = Callable[[dict[str, Any]], None]
@@ -55,6 +65,8 @@ class Gate(Dynamo):
             raise Died
         if fate == "request lost":
             raise TemporarilyUnavailable
+        if ping_id := request.get("Key", {}).get("ping_id"):
+            self.actor.machine.ping_ids.add(ping_id["B"])
         self.actor.machine.mutation(request)
         answer = super().call(method, *args, **request)
         self.actor.machine.note(request, answer)
@@ -63,6 +75,34 @@ class Gate(Dynamo):
         if fate == "answer lost":
             raise TemporarilyUnavailable
         return answer
+
+
+class LiveGate:
+    """The way to a live buyer: of a sale, too, each call waits for its turn and meets its fate."""
+
+    def __init__(self, machine: "Machine", actor: "Actor | None" = None) -> None:
+        self.machine, self.actor = machine, actor
+
+    def __call__(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
+        assert calls.keys() == seconds.keys()
+        return {buyer_id: self._one(call) for buyer_id, call in calls.items()}
+
+    def _one(self, call: Call) -> Reply | Silence:
+        if not call.final or not self.actor:
+            return Reply(200, b'{"bid":30}')
+        fate = self.actor.wait()
+        if fate == "dies before":
+            raise Died
+        if fate != "request lost":
+            yes = self.machine.agreed.setdefault(call.headers["Idempotency-Key"], self.machine.random.random() < 0.7)
+        if fate == "dies after":
+            raise Died
+        if fate in ("request lost", "answer lost"):
+            return Silence("no answer", sent=True)
+        return Reply(200, b'{"yes":true}' if yes else b'{"yes":false}')
+
+    def broke(self, buyer_id: int, reason: str) -> None:
+        raise AssertionError(buyer_id, reason)
 
 
 class Actor(Thread):
@@ -87,6 +127,8 @@ class Actor(Thread):
     def run(self) -> None:
         try:
             world = self.machine.stage.world_over(Gate(self.machine.stage.client, self))
+            ask = LiveGate(self.machine, self)
+            world = dataclasses.replace(world, live=LiveBuyers(lambda: ask, lambda name: name, KEYS))
             request = Request("POST", self.machine.endpoint.vanity_uri, self.params, [], "")
             self.answer = flows.post(world, self.machine.endpoint, request)
         except Refusal as refused:
@@ -103,12 +145,13 @@ class Actor(Thread):
 @dataclass
 class Machine:
     """One interleaving, all of it drawn from `seed`. `mutation` seeds a bug by changing requests on their way; `ruled`
-    buyers have caps, and callers are sold once."""
+    buyers have caps, and callers are sold once; with `live` the first buyer is asked over HTTP."""
 
     client: "DynamoDBClient"
     seed: int
     mutation: Mutation = lambda _: None
     ruled: bool = False
+    live: bool = False
     clock: Clock = field(default_factory=lambda: Clock(START))
 
     def __post_init__(self) -> None:
@@ -122,7 +165,13 @@ class Machine:
         self.endpoint: Endpoint = an_endpoint(
             vanity_uri=f"e{no}", pool=a_pool(no=no, shards=shards, hold_seconds=120, cooldown_seconds=0), **rules
         )
-        self.stage = Stage(self.client, clock=self.clock)
+        if self.live:
+            first, *others = self.endpoint.buyers
+            asked = structs.replace(first, id=no, bid_cents=0, live=LIVE)
+            self.endpoint = structs.replace(self.endpoint, buyers=(asked, *others))
+        self.stage = Stage(self.client, clock=self.clock, send=LiveGate(self))
+        self.ping_ids: set[bytes] = set()
+        self.agreed: dict[str, bool] = {}
         self.turn_is_over = Semaphore(0)
         self.leases: list[tuple[int, Lease]] = []
         self.actors: list[Actor] = []
@@ -256,10 +305,24 @@ class Machine:
         if any(answer not in sales for given in answers.values() for answer in given):
             found.append("an answer without its sale")
         found += self._caps_violated(list(sales.values()))
+        found += self._agreements_violated(pings) if self.live else []
         last_of = {lease.number: lease for _, lease in self.leases}
         free = [lease for lease in last_of.values() if lease.expires_at <= self.clock()]
         if free and isinstance(self.actors[-1].refusal, NoNumberAvailable):
             found.append("a false exhaustion")
+        return found
+
+    def _agreements_violated(self, pings: Pings) -> list[str]:
+        """A live buyer is sold what it agreed to, and what it agreed to is sold to it or written down."""
+        found, buyer_id = [], self.endpoint.buyers[0].id
+        for ping_id in (key for key in self.ping_ids if len(key) == ID_BYTES):  # the others are retry keys
+            agreed = self.agreed.get(ask_key(KEYS, ping_id, buyer_id))
+            kept = pings.read(ping_id, self.clock())
+            sold = kept.sale is not None and kept.sale.buyer_id == buyer_id
+            if sold and not agreed:
+                found.append("a sale without the buyer's yes")
+            if agreed and not sold and buyer_id not in kept.asked:
+                found.append("a yes that nobody knows of")
         return found
 
     def _caps_violated(self, sales: list[Sale]) -> list[str]:

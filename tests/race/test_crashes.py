@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 INTERLEAVINGS = 800
 UNDER_RULES = 400
+WITH_LIVE_BUYERS = 300
 ENOUGH_TO_CATCH_A_BUG = 3000
 
 
@@ -30,10 +31,26 @@ def test_caps_and_the_marks_of_callers_hold_in_every_order_too(dynoxide: "Dynamo
     assert violated == {}
 
 
-@pytest.mark.parametrize("ruled", [False, True])
-def test_the_second_engine_agrees(dynamodb_local: "DynamoDBClient", ruled: bool) -> None:
-    violated = {seed: found for seed in range(50) if (found := Machine(dynamodb_local, seed, ruled=ruled).run())}
+def test_what_a_live_buyer_agreed_to_is_sold_to_it_or_written_down_in_every_order(dynoxide: "DynamoDBClient") -> None:
+    violated = {
+        seed: found
+        for seed in range(WITH_LIVE_BUYERS)
+        if (found := Machine(dynoxide, seed, ruled=seed % 2 == 0, live=True).run())
+    }
     assert violated == {}
+
+
+@pytest.mark.parametrize("kind", [{}, {"ruled": True}, {"live": True}])
+def test_the_second_engine_agrees(dynamodb_local: "DynamoDBClient", kind: dict[str, Any]) -> None:
+    violated = {seed: found for seed in range(50) if (found := Machine(dynamodb_local, seed, **kind).run())}
+    assert violated == {}
+
+
+def test_a_live_buyer_that_is_asked_before_that_is_written_down_is_caught(
+    dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pings.Pings, "ask", lambda *_: None)
+    assert "a yes that nobody knows of" in _caught(dynoxide, live=True)
 
 
 def test_a_sale_that_does_not_mark_its_caller_is_caught(
@@ -43,9 +60,9 @@ def test_a_sale_that_does_not_mark_its_caller_is_caught(
     assert "a caller sold twice" in _caught(dynoxide, ruled=True)
 
 
-def _caught(client: "DynamoDBClient", mutation: Mutation = lambda _: None, ruled: bool = False) -> set[str]:
+def _caught(client: "DynamoDBClient", mutation: Mutation = lambda _: None, **kind: Any) -> set[str]:
     for seed in range(ENOUGH_TO_CATCH_A_BUG):
-        if found := Machine(client, seed, mutation, ruled).run():
+        if found := Machine(client, seed, mutation, **kind).run():
             return set(found)
     return set()
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import errno
+import json
 import logging
 import os
 import secrets
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from shared.settings import Settings
@@ -19,6 +21,8 @@ from tools.local.runtime import FunctionDoesNotStart
 
 HANDLERS = {name: f"functions.{name}.handler.lambda_handler" for name in ("ping", "post", "full")}
 TIMEOUT_SECONDS = 9
+BUYER_SECRETS = "buyer-secrets.json"
+"""In the data directory; read at the start."""
 
 
 def main() -> None:
@@ -32,12 +36,12 @@ def main() -> None:
         run(front_door(options.port), options.workers, options.data.resolve())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (PortInUse, engine.EngineError, FunctionDoesNotStart) as fault:
+    except (PortInUse, BadSecrets, engine.EngineError, FunctionDoesNotStart) as fault:
         sys.exit(str(fault))
 
 
 def run(listener: socket.socket, workers: int, data: Path) -> None:
-    """Until a signal. Raises `EngineError` and `FunctionDoesNotStart`."""
+    """Until a signal. Raises `BadSecrets`, `EngineError` and `FunctionDoesNotStart`."""
     data.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=data / "server.log", filemode="w", level=logging.WARNING)
     settings = Settings(
@@ -47,6 +51,8 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         callers_table="ringpost-callers",
         secret=secret(data / "secret"),
     )
+    buyer = asgi.listen(0)
+    sandbox_url = f"http://127.0.0.1:{buyer.getsockname()[1]}"
     with engine.start(data) as endpoint_url:
         client = engine.client(endpoint_url)
         engine.create_tables(client, settings)
@@ -55,14 +61,19 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         asyncio.run(
             service.serve(
                 HANDLERS,
-                function_environment(endpoint_url, settings),
+                function_environment(endpoint_url, replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url))),
                 listener=listener,
+                buyer=buyer,
                 workers=workers,
                 timeout_seconds=TIMEOUT_SECONDS,
                 log=data / "functions.log",
-                ready=lambda: print(welcome.text(url, time.monotonic() - BEGAN, tokens), flush=True),
+                ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens), flush=True),
             )
         )
+
+
+class BadSecrets(Exception):
+    """The file of live buyers' secrets cannot be read."""
 
 
 class PortInUse(Exception):
@@ -87,6 +98,18 @@ def secret(file: Path) -> str:
         with open(file, "x", opener=lambda name, flags: os.open(name, flags, mode=0o600)) as made:
             made.write(secrets.token_hex(32))
     return file.read_text()
+
+
+def buyer_secrets(data: Path, sandbox_url: str) -> str:
+    """The secrets that templates of live buyers name, as a JSON object: those of a file, and where the sandbox is."""
+    file = data / BUYER_SECRETS
+    try:
+        own = json.loads(file.read_text()) if file.exists() else {}
+        if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+            raise ValueError
+    except ValueError:
+        raise BadSecrets(f'{file} must be a JSON object of texts, like {{"buyer_key": "…"}}.') from None
+    return json.dumps(own | {"sandbox_buyer": sandbox_url})
 
 
 def function_environment(endpoint_url: str, settings: Settings) -> dict[str, str]:

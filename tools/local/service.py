@@ -1,4 +1,4 @@
-"""The two servers and the workers in one event loop, from the first worker's start until a signal."""
+"""The servers and the workers in one event loop, from the first worker's start until a signal."""
 
 import asyncio
 import signal
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tools import sandbox
 from tools.local.asgi import Server
 from tools.local.gateway import Gateway
 from tools.local.runtime import Runtime
@@ -17,12 +18,14 @@ async def serve(
     environment: Mapping[str, str],
     *,
     listener: socket.socket,
+    buyer: socket.socket,
     workers: int,
     timeout_seconds: float,
     log: Path,
     ready: Callable[[], None],
 ) -> None:
-    """Serves on `listener` until SIGINT or SIGTERM; calls `ready` when the first request can be sent.
+    """Serves on `listener` until SIGINT or SIGTERM, and the sandbox buyer on `buyer`; calls `ready` when the first
+    request can be sent.
 
     Requests that are being answered get a second to end. Raises `FunctionDoesNotStart`.
     """
@@ -34,6 +37,7 @@ async def serve(
     runtime_api = Server(runtime.application)
     gateway = Server(Gateway(runtime).application)
 
+    sandboxed = await sandbox.serve(sandbox.Sandbox(), buyer)
     inside = asyncio.create_task(runtime_api.serve(runtime.listeners))
     kept = asyncio.create_task(runtime.keep())
     started = asyncio.create_task(runtime.started())
@@ -52,6 +56,7 @@ async def serve(
         for task in (kept, started, stopped):
             task.cancel()
         await asyncio.wait((kept,))
+        sandboxed.close()
         runtime_api.should_exit = True
         await inside
 

@@ -7,8 +7,8 @@ from tools import demo
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
 
-def text(url: str, seconds: float, tokens: dict[str, str]) -> str:
-    """`seconds` since the start. The three commands work in any POSIX shell, in this order."""
+def text(url: str, sandbox_url: str, seconds: float, tokens: dict[str, str]) -> str:
+    """`seconds` since the start. The commands work in any POSIX shell, in this order."""
     api = f"{url}/api/v1/inbound_webhooks"
     width = max(map(len, demo.ENDPOINTS))
     endpoints = "\n".join(f"  {vanity_uri:<{width}}  {purpose}" for vanity_uri, purpose in demo.ENDPOINTS.items())
@@ -33,6 +33,9 @@ curl -sw '\\n' {api}/full/my_endpoint -d '{demo.ANOTHER_LEAD}'
 
 {DIM}Why not? The first rule that each of the others failed.{PLAIN}
 curl -sw '\\n' {api}/ping/rules_endpoint -d '{demo.LEAD}' -d explain=1 -d auth_token={tokens["demo-operator"]}
+
+{DIM}Live: a buyer that bids and accepts over HTTP. What it does with which ZIP: {sandbox_url}/{PLAIN}
+curl -sw '\\n' {api}/full/live_endpoint -d '{demo.LEAD}'
 
 {DIM}Ctrl-C stops it.{PLAIN}
 """

@@ -1,0 +1,110 @@
+"""Live buyers, for their operator: the secrets that their templates name, and the sales that are not settled."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, cast
+
+import botocore.session
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain import keys
+from shared.domain.models import Ping
+from shared.store.pings import Asked
+from shared.store.records import Records
+from tools.stack import fail, stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+secrets = typer.Typer(no_args_is_help=True, help="The secrets that the templates of live buyers name.")
+
+
+@secrets.command("set")
+def set_secret(
+    context: typer.Context,
+    name: str,
+    value: Annotated[str, typer.Option(prompt=True, hide_input=True, help="It is asked for if it is not given.")],
+) -> None:
+    """Set a secret of a deployed stage. Functions follow within five minutes."""
+    with stack(context) as records:
+        _write(records, _read(records) | {name: value})
+        typer.echo(f"{name} is set.")
+
+
+@secrets.command()
+def remove(context: typer.Context, name: str) -> None:
+    """Remove a secret of a deployed stage."""
+    with stack(context) as records:
+        kept = _read(records)
+        if name not in kept:
+            fail(f"There is no secret {name}.")
+        _write(records, {other: value for other, value in kept.items() if other != name})
+        typer.echo(f"{name} is removed.")
+
+
+@secrets.command("list")
+def list_secrets(context: typer.Context) -> None:
+    """The names of the secrets of a deployed stage."""
+    with stack(context) as records:
+        for name in sorted(_read(records)):
+            typer.echo(name)
+
+
+def unsettled(context: typer.Context) -> None:
+    """The sales that a live buyer may know of and we do not: it said yes and got no number, or its answer was lost."""
+    with stack(context) as records:
+        count = 0
+        for ping, claim in records.pings.unsettled(records.now()):
+            for buyer_id, asked in sorted(claim.asked.items()):
+                count += 1
+                typer.echo(_line(records, ping, buyer_id, asked))
+        typer.echo(f"{count} not settled." + (" Ask the buyer, then: settle PING_ID BUYER_ID" if count else ""))
+
+
+def settle(context: typer.Context, ping_id: str, buyer_id: int) -> None:
+    """Say of a sale that `unsettled` lists that it is settled with the buyer."""
+    with stack(context) as records:
+        for ping, claim in records.pings.unsettled(records.now()):
+            if buyer_id in claim.asked and ping_id == keys.ping_id(records.keys, ping.endpoint, ping.id):
+                rest = {other: asked for other, asked in claim.asked.items() if other != buyer_id}
+                if not records.pings.settle(ping.id, claim.asked, rest):
+                    fail("It has just changed. Look again.")
+                typer.echo("Settled.")
+                return
+    fail(f"There is nothing to settle of {ping_id} with buyer {buyer_id}.")
+
+
+def _line(records: Records, ping: Ping, buyer_id: int, asked: Asked) -> str:
+    at = datetime.fromtimestamp(asked.at, UTC)
+    known = "said yes" if asked.said else "its answer is not known"
+    ping_id = keys.ping_id(records.keys, ping.endpoint, ping.id)
+    key = keys.ask_key(records.keys, ping.id, buyer_id)
+    return f"{ping_id}  buyer {buyer_id}  {at:%Y-%m-%d %H:%M:%S} UTC  {known}  Idempotency-Key {key}"
+
+
+def _read(records: Records) -> dict[str, str]:
+    try:
+        answer = _client().get_secret_value(SecretId=_arn(records))
+    except (BotoCoreError, ClientError) as fault:
+        fail(f"AWS did not give the secrets: {fault}")
+    found: dict[str, str] = json.loads(answer["SecretString"])
+    return found
+
+
+def _write(records: Records, secrets: Mapping[str, str]) -> None:
+    try:
+        _client().put_secret_value(SecretId=_arn(records), SecretString=json.dumps(secrets))
+    except (BotoCoreError, ClientError) as fault:
+        fail(f"AWS did not take the secrets: {fault}")
+
+
+def _client() -> "SecretsManagerClient":
+    return cast("SecretsManagerClient", botocore.session.get_session().create_client("secretsmanager"))
+
+
+def _arn(records: Records) -> str:
+    return records.dynamo.settings.buyer_secrets_arn or fail(
+        "Of the local run they are in buyer-secrets.json in its data directory, which it reads when it starts."
+    )
