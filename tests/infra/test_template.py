@@ -220,6 +220,7 @@ OF_A_SELLER = {
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
+    "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
 OF_PING = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
@@ -227,6 +228,7 @@ OF_PING = {
     "TablesLeases": {"dynamodb:BatchGetItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
+    "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
 
 
@@ -343,6 +345,7 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "LeasesTable",
         "CallersTable",
         "SecretArn",
+        "BuyerSecretsArn",
     }
 
 
