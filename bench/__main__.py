@@ -10,13 +10,14 @@ import os
 import time
 from contextlib import redirect_stdout
 
-from bench import bundle, counts, leasing, matching, startup, throughput
+from bench import bundle, counts, leasing, live, matching, startup, throughput
 from bench.report import Report, say
 
 SECTIONS = {
     "counts": counts.run,
     "leasing": leasing.run,
     "matching": matching.run,
+    "live": live.run,
     "throughput": throughput.run,
     "startup": startup.run,
     "bundle": bundle.run,

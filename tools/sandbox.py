@@ -77,6 +77,7 @@ NOBODY = Act("does not bid", ping="declines")
 class Sandbox:
     """What it was told: how often of each sale, and which it has accepted, by idempotency key."""
 
+    slow_seconds: float = SLOW_SECONDS
     told: Counter[str] = field(default_factory=Counter)
     accepted: dict[str, bytes] = field(default_factory=dict)
 
@@ -184,7 +185,7 @@ async def _answer(
             await asyncio.sleep(0.05)
         return False
     if doing == "slow":
-        await asyncio.sleep(SLOW_SECONDS)
+        await asyncio.sleep(sandbox.slow_seconds)
     if doing == "redirects":
         await _send(talk, writer, 302, b"", "text/plain", [("Location", "/ping")])
         return True
