@@ -85,8 +85,9 @@ def _line(records: Records, ping: Ping, buyer_id: int, asked: Asked) -> str:
 
 
 def _read(records: Records) -> dict[str, str]:
+    arn = _arn(records)
     try:
-        answer = _client().get_secret_value(SecretId=_arn(records))
+        answer = _client().get_secret_value(SecretId=arn)
     except (BotoCoreError, ClientError) as fault:
         fail(f"AWS did not give the secrets: {fault}")
     found: dict[str, str] = json.loads(answer["SecretString"])

@@ -8,6 +8,7 @@ import msgspec
 
 from shared.domain import refusals
 from shared.domain.keys import Keys, ping_id
+from shared.domain.live import Yes
 from shared.domain.matching import Failure
 from shared.domain.models import Buyer, Endpoint, Ping
 from shared.domain.refusals import InvalidFields, NoMatchingBuyer, NoNumberAvailable, Refusal
@@ -103,7 +104,7 @@ def _buyers(endpoint: Endpoint, keys: Keys, ping: Ping) -> list[Body]:
             "ping_id": ping_id(keys, endpoint.vanity_uri, ping.id, buyer.id),
             "tier": buyer.tier,
             "offer_conversion_payout": dollars,
-            "current_conversion_duration": buyer.conversion_seconds,
+            "current_conversion_duration": _conversion_seconds(ping, buyer),
             "forwarding_number": static_number,
             "price": dollars,
             "payout": dollars,
@@ -113,6 +114,12 @@ def _buyers(endpoint: Endpoint, keys: Keys, ping: Ping) -> list[Body]:
         }
         rows.append({str(column): columns[column] for column in endpoint.buyer_columns})
     return rows
+
+
+def _conversion_seconds(ping: Ping, buyer: Buyer) -> int:
+    said = ping.facts.said.get(buyer.id)
+    told = said.conversion_seconds if isinstance(said, Yes) else None
+    return buyer.conversion_seconds if told is None else told
 
 
 def _sale(buyer: Buyer, number: str, held_until: int) -> Body:

@@ -303,7 +303,10 @@ class Records:
         if lease is None or not lease.ping_id or lease.expires_at <= self.now():
             return None
         sale = self.pings.read(lease.ping_id, self.now()).sale
-        return self._destination(lease.ping_id, sale.buyer_id, lease.expires_at) if sale else None
+        if sale is None:
+            return None
+        own_number = sale.said.number if sale.said else ""
+        return self._destination(lease.ping_id, sale.buyer_id, lease.expires_at, own_number)
 
     # An apply, step by step.
 

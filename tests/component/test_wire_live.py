@@ -218,6 +218,15 @@ def test_a_route_leads_to_the_number_that_the_buyer_gave(stage: Stage, publisher
     assert (route.number, route.sold) == ("+18005550195", True)
 
 
+def test_a_bid_says_how_long_a_call_must_last(stage: Stage, publisher: Publisher) -> None:
+    answering(stage, {"buyers": [{"bid": 30.0, "ping_id": "1", "current_conversion_duration": 90}]})
+    buyers = (a_live_buyer(), a_buyer(id=2, conversion_seconds=60))
+    columns = ("buyer_id", "current_conversion_duration")
+    stage.publish(an_endpoint(buyers=buyers, fields=FIELDS, buyer_columns=columns))
+    shown = publisher.ping(zip="30340").body["buyers"]
+    assert [buyer["current_conversion_duration"] for buyer in shown] == [90, 60]
+
+
 def test_a_secret_that_is_not_set_is_a_reason(
     stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
 ) -> None:
