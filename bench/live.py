@@ -6,7 +6,7 @@ import resource
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import Process
 
@@ -36,7 +36,7 @@ def run(report: Report) -> None:
         engine.create_tables(client, SETTINGS)
         stage = Stage(client)
         report.section("live", f"PINGs to {len(CROWD)} live buyers: 18 answer in 50 ms, one hangs, one resets")
-        hanging, after = rounds(stage, an_auction(buyer_url, CROWD))
+        hanging, after = rounds(stage, an_auction("crowd", buyer_url, CROWD))
         deadline, slowest = DEADLINE_MS / 1000, ANSWER_SECONDS
         report.table(
             ("ms", "until", "p50", "max", "p50 over it"),
@@ -47,7 +47,7 @@ def run(report: Report) -> None:
         )
         report.goal("ms after the deadline, at most", 1000 * (max(hanging) - deadline), 50)
         report.goal("ms over the slowest counted buyer, p50", 1000 * (statistics.median(after) - slowest), 15)
-        before, grown = memory(stage, an_auction(buyer_url, (BIDS, BIDS, RESETS)))
+        before, grown = memory(stage, an_auction("few", buyer_url, (BIDS, BIDS, RESETS)))
         report.goal(f"memory after {PINGS} PINGs ÷ after {WARM} (MB: {before:.0f})", grown / before, 1.1)
 
 
@@ -61,22 +61,22 @@ def _row(seconds: list[float], until: float) -> tuple[float, ...]:
 
 def rounds(stage: Stage, endpoint: Endpoint) -> tuple[list[float], list[float]]:
     """Seconds of each PING: those in which the buyer that hangs is asked, and those in which it is skipped."""
-    pinging = Pinging(stage, endpoint)
-    pinging.seconds()  # which starts what is started once
-    hanging = [pinging.seconds() for _ in range(FAILURES - 1)]
-    return hanging, [pinging.seconds() for _ in range(ROUNDS)]
+    with closing(Pinging(stage, endpoint)) as pinging:
+        pinging.seconds()  # which starts what is started once
+        hanging = [pinging.seconds() for _ in range(FAILURES - 1)]
+        return hanging, [pinging.seconds() for _ in range(ROUNDS)]
 
 
 def memory(stage: Stage, endpoint: Endpoint) -> tuple[float, float]:
     """Megabytes of this process after a few PINGs, and after many."""
-    pinging = Pinging(stage, endpoint)
+    with closing(Pinging(stage, endpoint)) as pinging:
 
-    def after(pings: int) -> float:
-        for _ in range(pings):
-            pinging.seconds()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        def after(pings: int) -> float:
+            for _ in range(pings):
+                pinging.seconds()
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    return after(WARM), after(PINGS - WARM)
+        return after(WARM), after(PINGS - WARM)
 
 
 @dataclass
@@ -90,6 +90,9 @@ class Pinging:
     def __post_init__(self) -> None:
         self.stage.publish(self.endpoint)
 
+    def close(self) -> None:
+        self.asking.close()
+
     def seconds(self) -> float:
         began = time.monotonic()
         live = LiveBuyers(lambda: self.asking, os.environ.__getitem__, KEYS)
@@ -102,8 +105,9 @@ class Pinging:
         return time.monotonic() - began
 
 
-def an_auction(url: str, zips: tuple[str, ...]) -> Endpoint:
+def an_auction(vanity_uri: str, url: str, zips: tuple[str, ...]) -> Endpoint:
     return an_endpoint(
+        vanity_uri=vanity_uri,
         buyers=tuple(a_live_buyer(n, url, zip_code) for n, zip_code in enumerate(zips, start=1)),
         ping_deadline_ms=DEADLINE_MS,
     )

@@ -14,14 +14,12 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import h11
-
 BID = 30.0
 SLOW_SECONDS = 0.3
 HANG_SECONDS = 30.0
 NUMBER = "18005550195"
 HUGE = 1_000_000
-READ = 64 * 1024
+DRIP_SECONDS = 0.05
 
 PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -121,92 +119,62 @@ def page() -> bytes:
 
 
 async def serve(sandbox: Sandbox, listener: socket.socket) -> asyncio.Server:
-
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await _talk(sandbox, reader, writer)
-        except (ConnectionError, h11.RemoteProtocolError):
-            pass  # the caller has gone
+            while await _answered(sandbox, reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the caller has gone, or speaks no HTTP
         finally:
             writer.close()
 
     return await asyncio.start_server(talk, sock=listener)
 
 
-async def _talk(sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection, for as many requests as it brings."""
-    talk = h11.Connection(h11.SERVER)
-    request, body = None, bytearray()
-    while True:
-        event = talk.next_event()
-        if event is h11.NEED_DATA:
-            talk.receive_data(await reader.read(READ))
-        elif isinstance(event, h11.Request):
-            request, body = event, bytearray()
-        elif isinstance(event, h11.Data):
-            body += event.data
-        elif isinstance(event, h11.EndOfMessage) and request:
-            if not await _answer(sandbox, talk, reader, writer, request, bytes(body)):
-                return
-            talk.start_next_cycle()
-        else:
-            return
-
-
-async def _answer(
-    sandbox: Sandbox,
-    talk: h11.Connection,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    request: h11.Request,
-    body: bytes,
-) -> bool:
-    """Whether the connection may go on."""
-    target = urlsplit(request.target.decode())
+async def _answered(sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Whether a request was answered, and the connection may go on. Bodies have a length here, no chunks."""
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    target = urlsplit(first.split(" ")[1])
     if target.path not in ("/ping", "/post"):
-        await _send(talk, writer, 200 if target.path == "/" else 404, page(), "text/html; charset=utf-8")
-        return True
-    headers = dict(request.headers)
-    lead = dict(parse_qsl(target.query))
-    lead |= json.loads(body) if body.startswith(b"{") else dict(parse_qsl(body.decode()))
-    doing, answer = sandbox.act(target.path, lead, headers.get(b"idempotency-key", b"").decode())
-    if doing == "hangs":
-        with suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(), HANG_SECONDS)
-        return False
-    if doing == "resets":
-        writer.transport.abort()
-        return False
-    if doing == "drips":
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        for _ in range(int(HANG_SECONDS * 20)):
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.05)
-        return False
-    if doing == "slow":
-        await asyncio.sleep(sandbox.slow_seconds)
-    if doing == "redirects":
-        await _send(talk, writer, 302, b"", "text/plain", [("Location", "/ping")])
-        return True
-    answer = {"babbles": b'{"success": tru', "floods": b" " * HUGE}.get(doing, answer)
-    await _send(talk, writer, 500 if doing == "fails" else 200, answer, "application/json")
-    return True
+        return await _send(
+            writer, "200 OK" if target.path == "/" else "404 Not Found", page(), "text/html; charset=utf-8"
+        )
+    lead = dict(parse_qsl(target.query)) | (json.loads(body) if body[:1] == b"{" else dict(parse_qsl(body.decode())))
+    doing, answer = sandbox.act(target.path, lead, headers.get("idempotency-key", ""))
+    match doing:
+        case "hangs":
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(), HANG_SECONDS)
+            return False
+        case "resets":
+            writer.transport.abort()
+            return False
+        case "drips":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            for _ in range(int(HANG_SECONDS / DRIP_SECONDS)):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(DRIP_SECONDS)
+            return False
+        case "redirects":
+            return await _send(writer, "302 Found\r\nLocation: /ping", b"")
+        case "babbles":
+            return await _send(writer, "200 OK", b'{"success": tru')
+        case "floods":
+            return await _send(writer, "200 OK", b" " * HUGE)
+        case "fails":
+            return await _send(writer, "500 Internal Server Error", answer)
+        case "slow":
+            await asyncio.sleep(sandbox.slow_seconds)
+    return await _send(writer, "200 OK", answer)
 
 
-async def _send(
-    talk: h11.Connection,
-    writer: asyncio.StreamWriter,
-    status: int,
-    body: bytes,
-    kind: str,
-    more: list[tuple[str, str]] | None = None,
-) -> None:
-    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), *(more or [])]
-    head = talk.send(h11.Response(status_code=status, headers=headers))
-    rest = talk.send(h11.Data(data=body)) if body else b""
-    writer.write((head or b"") + (rest or b"") + (talk.send(h11.EndOfMessage()) or b""))
+async def _send(writer: asyncio.StreamWriter, status: str, body: bytes, kind: str = "application/json") -> bool:
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     await writer.drain()
+    return True
 
 
 @contextmanager
