@@ -218,6 +218,36 @@ def test_a_route_leads_to_the_number_that_the_buyer_gave(stage: Stage, publisher
     assert (route.number, route.sold) == ("+18005550195", True)
 
 
+@pytest.mark.parametrize(("elapsed", "wait"), [(0.0, 1.0), (0.3, 1.0), (0.9, 0.57), (1.4, 0.07)])
+def test_each_buyer_has_its_own_time_within_what_the_endpoint_leaves(
+    stage: Stage, publisher: Publisher, elapsed: float, wait: float
+) -> None:
+    send = answering(stage, {})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    stage.elapsed = lambda: elapsed
+    publisher.ping(zip="30340")
+    assert send.waits == [pytest.approx(wait)]
+
+
+def test_when_the_time_of_a_post_is_over_nobody_is_asked(stage: Stage, publisher: Publisher) -> None:
+    """Each question takes a second; the publisher's answer leaves in time, with a buyer that need not be asked or
+    none."""
+    send = answering(stage, {}, {"success": False})
+    buyers = tuple(a_live_buyer(n, host=f"b{n}") for n in range(1, 9))
+    stage.elapsed = lambda: 1.0 * len(posts(send.told))
+    stage.publish(an_endpoint(buyers=(*buyers, a_buyer(id=9)), fields=FIELDS))
+    assert sell(publisher)["buyer_id"] == 9
+    assert len(posts(send.told)) == 4
+    assert send.waits[8:] == [1.0, 1.0, 1.0, pytest.approx(0.97)]
+
+
+def test_a_reply_that_cannot_be_read_is_told_to_the_breaker(stage: Stage, publisher: Publisher) -> None:
+    send = answering(stage, {"buyers": [{"bid": "much"}]})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    publisher.ping(zip="30340")
+    assert send.broken == [(1, "bid must be an amount in dollars")]
+
+
 def test_a_bid_says_how_long_a_call_must_last(stage: Stage, publisher: Publisher) -> None:
     answering(stage, {"buyers": [{"bid": 30.0, "ping_id": "1", "current_conversion_duration": 90}]})
     buyers = (a_live_buyer(), a_buyer(id=2, conversion_seconds=60))
