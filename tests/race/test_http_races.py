@@ -16,6 +16,7 @@ import pytest
 
 from shared.domain import keys
 from shared.domain.caps import Cap
+from shared.domain.live import Exchange, Live
 from shared.domain.models import Buyer, Endpoint, RingPool
 from shared.domain.refusals import NoNumberAvailable
 from shared.settings import Settings
@@ -24,7 +25,7 @@ from shared.store.dynamo import Dynamo
 from shared.store.rings import Rings
 from tests.build import CALLER, SETTINGS, START, Publisher, Stage, a_buyer, a_pool, an_endpoint
 from tests.service import started
-from tools import engine
+from tools import engine, sandbox
 from tools.local.__main__ import secret
 
 if TYPE_CHECKING:
@@ -178,6 +179,20 @@ def test_one_idempotency_key_over_many_pings_is_one_sale(house: House) -> None:
             [answer] = {*at_once(endpoint, sent), *at_once(endpoint, sent)}
             assert json.loads(answer)["success"]
             assert len(house.leases(endpoint)) == 1
+
+
+@pytest.mark.parametrize("verb", ["post", "full"])
+def test_a_live_buyer_is_told_once_of_a_sale_that_is_asked_for_by_many_at_once(house: House, verb: str) -> None:
+    with sandbox.running() as (url, buyer), house.crowd(RETRIES) as at_once:
+        ping = Exchange(url=f"{url}/ping", fields={"zip": "30340"}, found={"bid": ("$.buyers[0].bid",)})
+        agree = Exchange(url=f"{url}/post", fields={"zip": "30340"}, accepted=(("$.success", ("true",)),))
+        for _ in range(5):
+            endpoint = house.publish_buyers({"live": Live(ping=ping, post=agree, timeout_ms=3000)}, numbers=NUMBERS)
+            answers = at_once(endpoint, [Sent(verb, {"caller_id": CALLER})] * RETRIES)
+            assert json.loads(answers[0])["success"]
+            assert len(set(answers)) == 1
+            assert len(house.leases(endpoint)) == 1
+        assert list(buyer.told.values()) == [1] * 5
 
 
 def test_of_200_posts_at_once_a_cap_of_50_sells_exactly_50(house: House) -> None:
