@@ -16,6 +16,8 @@ from shared.domain.live import Ask, Call, Exchange, No, Reply, Yes
 MAX_CENTS = 100_000_00
 REASON_LENGTH = 200
 LONGEST_SECONDS = 366 * 24 * 3600
+LONGEST_NUMBER = 400
+"""Of its digits no more are looked at."""
 SINGULAR = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]{1,4})\]|\['([^'\\]+)'\]")
 PERSONAL = re.compile(r"[^\s@]{1,100}@[^\s@]{1,100}|\+?[0-9](?:[ ().-]{0,2}[0-9]){6,}")
 """What may be an address or a telephone number, which a buyer may say back."""
@@ -172,12 +174,7 @@ def _text(value: Any) -> str:
 
 def _cents(value: Any) -> int:
     """Dollars, as a number or a text of one, in whole cents; parts of a cent are the buyer's."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("must be an amount in dollars")
-    try:
-        dollars = Decimal(str(value).strip()[:400])
-    except InvalidOperation:
-        raise ValueError("must be an amount in dollars") from None
+    dollars = _decimal(value, "an amount in dollars")
     if not dollars.is_finite() or dollars > MAX_CENTS // 100:
         raise ValueError(f"must be at most {MAX_CENTS // 100:,} dollars")
     if dollars < 0:
@@ -186,15 +183,19 @@ def _cents(value: Any) -> int:
 
 
 def _seconds(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("must be a number of seconds")
-    try:
-        seconds = Decimal(str(value).strip()[:400])
-    except InvalidOperation:
-        raise ValueError("must be a number of seconds") from None
+    seconds = _decimal(value, "a number of seconds")
     if not seconds.is_finite() or not 0 <= seconds <= LONGEST_SECONDS:
         raise ValueError("must be a number of seconds from 0 up")
     return int(seconds)
+
+
+def _decimal(value: Any, what: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"must be {what}")
+    try:
+        return Decimal(str(value).strip()[:LONGEST_NUMBER])
+    except InvalidOperation:
+        raise ValueError(f"must be {what}") from None
 
 
 def _time(value: Any) -> int:

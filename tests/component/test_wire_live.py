@@ -16,6 +16,7 @@ from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
 from tests.build import CONTACT_FIELDS, SETTINGS, START, Publisher, Scripted, Stage, a_buyer, a_pool, an_endpoint
+from tools.replay import decide
 from tools.sandbox import Sandbox
 
 FIELDS = (*CONTACT_FIELDS, Field(name="zip", type="us_zip"))
@@ -67,6 +68,9 @@ def test_a_live_buyer_bids_is_asked_once_and_sold_to(
     stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
     ping = publisher.ping(caller_id=CALLER, zip="30340").body
     assert [(buyer["buyer_id"], buyer["bid"]) for buyer in ping["buyers"]] == [(1, 30.0), (2, 25.0)]
+    kept = stage.kept(ping["try_all_buyers_ping_id"]).ping
+    assert kept
+    assert decide(stage.world().endpoint("my_endpoint"), kept) == kept.bids
     sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
     first = publisher.post(**sent)
     assert first.body["buyer_name"] == "Live 1"
