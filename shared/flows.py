@@ -553,7 +553,7 @@ def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, b
         return offered
     asked, now = selling.claim.asked, world.now()
     if (earlier := asked.get(buyer.id)) and earlier.said and not earlier.said.is_over(now):
-        return earlier.said.over(offered)
+        return earlier.said.over(offered) if earlier.said.is_worth(bid.cents) else None
     _see_a_number(world, endpoint, selling)
     seconds = world.left(endpoint.post_deadline_ms)
     if seconds <= 0:
@@ -563,7 +563,7 @@ def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, b
     said = world.live.agree(buyer, selling.lead, selling.ping.id, offered.reference, now, seconds)
     if isinstance(said, Yes):
         asked[buyer.id] = Asked(now, said)
-        return said.over(offered) if said.cents is None or said.cents >= bid.cents else None
+        return said.over(offered) if said.is_worth(bid.cents) else None
     if not said.broken:
         del asked[buyer.id]
     return None

@@ -132,7 +132,7 @@ class Scripted:
 
     script: Callable[[int, Call], Reply | Silence] = lambda *_: Silence("nobody is there", sent=False)
     told: list[tuple[int, Call]] = field(default_factory=list)
-    broken: list[tuple[int, str]] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
 
     def __call__(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
@@ -140,8 +140,8 @@ class Scripted:
         self.told += calls.items()
         return {buyer_id: self.script(buyer_id, call) for buyer_id, call in calls.items()}
 
-    def broke(self, buyer_id: int, reason: str) -> None:
-        self.broken.append((buyer_id, reason))
+    def judged(self, buyer_id: int, fault: str) -> None:
+        self.faults.append((buyer_id, fault))
 
 
 @dataclass

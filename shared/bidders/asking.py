@@ -52,15 +52,13 @@ class Asking:
         for buyer, reply in replies.items():
             if isinstance(reply, Silence):
                 self._breaker.failed(buyer, reply.reason, time.monotonic())
-            elif reply.status >= 500:
-                self._breaker.failed(buyer, f"HTTP {reply.status}", time.monotonic())
-            else:
-                self._breaker.worked(buyer)
         return replies | {buyer: Silence(why, sent=False) for buyer, why in skipped.items()}
 
-    def broke(self, buyer_id: int, reason: str) -> None:
-        """A reply of this buyer could not be read."""
-        self._breaker.failed(buyer_id, reason, time.monotonic())
+    def judged(self, buyer_id: int, fault: str) -> None:
+        if fault:
+            self._breaker.failed(buyer_id, fault, time.monotonic())
+        else:
+            self._breaker.worked(buyer_id)
 
     def close(self) -> None:
         self._run(self._closed(), SPARE_SECONDS)
@@ -104,8 +102,8 @@ class Asking:
             async with asyncio.timeout(seconds):
                 try:
                     return await self._sent(call)
-                except aiohttp.ServerDisconnectedError:
-                    if call.final:
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as fault:  # so ends a stale connection
+                    if call.final or isinstance(fault, aiohttp.ClientConnectorError):
                         raise
                     return await self._sent(call)
         except TimeoutError:
@@ -116,7 +114,7 @@ class Asking:
             return Silence(str(fault), sent=False)
         except aiohttp.InvalidURL:
             return Silence("its URL is none", sent=False)
-        except (aiohttp.ClientError, OSError, ValueError) as fault:
+        except (aiohttp.ClientError, OSError, EOFError, ValueError) as fault:
             return Silence(f"the connection broke ({type(fault).__name__})", sent=True)
 
     async def _sent(self, call: Call) -> Reply | Silence:

@@ -15,8 +15,8 @@ class Send(Protocol):
 
     def __call__(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> Mapping[int, Reply | Silence]: ...
 
-    def broke(self, buyer_id: int, reason: str) -> None:
-        """Say of a reply that it could not be read."""
+    def judged(self, buyer_id: int, fault: str) -> None:
+        """Say of a reply what is wrong with it; empty if nothing is."""
 
 
 class LiveBuyers:
@@ -74,6 +74,5 @@ class LiveBuyers:
         if isinstance(reply, Silence):
             return No(reply.reason, broken=reply.sent)
         said = exchange.read(way, ask, reply, live.max_bid_cents)
-        if isinstance(said, No) and said.broken:
-            self.send().broke(buyer_id, said.reason)
+        self.send().judged(buyer_id, said.reason if isinstance(said, No) and said.broken else "")
         return said

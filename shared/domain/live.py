@@ -79,6 +79,10 @@ class Yes(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
     def is_over(self, now: int) -> bool:
         return 0 < self.expires_at <= now
 
+    def is_worth(self, bid_cents: int) -> bool:
+        """Whether this is a consent to a bid: at its price or above."""
+        return self.cents is None or self.cents >= bid_cents
+
     def until(self, time: int) -> int:
         """The earlier of a time and the end of this."""
         return min(time, self.expires_at or time)

@@ -186,19 +186,25 @@ def test_who_keeps_failing_is_skipped_tried_and_taken_back(
     ask: Asking, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(FAILURES):
-        assert isinstance(one(ask, a_call(url, "30346")), Reply)
+        assert isinstance(one(ask, a_call(url, "30347")), Reply)
+        ask.judged(1, "the answer is no JSON object")
     skipped = one(ask, a_call(url, "30340"))
     assert isinstance(skipped, Silence)
     assert (skipped.reason[:12], skipped.sent) == ("skipped for ", False)
     real = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: real() + 60)
     assert dollars(one(ask, a_call(url, "30340"))) == 30.0
+    ask.judged(1, "")
     monkeypatch.undo()
     assert dollars(one(ask, a_call(url, "30340"))) == 30.0
+
+
+def test_who_does_not_answer_is_skipped_too(ask: Asking, url: str) -> None:
     for _ in range(FAILURES):
-        one(ask, a_call(url, "30347"))
-        ask.broke(1, "the answer is no JSON object")
-    assert isinstance(one(ask, a_call(url, "30340")), Reply)  # a reply came each time in between
+        one(ask, a_call(url, "30345"))
+    skipped = one(ask, a_call(url, "30340"))
+    assert isinstance(skipped, Silence)
+    assert skipped.reason.startswith("skipped for 10 s more after 5 failures in a row, the last: the connection broke")
 
 
 def test_a_sale_that_is_told_twice_is_sold_once(ask: Asking, buyer: tuple[str, Sandbox]) -> None:

@@ -208,6 +208,8 @@ def test_a_consent_below_the_bid_is_none_and_one_above_is_the_price(
     sale = stage.kept(ping["try_all_buyers_ping_id"]).sale
     assert answer["success"] == (sold is not None)
     assert (sale.cents if sale else None) == sold
+    again = publisher.post(caller_id=CALLER, ping_id=ping["try_all_buyers_ping_id"]).body
+    assert again["success"] == (sold is not None)
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -245,11 +247,17 @@ def test_when_the_time_of_a_post_is_over_nobody_is_asked(stage: Stage, publisher
     assert send.waits[8:] == [1.0, 1.0, 1.0, pytest.approx(0.97)]
 
 
-def test_a_reply_that_cannot_be_read_is_told_to_the_breaker(stage: Stage, publisher: Publisher) -> None:
-    send = answering(stage, {"buyers": [{"bid": "much"}]})
+def test_the_breaker_is_told_of_replies_that_cannot_be_read_and_of_the_others(
+    stage: Stage, publisher: Publisher
+) -> None:
     stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    for answer in ({}, {"success": False}):
+        send = answering(stage, answer)
+        publisher.ping(zip="30340")
+        assert send.faults == [(1, "")]
+    send = answering(stage, {"buyers": [{"bid": "much"}]})
     publisher.ping(zip="30340")
-    assert send.broken == [(1, "bid must be an amount in dollars")]
+    assert send.faults == [(1, "bid must be an amount in dollars")]
 
 
 def test_a_bid_says_how_long_a_call_must_last(stage: Stage, publisher: Publisher) -> None:
