@@ -1,4 +1,4 @@
-"""The functions that publishers call."""
+"""The functions: those that sell, and those around them."""
 
 from collections.abc import Mapping
 
@@ -23,6 +23,10 @@ LIVE = "live"
 """The alias that the API calls. It names a published version: what runs is what was deployed, whole, and going back is
 to name an older one."""
 
+NOTHING: Mapping[str, str] = {}
+UNCOUNTED = {"POWERTOOLS_METRICS_DISABLED": "true"}
+"""What happens there is no business: it may not be in the metrics that alarms go by."""
+
 
 class Functions(Construct):
     """Alike but for their handler. Each has a role of its own, which may write its own log and traces and nothing else
@@ -45,7 +49,7 @@ class Functions(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
 
-        def function(name: str) -> Alias:
+        def function(name: str, own: Mapping[str, str] = NOTHING) -> Alias:
             log = LogGroup(self, f"{name}Log", retention=log_retention, removal_policy=removal_policy)
             # Without a role given, the CDK attaches a policy of AWS that may write every log of the account.
             role = Role(self, f"{name}Role", assumed_by=ServicePrincipal("lambda.amazonaws.com"))
@@ -61,7 +65,7 @@ class Functions(Construct):
                 timeout=TIMEOUT,
                 snap_start=SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
                 tracing=Tracing.ACTIVE,
-                environment={"POWERTOOLS_SERVICE_NAME": service, **environment},
+                environment={"POWERTOOLS_SERVICE_NAME": service, **environment, **own},
                 role=role,
                 log_group=log,
                 current_version_options=VersionOptions(removal_policy=removal_policy),
@@ -77,6 +81,8 @@ class Functions(Construct):
         self.ping = function("Ping")
         self.post = function("Post")
         self.full = function("Full")
+        self.sandbox = function("Sandbox", UNCOUNTED)
+        self.instructions = function("Instructions", UNCOUNTED)
 
         Validations.of(self).acknowledge(
             Acknowledgment(

@@ -1,7 +1,7 @@
 """The drawing: what there is, what leads where, and who may do what."""
 
 from aws_cdk import Acknowledgment, CfnOutput, Environment, RemovalPolicy, SecretValue, Stack, Validations
-from aws_cdk.aws_iam import Grant
+from aws_cdk.aws_iam import Grant, IGrantable
 from aws_cdk.aws_lambda import Code
 from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
 from constructs import Construct
@@ -15,6 +15,8 @@ from infra.tables import Tables
 from shared.settings import Settings
 
 WEBHOOKS = "/api/v1/inbound_webhooks"
+SANDBOX = "/sandbox"
+INSTRUCTIONS = "/posting_instructions"
 
 
 class Ringpost(Stack):
@@ -79,6 +81,8 @@ class Ringpost(Stack):
                 f"{WEBHOOKS}/ping": Route(functions.ping, stage.throttle),
                 f"{WEBHOOKS}/post": Route(functions.post, stage.throttle),
                 f"{WEBHOOKS}/full": Route(functions.full, stage.throttle),
+                SANDBOX: Route(functions.sandbox, stage.throttle_elsewhere),
+                INSTRUCTIONS: Route(functions.instructions, stage.throttle_elsewhere),
             },
             fallback=Route(functions.ping, stage.throttle_elsewhere),
             domain=stage.domain,
@@ -90,7 +94,7 @@ class Ringpost(Stack):
             "Operations",
             service=construct_id,
             api_id=api.id,
-            functions=(functions.ping, functions.post, functions.full),
+            functions=(functions.ping, functions.post, functions.full, functions.sandbox, functions.instructions),
             tables=(tables.config, tables.pings, tables.leases, tables.callers),
             addresses=stage.alarm_addresses,
         )
@@ -100,14 +104,17 @@ class Ringpost(Stack):
             tables.pings.grant(function, "dynamodb:GetItem", "dynamodb:PutItem")
             tables.leases.grant(function, "dynamodb:BatchGetItem")
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
-            Grant.add_to_principal(
-                grantee=function,
-                actions=["secretsmanager:GetSecretValue"],
-                resource_arns=[secret.secret_arn, buyer_secrets.secret_arn],
-            )
+            _may_read(function, secret, buyer_secrets)
         for seller in (functions.post, functions.full):
             tables.pings.grant(seller, "dynamodb:UpdateItem")
             tables.leases.grant(seller, "dynamodb:UpdateItem")
+        for function in (functions.sandbox, functions.instructions):
+            tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
+            tables.pings.grant(function, "dynamodb:GetItem")
+            _may_read(function, secret)
+        tables.pings.grant(functions.sandbox, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions.sandbox, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.callers.grant(functions.sandbox, "dynamodb:UpdateItem")
 
         CfnOutput(self, "Url", value=api.url)
         if api.domain_target:
@@ -118,3 +125,11 @@ class Ringpost(Stack):
         CfnOutput(self, "CallersTable", value=tables.callers.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
         CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)
+
+
+def _may_read(function: IGrantable, *secrets: Secret) -> None:
+    Grant.add_to_principal(
+        grantee=function,
+        actions=["secretsmanager:GetSecretValue"],
+        resource_arns=[secret.secret_arn for secret in secrets],
+    )

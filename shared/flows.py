@@ -1,6 +1,7 @@
 """The story, top to bottom: `ping`, `post` and `full`. Each takes a request and gives the body of its answer, or raises
 the `Refusal` that says why not."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
@@ -37,7 +38,7 @@ from shared.domain.refusals import (
 from shared.edge import answers, metrics
 from shared.edge.requests import Request
 from shared.store.callers import Callers, Known, Mark
-from shared.store.compiled import Compiled
+from shared.store.compiled import Compiled, Twins
 from shared.store.counters import Counters
 from shared.store.pings import CLAIM_SECONDS, Asked, Claim, Pings, Route, State
 from shared.store.rings import PoolChanged, Rings
@@ -80,6 +81,17 @@ class World:
     def endpoint(self, vanity_uri: str) -> Endpoint:
         return self.compiled.endpoint(vanity_uri, self.now())
 
+    def twin(self) -> "World":
+        """The world of the endpoints' sandbox twins."""
+        own, dynamo = keys.of_sandbox(self.keys), self.compiled.dynamo
+        return dataclasses.replace(
+            self,
+            compiled=Twins(dynamo, self.compiled.memory, self.rings),
+            callers=Callers(dynamo, own),
+            live=LiveBuyers(self.live.send, self.live.secret, own),
+            keys=own,
+        )
+
     def left(self, deadline_ms: int) -> float:
         """How many seconds there are until live buyers must have answered."""
         return deadline_ms / 1000 - OWN_SECONDS - self.elapsed()
@@ -95,7 +107,7 @@ class World:
 
 
 def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
-    user = _authenticated(world, endpoint, request)
+    user = _publisher(world, endpoint, request)
     lead = _lead(endpoint, user, request, ("ping",))
     priced = _priced(world, endpoint, user, request, lead, {"pings"})
     failures = _failures(endpoint, user, request, priced)
@@ -116,7 +128,7 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     def write(endpoint: Endpoint, _: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
         return answers.post(endpoint, buyer, number, held_until)
 
-    user = _authenticated(world, endpoint, request)
+    user = _publisher(world, endpoint, request)
     if not request.ping_id:
         return _sold_at_once(world, endpoint, user, request, "post", write)
     known = keys.read_ping_id(world.keys, endpoint.vanity_uri, request.ping_id)
@@ -161,7 +173,48 @@ def full(world: World, endpoint: Endpoint, request: Request) -> bytes:
     def write(endpoint: Endpoint, ping: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
         return answers.full(endpoint, world.keys, ping, buyer, number, held_until)
 
-    return _sold_at_once(world, endpoint, _authenticated(world, endpoint, request), request, "full", write)
+    return _sold_at_once(world, endpoint, _publisher(world, endpoint, request), request, "full", write)
+
+
+def reader(world: World, endpoint: Endpoint, request: Request) -> User | None:
+    """Who reads the posting instructions. Raises `Unauthorized` where they are for users and this is none."""
+    return _authenticated(world, endpoint, request, required=endpoint.instructions == "token")
+
+
+def check(world: World, endpoint: Endpoint, request: Request, verb: str) -> tuple[Lead, list[Refusal]]:
+    """How a request is read, and all that would refuse it before anybody is asked. Nothing is counted, stored or sold;
+    a POST's ping is only read."""
+    found: list[Refusal] = []
+    user: User | None = None
+    try:
+        user = _publisher(world, endpoint, request)
+    except Unauthorized as refused:
+        found.append(refused)
+    lead, problems = _read(endpoint, request)
+    steps: tuple[Step, ...] = ("ping",) if verb == "ping" else ("ping", "post")
+    whole = lead
+    if verb == "post" and request.ping_id:
+        steps = ("post",)
+        known = keys.read_ping_id(world.keys, endpoint.vanity_uri, request.ping_id)
+        claim = world.pings.read(known[0], world.now()) if known else Claim(State.UNKNOWN)
+        if known is None or claim.ping is None or not _is_of(claim.ping, user):
+            return lead, [*found, PingIdUsed() if claim.state is State.SPENT else PingIdUnknown()]
+        try:
+            _choice(request, known[1])
+        except BuyerMismatch as refused:
+            found.append(refused)
+        if claim.state in (State.SOLD, State.EXPIRED):
+            found.append(PingIdUsed() if claim.sale else PingIdExpired())
+        whole = Lead(claim.ping.lead | lead)
+        if endpoint.static_numbers and not lead.caller:
+            problems.setdefault("caller_id", [fields.required("caller_id", "post")])
+    elif verb == "post" and endpoint.static_numbers:
+        problems["ping_id"] = [fields.required("ping_id", "post")]
+    try:
+        _checked(endpoint, user, whole, problems, steps)
+    except (CallerIdRequired, InvalidFields) as refused:
+        found.append(refused)
+    return lead, found
 
 
 def _sold_at_once(
@@ -202,14 +255,22 @@ def _sold_at_once(
     return answer if failures is None else answers.explained(answer, failures)
 
 
-def _authenticated(world: World, endpoint: Endpoint, request: Request) -> User | None:
+def _authenticated(world: World, endpoint: Endpoint, request: Request, required: bool) -> User | None:
     """Who sends this, if a token says so. A request without a token costs what a wrong one costs."""
-    if not request.tokens and not endpoint.require_auth_token:
+    if not request.tokens and not required:
         return None
     hashes = [keys.token_hash(world.keys, token) for token in request.tokens or [""]]
     name = world.compiled.user_name(hashes, world.now())
     user = next((user for user in endpoint.users if user.name == name), None)
-    if endpoint.require_auth_token and (user is None or user.role == "viewer"):
+    if required and user is None:
+        raise Unauthorized
+    return user
+
+
+def _publisher(world: World, endpoint: Endpoint, request: Request) -> User | None:
+    """Who sends a lead: viewers send none. Raises `Unauthorized`."""
+    user = _authenticated(world, endpoint, request, endpoint.require_auth_token)
+    if endpoint.require_auth_token and user and user.role == "viewer":
         raise Unauthorized
     return user
 

@@ -187,6 +187,7 @@ class Endpoint(Part):
         "buyer_id", "id", "name", "bid", "bid_price", "ping_id",
     )  # fmt: skip
     allowed_origins: Annotated[tuple[Origin, ...], Limits(min_length=1)] = ("*",)
+    instructions: Literal["public", "token"] = "public"
 
 
 class Configuration(Part):
@@ -582,6 +583,7 @@ def _endpoint(
         field_errors=endpoint.field_errors,
         buyer_columns=endpoint.buyer_columns,
         allowed_origins=endpoint.allowed_origins,
+        instructions=endpoint.instructions,
     )
 
 

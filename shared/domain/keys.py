@@ -30,6 +30,11 @@ def derive(secret: bytes) -> Keys:
     return Keys(*(_mac(secret, label) for label in (b"ping ids", b"callers", b"tokens")))
 
 
+def of_sandbox(keys: Keys) -> Keys:
+    """The keys of sandbox twins: no id, caller or route of theirs is one of ours. Tokens are the same."""
+    return Keys(_mac(keys.ping_ids, b"sandbox"), _mac(keys.callers, b"sandbox"), keys.tokens)
+
+
 def ping_id(keys: Keys, endpoint: str, random_id: bytes, choice: int = TRY_ALL) -> str:
     """What a publisher sees: 12 random bytes, the buyer or try-all, and a checksum over both and the endpoint."""
     body = random_id + choice.to_bytes(CHOICE_BYTES, "big")

@@ -169,6 +169,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     `static_numbers` maps each number to the traffic source that it belongs to; it is empty where `pool` is set.
     `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller whoever would buy.
     Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
+    `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's twin.
     """
 
     vanity_uri: str
@@ -196,6 +197,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     field_errors: Literal["by_field", "list"] = "by_field"
     buyer_columns: tuple[Column, ...] = ("buyer_id", "id", "name", "bid", "bid_price", "ping_id")
     allowed_origins: tuple[str, ...] = ("*",)
+    instructions: Literal["public", "token"] = "public"
+    sandbox: bool = False
 
     @property
     def scope(self) -> str:

@@ -56,10 +56,13 @@ def full(endpoint: Endpoint, keys: Keys, ping: Ping, buyer: Buyer, number: str, 
 
 
 def refusal(refused: Refusal, endpoint: Endpoint | None, request_id: str) -> bytes:
+    body: Body
     by_field = endpoint is None or endpoint.field_errors == "by_field"
     if isinstance(refused, InvalidFields) and by_field:
-        return encode({"status": 422, "success": False, "errors": refused.problems, "metadata": {"root": None}})
-    body: Body = {"success": False, "status": refused.status, "errors": refused.sentences, "buyers": []}
+        body = {"status": 422, "success": False, "errors": refused.problems, "metadata": {"root": None}}
+        return encode(body | _marked(endpoint))
+    body = {"success": False, "status": refused.status, "errors": refused.sentences, "buyers": []}
+    body |= _marked(endpoint)
     if isinstance(refused, NoNumberAvailable):
         body["retry_after_seconds"] = refused.retry_after_seconds
     if isinstance(refused, NoMatchingBuyer) and refused.failures is not None:
@@ -79,7 +82,11 @@ def encode(body: Body) -> bytes:
 
 
 def _success(endpoint: Endpoint) -> Body:
-    return {"success": True, "status": endpoint.success_status, "errors": []}
+    return {"success": True, "status": endpoint.success_status, "errors": []} | _marked(endpoint)
+
+
+def _marked(endpoint: Endpoint | None) -> Body:
+    return {"sandbox": True} if endpoint and endpoint.sandbox else {}
 
 
 def _auction(endpoint: Endpoint, keys: Keys, ping: Ping) -> Body:

@@ -45,30 +45,34 @@ def serve(
         if isinstance(refused, TemporarilyUnavailable | RateLimited):
             wait_seconds = refused.retry_after_seconds
         if isinstance(refused, TemporarilyUnavailable):
-            facts = _where(refused.__cause__ or refused)
+            facts = where(refused.__cause__ or refused)
     except Exception as bug:  # noqa: BLE001 - the last one, at the edge
         code, status = 500, InternalError.status
         body = answers.refusal(InternalError(), endpoint, request_id)
         metrics.refused(status)
-        facts = _where(bug)
+        facts = where(bug)
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
     metrics.answered(verb, milliseconds)
-    line = {
-        "request_id": request_id,
-        "function": verb,
-        "endpoint": endpoint.vanity_uri if endpoint else None,
-        "http_status": code,
-        "status": status,
-        "milliseconds": milliseconds,
-        **facts,
-    }
-    (log.error if code >= 500 else log.info)("request", extra=line)
+    told(request_id, verb, code, status, milliseconds, endpoint=endpoint.vanity_uri if endpoint else None, **facts)
     return {
         "statusCode": code,
         "headers": _headers(endpoint, event.get("headers", {}).get("origin", ""), code, wait_seconds),
         "body": body.decode(),
         "isBase64Encoded": False,
     }
+
+
+def told(request_id: str, function: str, code: int, status: str, milliseconds: float, **facts: Any) -> None:
+    """The one line in the log. `facts` have no value that anybody sent."""
+    line = {
+        "request_id": request_id,
+        "function": function,
+        "http_status": code,
+        "status": status,
+        "milliseconds": milliseconds,
+        **facts,
+    }
+    (log.error if code >= 500 else log.info)("request", extra=line)
 
 
 def _headers(endpoint: Endpoint | None, origin: str, code: int, wait_seconds: int) -> dict[str, str]:
@@ -92,7 +96,7 @@ def _headers(endpoint: Endpoint | None, origin: str, code: int, wait_seconds: in
     return headers
 
 
-def _where(error: BaseException) -> dict[str, Any]:
+def where(error: BaseException) -> dict[str, Any]:
     """An error as its type and its lines of code: its message could hold what a publisher sent."""
     frames = traceback.extract_tb(error.__traceback__)
     return {"error": type(error).__name__, "where": [f"{frame.filename}:{frame.lineno}" for frame in frames[-8:]]}

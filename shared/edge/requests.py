@@ -18,6 +18,9 @@ CONTROLS = ("ping_id", "buyer_id", "auth_token", "explain")
 """Parameters about the request; they are no part of the lead."""
 
 PATH = re.compile(r"/api/v1/inbound_webhooks/([a-z]+)/([A-Za-z0-9_.~-]{1,64})/?")
+VERBS = ("ping", "post", "full")
+SANDBOX = "/sandbox"
+"""Before the path of an endpoint, it is that of the endpoint's twin."""
 
 
 class Request(Struct, frozen=True):
@@ -67,6 +70,13 @@ class Request(Struct, frozen=True):
 
     def _control(self, name: str) -> str:
         return _named(self.params, name)
+
+
+def to_sandbox(event: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """A request to a twin as one to its endpoint, with its verb. Any other stays as it is, and leads nowhere."""
+    path = event["rawPath"].removeprefix(SANDBOX)
+    match = PATH.fullmatch(path)
+    return ({**event, "rawPath": path}, match[1]) if match and match[1] in VERBS else ({**event}, VERBS[0])
 
 
 def read_target(event: Mapping[str, Any], verb: str) -> tuple[str, str]:

@@ -13,9 +13,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from shared.domain import sandbox
+from shared.domain.leasing import Lease
 from shared.domain.models import Endpoint, Ping
 from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
 from shared.store.dynamo import Dynamo, Item
+from shared.store.rings import Rings
 
 SOFT_SECONDS = 5
 """Entries are re-read when they are this old, up to twice as old, so that processes do not all read at once."""
@@ -138,6 +141,27 @@ class Compiled:
             ConsistentRead=True,
         )
         return answer.get("Item")
+
+
+class Twins(Compiled):
+    """The endpoints as their sandbox twins, each with its ring."""
+
+    def __init__(self, dynamo: Dynamo, memory: Memory, rings: Rings) -> None:
+        super().__init__(dynamo, memory)
+        self.rings = rings
+
+    def endpoint(self, vanity_uri: str, now: float) -> Endpoint:
+        return super().endpoint(sandbox.PREFIX + vanity_uri, now)
+
+    def version(self, vanity_uri: str, version: int) -> Endpoint:
+        endpoint = sandbox.twin(super().version(vanity_uri, version))
+        if pool := endpoint.pool:
+            for shard in pool.shards:
+                self.rings.create(pool.no, shard.id, [Lease(number, b"", 0) for number in shard.numbers])
+        return endpoint
+
+    def _item(self, vanity_uri: str, sk: str) -> Item | None:
+        return super()._item(vanity_uri.removeprefix(sandbox.PREFIX), sk)
 
 
 def _bounded(memory: dict[str, T]) -> dict[str, T]:

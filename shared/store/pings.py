@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from shared.domain import sandbox
 from shared.domain.live import Yes
 from shared.domain.models import LEAD_KEPT_SECONDS, Lead, Ping, Sale
 from shared.domain.refusals import TemporarilyUnavailable
@@ -147,13 +148,15 @@ class Pings:
         return _seen(self._item(ping_id), now)
 
     def last(self, count: int) -> list[Ping]:
-        """The last PINGs that were stored, the newest first. It reads the whole table, and keeps `count`."""
+        """The last PINGs that were stored, the newest first, without those to sandboxes. It reads the whole table, and
+        keeps `count`."""
         newest: list[tuple[int, bytes, Ping]] = []
         request: dict[str, Any] = {"FilterExpression": "attribute_exists(ping)"}
         while True:
             answer = self.dynamo.call(self.dynamo.client.scan, TableName=self.table, **request)
             found = (_unpack(_bytes(item, "ping"), Ping) for item in answer["Items"])
-            newest = nlargest(count, [*newest, *((ping.created_at, ping.id, ping) for ping in found)])
+            real = ((ping.created_at, ping.id, ping) for ping in found if not sandbox.is_of(ping.endpoint))
+            newest = nlargest(count, [*newest, *real])
             if "LastEvaluatedKey" not in answer:
                 return [ping for _, _, ping in newest]
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

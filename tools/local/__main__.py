@@ -19,7 +19,9 @@ from tools import demo, engine
 from tools.local import BEGAN, asgi, service, welcome
 from tools.local.runtime import FunctionDoesNotStart
 
-HANDLERS = {name: f"functions.{name}.handler.lambda_handler" for name in ("ping", "post", "full")}
+HANDLERS = {
+    name: f"functions.{name}.handler.lambda_handler" for name in ("ping", "post", "full", "sandbox", "instructions")
+}
 TIMEOUT_SECONDS = 9
 BUYER_SECRETS = "buyer-secrets.json"
 """In the data directory; read at the start."""

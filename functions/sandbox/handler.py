@@ -1,0 +1,19 @@
+"""The sandbox twins of all endpoints: PING, POST and FULL that touch nothing real."""
+
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import flows, runtime
+from shared.edge import http, requests
+
+FLOWS = {"ping": flows.ping, "post": flows.post, "full": flows.full}
+
+runtime.prepare()
+
+
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    world = runtime.world().twin()
+    event, verb = requests.to_sandbox(event)
+    return http.serve(event, context.aws_request_id, verb, world.endpoint, partial(FLOWS[verb], world))
