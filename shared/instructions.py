@@ -103,8 +103,8 @@ def check(world: World, guide: Guide, text: str) -> Checked:
     except MalformedRequest:
         checked.problems.append(_malformed(sent))
         return checked
-    except RequestTooLarge as refused:
-        checked.problems.append(_said(refused))
+    except RequestTooLarge as too_large:
+        checked.problems.append(_said(too_large))
         return checked
     checked.hints += _hints(guide, sent, request)
     checked.lead, found = flows.check(world, endpoint, request, verb)
@@ -155,4 +155,4 @@ def _hints(guide: Guide, sent: Pasted, request: Request) -> Iterator[str]:
 
 
 def _said(refused: Refusal) -> str:
-    return " ".join((*refused.sentences, MEANINGS[type(refused)][1]))
+    return " ".join(MEANINGS[type(refused)])

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
-REQUEST_LINE = re.compile(r"([A-Za-z]{1,10}) +(\S+)( +HTTP/[0-9.]+)?")
+REQUEST_LINE = re.compile(r"([A-Za-z]{1,10}) +((?:/|https?://)\S*)( +HTTP/[0-9.]+)?")
 HEADER = re.compile(r"([A-Za-z0-9-]+):[ \t]*(.*)")
 JSON = "application/json"
 

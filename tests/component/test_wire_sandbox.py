@@ -9,9 +9,8 @@ from shared import flows
 from shared.domain.caps import Cap
 from shared.domain.models import Limit, User
 from shared.edge import http, requests
-from shared.store.callers import Callers
-from shared.store.dynamo import Dynamo
 from tests.build import CALLER, REQUEST_ID, Answer, Publisher, Scripted, Stage, a_buyer, an_endpoint, an_event
+from tests.component.test_wire_rules import suppress
 from tests.unit.test_sandbox import LIVE
 
 NUMBERS = {f"1555555{last:04}" for last in range(100, 144)}
@@ -49,7 +48,9 @@ def test_post_only_and_full_sell_in_the_sandbox(stage: Stage) -> None:
 
 def test_ids_of_one_are_unknown_to_the_other(stage: Stage, publisher: Publisher) -> None:
     stage.publish(an_endpoint())
-    for_real, for_test = (answer.body["try_all_buyers_ping_id"] for answer in (publisher.ping(), sandbox(stage, "ping")))
+    for_real, for_test = (
+        answer.body["try_all_buyers_ping_id"] for answer in (publisher.ping(), sandbox(stage, "ping"))
+    )
     assert publisher.post(caller_id=CALLER, ping_id=for_test).body["status"] == "ping_id_unknown"
     assert sandbox(stage, "post", caller_id=CALLER, ping_id=for_real).body["status"] == "ping_id_unknown"
 
@@ -70,7 +71,7 @@ def test_the_sandbox_leases_no_number_counts_no_cap_and_remembers_no_caller(stag
 
 def test_the_sandbox_does_not_say_who_is_suppressed(stage: Stage, publisher: Publisher) -> None:
     stage.publish(an_endpoint(suppression=("dnc",)))
-    Callers(Dynamo(stage.client, stage.settings), stage.keys).suppress("dnc", [CALLER])
+    suppress(stage, "dnc", CALLER)
     assert publisher.ping(caller_id=CALLER).body["status"] == "caller_number_suppressed"
     assert sandbox(stage, "ping", caller_id=CALLER).body["success"]
 
@@ -82,7 +83,7 @@ def test_no_live_buyer_is_asked(stage: Stage) -> None:
     assert stage.send.told == []
 
 
-def test_the_route_of_a_static_number_stays_with_the_real_sale(stage: Stage, publisher: Publisher) -> None:
+def test_the_route_of_a_static_number_stays_with_the_real_sale(stage: Stage) -> None:
     number = "+18005550170"
     stage.publish(an_endpoint(static_numbers={number: "1023"}))
     priced = sandbox(stage, "ping", trackdrive_number=number, caller_id=CALLER).body

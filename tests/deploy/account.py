@@ -42,14 +42,14 @@ class Account:
     def create(self, name: str, template: Template) -> "Stack":
         """Raises `Failed`."""
         self.cloudformation.create_stack(
-            StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+            StackName=name, TemplateURL=self._uploaded(template), Capabilities=["CAPABILITY_IAM"]
         )
         return Stack(self, name, self._wait(name, "CREATE_COMPLETE")["StackId"])
 
     def update(self, stack: "Stack", template: Template) -> None:
         """Raises `Failed`."""
         self.cloudformation.update_stack(
-            StackName=stack.name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+            StackName=stack.name, TemplateURL=self._uploaded(template), Capabilities=["CAPABILITY_IAM"]
         )
         self._wait(stack.id, "UPDATE_COMPLETE")
 
@@ -57,6 +57,11 @@ class Account:
         """Raises `Failed`."""
         self.cloudformation.delete_stack(StackName=stack.name)
         self._wait(stack.id, "DELETE_COMPLETE")
+
+    def _uploaded(self, template: Template) -> str:
+        """Where the template is now: as the body of a call it would be too large."""
+        self.emulator.client("s3").put_object(Bucket=ASSETS, Key="template.json", Body=json.dumps(template))
+        return f"{self.emulator.url}/{ASSETS}/template.json"
 
     def left(self) -> set[str]:
         """The kinds of resources that stacks have left behind, of all kinds that Ringpost's stack has."""
@@ -106,6 +111,7 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.api.close()
+        self.site.close()
         [found] = self.account.cloudformation.describe_stacks(StackName=self.id)["Stacks"]
         if found["StackStatus"] != "DELETE_COMPLETE":
             self.account.delete(self)
@@ -117,9 +123,16 @@ class Stack:
 
     @cached_property
     def api(self) -> httpx.Client:
+        return self._client(WEBHOOKS)
+
+    @cached_property
+    def site(self) -> httpx.Client:
+        return self._client("")
+
+    def _client(self, path: str) -> httpx.Client:
         """By the API's URL: its name goes to the emulator, whatever resolves names here."""
         return httpx.Client(
-            base_url=self.account.emulator.url + WEBHOOKS,
+            base_url=self.account.emulator.url + path,
             headers={"Host": urlsplit(self.outputs["Url"]).netloc},
             timeout=SECONDS,  # sixteen cold starts at once take long on two cores
             trust_env=False,

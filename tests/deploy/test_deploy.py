@@ -23,7 +23,7 @@ from httpx import Response
 
 from shared.store.counters import REMEMBERED_SECONDS
 from tests.configurations import a_buyer, a_document, a_ring_pool, an_endpoint, an_offer
-from tests.deploy.account import Account, Stack, Template, functions
+from tests.deploy.account import WEBHOOKS, Account, Stack, Template, functions
 from tools.demo import CONFIGURATION
 from tools.engine import ROOT
 
@@ -229,6 +229,68 @@ def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb
             # Not a 503: a table that does not answer in time proves nothing.
             assert any(answer.status_code == 500 for answer in every_use(stack, verb, next(places))), grant
         assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
+
+
+FRESH = 40
+"""Endpoints that are each used once: a twin makes its ring when it is met for the first time."""
+
+
+def test_the_sandbox_and_the_instructions_with_one_grant_less_fail(stack: Stack, tmp_path: Path) -> None:
+    apply(stack, with_many_endpoints(tmp_path / "many.yaml"))
+    numbers = count()
+    for function, use, grants in (("sandbox", of_the_sandbox, 9), ("instructions", of_the_instructions, 3)):
+        role = Role(stack, function)
+        warm = [grant for grant in role.grants() if grant.action.startswith("dynamodb:")]
+        assert len(warm) == grants
+        assert all(answer.status_code < 500 for answer in use(stack, next(numbers)))
+        for grant in warm:
+            with role.without(grant):
+                assert any(answer.status_code == 500 for answer in use(stack, next(numbers))), grant
+        assert all(answer.status_code < 500 for answer in use(stack, next(numbers)))
+
+
+def with_many_endpoints(file: Path) -> Path:
+    """The demo, one with limits and one where nobody buys among them, and `FRESH` more of one offer."""
+    document = yaml.safe_load(with_every_rule_that_asks_the_store(file).read_text())
+    document["endpoints"] += [
+        an_endpoint(vanity_uri=f"fresh{number}", offer="nobody", ring_pool="demo") for number in range(FRESH)
+    ]
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def of_the_sandbox(stack: Stack, number: int) -> list[Response]:
+    """The answers to requests that need everything that the sandbox may do."""
+
+    def send(verb: str, endpoint: str, **params: str) -> Response:
+        return stack.site.post(f"/sandbox{WEBHOOKS}/{verb}/{endpoint}", data=params)
+
+    caller = f"614556{number:04}"
+    priced = send("ping", "ruled", caller_id=caller)
+    return [
+        priced,
+        send("post", "ruled", caller_id=caller, ping_id=priced.json().get("try_all_buyers_ping_id", "")),
+        send("full", f"fresh{number}", caller_id=caller),
+        send("ping", "secure_endpoint", auth_token=f"nobody's {number}"),
+    ]
+
+
+def of_the_instructions(stack: Stack, number: int) -> list[Response]:
+    url = f"{stack.outputs['Url']}{WEBHOOKS}/post/my_endpoint?ping_id={a_ping(stack)}"
+    pages = "/posting_instructions"
+    return [
+        stack.site.get(f"{pages}/fresh{number}"),
+        stack.site.get(f"{pages}/my_endpoint", params={"auth_token": f"nobody's {number}"}),
+        stack.site.post(f"{pages}/my_endpoint", data={"request": url}),
+    ]
+
+
+def test_the_page_of_instructions_as_deployed(demo: Stack) -> None:
+    page = demo.site.get("/posting_instructions/my_endpoint")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert f"{WEBHOOKS}/ping/my_endpoint" in page.text
+    again = demo.site.get("/posting_instructions/my_endpoint", headers={"If-None-Match": page.headers["etag"]})
+    assert again.status_code == 304
 
 
 def why_the_live_buyer_does_not_bid(stack: Stack, verb: str) -> str:

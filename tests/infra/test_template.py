@@ -19,7 +19,8 @@ from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)Secret[0-9A-F]{8}")
-FUNCTIONS = ("Ping", "Post", "Full")
+SELLING, AROUND = ("Ping", "Post", "Full"), ("Sandbox", "Instructions")
+FUNCTIONS = (*SELLING, *AROUND)
 TABLES = ("Config", "Pings", "Leases", "Callers")
 
 
@@ -179,7 +180,8 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         buyer_secrets_arn="BuyerSecrets",
     )
     assert read(environment) == settings
-    assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)}
+    uncounted = {"POWERTOOLS_METRICS_DISABLED": "true"} if name in AROUND else {}
+    assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)} | uncounted
 
 
 def test_no_environment_holds_a_secret_in_the_clear(template: Template) -> None:
@@ -222,6 +224,18 @@ OF_A_SELLER = {
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
+OF_THE_SANDBOX = {
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesCallers": {"dynamodb:UpdateItem"},
+    "Secret": {"secretsmanager:GetSecretValue"},
+}
+OF_INSTRUCTIONS = {
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
+    "TablesPings": {"dynamodb:GetItem"},
+    "Secret": {"secretsmanager:GetSecretValue"},
+}
 OF_PING = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem"},
@@ -239,6 +253,8 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsPingRole": OF_PING | traces | {"FunctionsPingLog": write_its_log},
         "FunctionsPostRole": OF_A_SELLER | traces | {"FunctionsPostLog": write_its_log},
         "FunctionsFullRole": OF_A_SELLER | traces | {"FunctionsFullLog": write_its_log},
+        "FunctionsSandboxRole": OF_THE_SANDBOX | traces | {"FunctionsSandboxLog": write_its_log},
+        "FunctionsInstructionsRole": OF_INSTRUCTIONS | traces | {"FunctionsInstructionsLog": write_its_log},
     }
 
 
@@ -279,6 +295,8 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Tem
         "ANY /api/v1/inbound_webhooks/ping/{path+}": "FunctionsPing",
         "ANY /api/v1/inbound_webhooks/post/{path+}": "FunctionsPost",
         "ANY /api/v1/inbound_webhooks/full/{path+}": "FunctionsFull",
+        "ANY /sandbox/{path+}": "FunctionsSandbox",
+        "ANY /posting_instructions/{path+}": "FunctionsInstructions",
         "$default": "FunctionsPing",
     }
 
@@ -302,7 +320,9 @@ def test_each_route_has_a_throttle_of_its_own_and_is_there_before_it(template: T
         return {"ThrottlingRateLimit": throttle.requests_per_second, "ThrottlingBurstLimit": throttle.burst}
 
     throttled = stage["Properties"]["RouteSettings"]
-    assert throttled == dict.fromkeys(throttled, settings(known.throttle))
+    assert throttled == {
+        key: settings(known.throttle if "inbound_webhooks" in key else known.throttle_elsewhere) for key in throttled
+    }
     assert stage["Properties"]["DefaultRouteSettings"] == settings(known.throttle_elsewhere)
     of_verbs = {name: route["Properties"]["RouteKey"] for name, route in routes.items()}
     assert set(throttled) == set(of_verbs.values()) - {"$default"}

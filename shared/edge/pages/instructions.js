@@ -79,3 +79,4 @@ form.addEventListener('submit', async (event) => {
   }
 });
 form.hidden = false;
+document.getElementById('try-without').remove();
