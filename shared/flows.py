@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
-from shared.bidders.buyers import LiveBuyers
+from shared.bidders.buyers import LEAST_SECONDS, LiveBuyers
 from shared.domain import fields, keys, leasing, matching, schedule
 from shared.domain.keys import Keys
 from shared.domain.leasing import Lease, Ring
@@ -259,8 +259,8 @@ def _priced(
     capped = [buyer.id for buyer in passing if buyer.caps]
     facts = _facts(world, endpoint, user, request, lead, ping_id, passing, counted, capped)
     if asked := matching.to_ask(endpoint, passing, lead, now, facts):
-        seconds = world.left(endpoint.ping_deadline_ms)
-        facts = replace(facts, said=world.live.bids(asked, lead, ping_id, now, seconds))
+        left = partial(world.left, endpoint.ping_deadline_ms)
+        facts = replace(facts, said=world.live.bids(asked, lead, ping_id, now, left))
     return Ping(
         id=ping_id,
         endpoint=endpoint.vanity_uri,
@@ -555,12 +555,12 @@ def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, b
     if (earlier := asked.get(buyer.id)) and earlier.said and not earlier.said.is_over(now):
         return earlier.said.over(offered) if earlier.said.is_worth(bid.cents) else None
     _see_a_number(world, endpoint, selling)
-    seconds = world.left(endpoint.post_deadline_ms)
-    if seconds <= 0:
+    left = partial(world.left, endpoint.post_deadline_ms)
+    if left() < LEAST_SECONDS:
         return None
     asked[buyer.id] = Asked(now)
     world.pings.ask(selling.ping.id, selling.attempt, asked)
-    said = world.live.agree(buyer, selling.lead, selling.ping.id, offered.reference, now, seconds)
+    said = world.live.agree(buyer, selling.lead, selling.ping.id, offered.reference, now, left)
     if isinstance(said, Yes):
         asked[buyer.id] = Asked(now, said)
         return said.over(offered) if said.is_worth(bid.cents) else None

@@ -51,14 +51,14 @@ class Asking:
             replies = {buyer: Silence("no answer in time", sent=True) for buyer in asked}
         for buyer, reply in replies.items():
             if isinstance(reply, Silence):
-                self._breaker.failed(buyer, reply.reason, time.monotonic())
+                self._breaker.failed(buyer, calls[buyer].final, reply.reason, time.monotonic())
         return replies | {buyer: Silence(why, sent=False) for buyer, why in skipped.items()}
 
-    def judged(self, buyer_id: int, fault: str) -> None:
+    def judged(self, buyer_id: int, call: Call, fault: str) -> None:
         if fault:
-            self._breaker.failed(buyer_id, fault, time.monotonic())
+            self._breaker.failed(buyer_id, call.final, fault, time.monotonic())
         else:
-            self._breaker.worked(buyer_id)
+            self._breaker.worked(buyer_id, call.final)
 
     def close(self) -> None:
         self._run(self._closed(), SPARE_SECONDS)

@@ -15,7 +15,18 @@ from shared.domain.models import Buyer, Field, User
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
-from tests.build import CONTACT_FIELDS, SETTINGS, START, Publisher, Scripted, Stage, a_buyer, a_pool, an_endpoint
+from tests.build import (
+    CONTACT_FIELDS,
+    SETTINGS,
+    START,
+    Counting,
+    Publisher,
+    Scripted,
+    Stage,
+    a_buyer,
+    a_pool,
+    an_endpoint,
+)
 from tools.replay import decide
 from tools.sandbox import Sandbox
 
@@ -30,6 +41,12 @@ def a_live_buyer(id: int = 1, host: str = "a", post: bool = True, **overrides: A
         wanted["post_url"] = f"https://{host}.example/post"
     live = Live.model_validate(wanted).compiled(["caller_id", "zip"], 60_00)
     return a_buyer(**{"id": id, "name": f"Live {id}", "bid_cents": 0, "live": live} | overrides)
+
+
+def at_a_secret_host() -> Buyer:
+    buyer = a_live_buyer()
+    assert buyer.live
+    return replace(buyer, live=replace(buyer.live, ping=replace(buyer.live.ping, url="{secret.host}/ping")))
 
 
 @pytest.fixture
@@ -247,6 +264,48 @@ def test_when_the_time_of_a_post_is_over_nobody_is_asked(stage: Stage, publisher
     assert send.waits[8:] == [1.0, 1.0, 1.0, pytest.approx(0.97)]
 
 
+def test_what_a_question_waits_for_is_taken_off_its_time(stage: Stage, publisher: Publisher) -> None:
+    """The write before it, which DynamoDB may be slow to answer, and what is read to be sent."""
+    send = answering(stage, {}, {"success": True})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    ping_id = publisher.ping(caller_id=CALLER, zip="30340").body["try_all_buyers_ping_id"]
+    dynamo, calls = Counting(stage.client, SETTINGS), list[int]()
+    answer = send.script
+
+    def counted(buyer_id: int, call: Call) -> Reply | Silence:
+        calls.append(dynamo.calls)
+        return answer(buyer_id, call)
+
+    send.script = counted
+    stage.elapsed = lambda: 1.1 * dynamo.calls
+    world = stage.world_over(dynamo)
+    assert publisher.send("post", world=world, json_body={"caller_id": CALLER, "ping_id": ping_id}).body["success"]
+    assert calls == [3]  # claim, look, and that it is asked
+    assert send.waits[-1] == pytest.approx(3.97 - 3 * 1.1)
+
+
+def test_where_reading_a_secret_took_the_time_a_ping_leaves_without_the_buyer(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    elapsed = [0.0]
+    stage.elapsed = lambda: elapsed[0]
+
+    class Slow(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            elapsed[0] = 1.43
+            return super().__getitem__(name)
+
+    stage.secrets = Slow(host="https://b.example")
+    stage.publish(
+        an_endpoint(buyers=(at_a_secret_host(), a_buyer(id=2)), fields=FIELDS, users=(User("boss", "operator"),))
+    )
+    stage.give_token("secret", "boss")
+    answer = publisher.ping(zip="30340", explain="1", auth_token="secret").body
+    assert [buyer["buyer_id"] for buyer in answer["buyers"]] == [2]
+    assert answer["explain"][0]["seen"] == "there was no time left to ask it"
+    assert asked == []
+
+
 def test_the_breaker_is_told_of_replies_that_cannot_be_read_and_of_the_others(
     stage: Stage, publisher: Publisher
 ) -> None:
@@ -272,10 +331,7 @@ def test_a_bid_says_how_long_a_call_must_last(stage: Stage, publisher: Publisher
 def test_a_secret_that_is_not_set_is_a_reason(
     stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
 ) -> None:
-    buyer = a_live_buyer()
-    assert buyer.live
-    hidden = replace(buyer.live, ping=replace(buyer.live.ping, url="{secret.host}/ping"))
-    stage.publish(an_endpoint(buyers=(replace(buyer, live=hidden),), fields=FIELDS))
+    stage.publish(an_endpoint(buyers=(at_a_secret_host(),), fields=FIELDS))
     assert publisher.ping(zip="30340").body["status"] == "no_matching_buyer"
     assert asked == []
     stage.secrets["host"] = "https://b.example"
