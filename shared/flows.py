@@ -133,8 +133,10 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
         *_looks(world, endpoint, seen),
         *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
     )
+    if claim.state is State.SPENT:
+        raise PingIdUsed
     if claim.ping is None:
-        raise PingIdUsed if claim.state is State.SPENT else PingIdUnknown
+        raise PingIdUnknown
     with _releasing(world, claim, claim.ping, attempt):
         if not _is_of(claim.ping, user):
             raise PingIdUnknown
@@ -572,11 +574,21 @@ def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, b
 def _see_a_number(world: World, endpoint: Endpoint, selling: _Selling) -> None:
     """Raises `NoNumberAvailable` where a sale could get none: no buyer is asked for nothing. Whoever takes over may
     have a number already."""
-    pool = endpoint.pool
-    if pool is None or selling.claim.taken_over or (pool.overflow_number and selling.lead.caller):
+    if selling.claim.taken_over:
         return
-    with suppress(PoolChanged):  # the lease reads the configuration again
-        world.rings.see_one_free(pool, world.now(), selling.seen)
+    pool, lead, now = endpoint.pool, selling.lead, world.now()
+    if pool:
+        try:
+            with suppress(PoolChanged):  # the lease reads the configuration again
+                world.rings.see_one_free(pool, now, selling.seen)
+            return
+        except NoNumberAvailable:
+            if not pool.overflow_number or not lead.caller:
+                raise
+    number = pool.overflow_number if pool else lead["trackdrive_number"]
+    route = world.pings.route(keys.route_key(world.keys, number, lead.caller), now)
+    if route and route.sold and route.ping_id != selling.ping.id:
+        raise NoNumberAvailable(route.held_until - now)
 
 
 def _reserved(

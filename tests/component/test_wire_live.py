@@ -181,6 +181,27 @@ def test_an_overflow_number_is_a_number(stage: Stage, publisher: Publisher, aske
     assert (route.number, posts(asked)) == ("+18005550195", [1, 1])
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [{"static_numbers": {"+18005550170": "1023"}}, {"pool": a_pool(1, overflow_number="+18005559998")}],
+    ids=["static", "overflow"],
+)
+def test_where_the_route_is_taken_nobody_is_asked(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]], overrides: dict[str, Any]
+) -> None:
+    """The caller is sold already at the only number that it could be told apart at."""
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, **overrides))
+    if "pool" in overrides:
+        assert sell(publisher, caller_id="+16145550124")["success"]
+    sent = {"caller_id": CALLER, "zip": "30340", "trackdrive_number": "+18005550170"}
+    pings = [publisher.ping(**sent).body["try_all_buyers_ping_id"] for _ in range(2)]
+    assert publisher.post(ping_id=pings[0], **sent).body["success"]
+    before = posts(asked)
+    refused = publisher.post(ping_id=pings[1], **sent).body
+    assert (refused["status"], refused["retry_after_seconds"]) == ("no_number_available", 300)
+    assert posts(asked) == before
+
+
 def answering(stage: Stage, ping: dict[str, Any], post: dict[str, Any] | None = None) -> Scripted:
     """A buyer that answers like this."""
     bodies = {"/ping": {"success": True, "buyers": [{"bid": 30.0, "ping_id": "1"}]} | ping, "/post": post}
@@ -351,6 +372,28 @@ def test_what_is_not_settled_is_found_and_can_be_settled(stage: Stage, publisher
     assert pings.settle(ping.id, claim.asked, {})
     assert not pings.settle(ping.id, claim.asked, {})
     assert list(pings.unsettled(START)) == []
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_not_settled_of_a_ping_that_made_way_for_another_is_found(stage: Stage, publisher: Publisher) -> None:
+    """One Idempotency-Key sells one of several pings; a buyer may have bought under one that was refused."""
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    lead, headers = {"caller_id": CALLER, "zip": "30353"}, {"Idempotency-Key": "1"}
+    for _ in range(2):
+        ping_id = publisher.ping(**lead).body["try_all_buyers_ping_id"]
+        answer = publisher.send("post", json_body=lead | {"ping_id": ping_id}, headers=headers)
+        assert answer.body["status"] == "no_matching_buyer"
+    assert [list(claim.asked) for _, claim in stage.world().pings.unsettled(START)] == [[1], [1]]
+
+
+@pytest.mark.parametrize("post", [{"price": 60.01}, {"number_expires_at": "2099-12-31T23:59:59Z"}, {"price": "much"}])
+def test_a_consent_that_is_no_use_is_not_settled(stage: Stage, publisher: Publisher, post: dict[str, Any]) -> None:
+    """The buyer has accepted, and thinks that it bought."""
+    answering(stage, {}, {"success": True} | post)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
+    assert sell(publisher)["buyer_id"] == 2
+    [(_, claim)] = stage.world().pings.unsettled(START)
+    assert list(claim.asked) == [1]
 
 
 @pytest.mark.usefixtures("sandbox")
