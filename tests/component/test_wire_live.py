@@ -159,6 +159,7 @@ def test_the_chosen_buyer_that_declines_is_unavailable_and_can_be_asked_again(
     assert publisher.post(**chosen).body["status"] == "buyer_unavailable"
     assert publisher.post(**chosen).body["status"] == "buyer_unavailable"
     assert posts(asked) == [1, 1]
+    assert len({call.headers["Idempotency-Key"] for _, call in asked if call.final}) == 1
     assert publisher.post(caller_id=CALLER, ping_id=bids[1]["ping_id"]).body["buyer_id"] == 2
 
 
