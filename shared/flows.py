@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
-from shared.bidders.buyers import LiveBuyers
+from shared.bidders.buyers import LEAST_SECONDS, LiveBuyers
 from shared.domain import fields, keys, leasing, matching, schedule
 from shared.domain.keys import Keys
 from shared.domain.leasing import Lease, Ring
@@ -145,8 +145,10 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
         *_looks(world, endpoint, seen),
         *world.compiled.refreshing(endpoint.vanity_uri, world.now()),
     )
+    if claim.state is State.SPENT:
+        raise PingIdUsed
     if claim.ping is None:
-        raise PingIdUsed if claim.state is State.SPENT else PingIdUnknown
+        raise PingIdUnknown
     with _releasing(world, claim, claim.ping, attempt):
         if not _is_of(claim.ping, user):
             raise PingIdUnknown
@@ -320,8 +322,8 @@ def _priced(
     capped = [buyer.id for buyer in passing if buyer.caps]
     facts = _facts(world, endpoint, user, request, lead, ping_id, passing, counted, capped)
     if asked := matching.to_ask(endpoint, passing, lead, now, facts):
-        seconds = world.left(endpoint.ping_deadline_ms)
-        facts = replace(facts, said=world.live.bids(asked, lead, ping_id, now, seconds))
+        left = partial(world.left, endpoint.ping_deadline_ms)
+        facts = replace(facts, said=world.live.bids(asked, lead, ping_id, now, left))
     return Ping(
         id=ping_id,
         endpoint=endpoint.vanity_uri,
@@ -616,12 +618,12 @@ def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, b
     if (earlier := asked.get(buyer.id)) and earlier.said and not earlier.said.is_over(now):
         return earlier.said.over(offered) if earlier.said.is_worth(bid.cents) else None
     _see_a_number(world, endpoint, selling)
-    seconds = world.left(endpoint.post_deadline_ms)
-    if seconds <= 0:
+    left = partial(world.left, endpoint.post_deadline_ms)
+    if left() < LEAST_SECONDS:
         return None
     asked[buyer.id] = Asked(now)
     world.pings.ask(selling.ping.id, selling.attempt, asked)
-    said = world.live.agree(buyer, selling.lead, selling.ping.id, offered.reference, now, seconds)
+    said = world.live.agree(buyer, selling.lead, selling.ping.id, offered.reference, now, left)
     if isinstance(said, Yes):
         asked[buyer.id] = Asked(now, said)
         return said.over(offered) if said.is_worth(bid.cents) else None
@@ -633,11 +635,21 @@ def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, b
 def _see_a_number(world: World, endpoint: Endpoint, selling: _Selling) -> None:
     """Raises `NoNumberAvailable` where a sale could get none: no buyer is asked for nothing. Whoever takes over may
     have a number already."""
-    pool = endpoint.pool
-    if pool is None or selling.claim.taken_over or (pool.overflow_number and selling.lead.caller):
+    if selling.claim.taken_over:
         return
-    with suppress(PoolChanged):  # the lease reads the configuration again
-        world.rings.see_one_free(pool, world.now(), selling.seen)
+    pool, lead, now = endpoint.pool, selling.lead, world.now()
+    if pool:
+        try:
+            with suppress(PoolChanged):  # the lease reads the configuration again
+                world.rings.see_one_free(pool, now, selling.seen)
+            return
+        except NoNumberAvailable:
+            if not pool.overflow_number or not lead.caller:
+                raise
+    number = pool.overflow_number if pool else lead["trackdrive_number"]
+    route = world.pings.route(keys.route_key(world.keys, number, lead.caller), now)
+    if route and route.sold and route.ping_id != selling.ping.id:
+        raise NoNumberAvailable(route.held_until - now)
 
 
 def _reserved(

@@ -1,15 +1,16 @@
 """The real store, clock and randomness, made once per process; and from them the world of one request."""
 
 import gc
-import json
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import botocore.session
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 7
 BUYER_SECRETS_SECONDS = 300
 """How long a process goes by the secrets of live buyers' templates that it has read."""
+SILENT_SECONDS = 10
+"""How long it leaves the store of these alone that did not give them."""
 
 SDK = Config(
     connect_timeout=1,
@@ -44,6 +47,9 @@ SDK = Config(
     max_pool_connections=8,
     parameter_validation=False,  # a twelfth of a warm POST; the requests are ours
 )
+
+BUYER_SECRETS = SDK.merge(Config(connect_timeout=0.5, read_timeout=0.5, retries={"total_max_attempts": 1}))
+"""They are read while a publisher waits."""
 
 
 @cache
@@ -61,8 +67,8 @@ def _process() -> tuple[
     return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, {}, ThreadPoolExecutor(max_workers=4)
 
 
-def _secret(arn: str) -> bytes:
-    client = cast("SecretsManagerClient", _session().create_client("secretsmanager", config=SDK))
+def _secret(arn: str, config: Config = SDK) -> bytes:
+    client = cast("SecretsManagerClient", _session().create_client("secretsmanager", config=config))
     return client.get_secret_value(SecretId=arn)["SecretString"].encode()
 
 
@@ -75,25 +81,43 @@ def _asking() -> "Asking":
     return Asking(anywhere=not process.settings.secret_arn)
 
 
-@lru_cache(1)
-def _buyer_secrets(_: int) -> dict[str, str]:
-    """Raises `Unaskable` if they cannot be read."""
-    process, *_rest = _process()
-    text = process.settings.buyer_secrets or "{}"
-    if arn := process.settings.buyer_secrets_arn:
+class BuyerSecrets:
+    """The secrets that templates name, as `read` gives them: a JSON object. Where it fails, what it gave before holds.
+    However many buyers ask for one, it is waited for once."""
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+        self._known: dict[str, str] | None = None
+        self._fault = ""
+        self._read_again_at = 0.0
+
+    def __call__(self, name: str) -> str:
+        """Raises `Unaskable`."""
+        if time.monotonic() >= self._read_again_at:
+            self._renew()
+        if self._known is None:
+            raise Unaskable(self._fault)
+        if name not in self._known:
+            raise Unaskable(f"the secret {name} is not set")
+        return self._known[name]
+
+    def _renew(self) -> None:
+        seconds = SILENT_SECONDS
         try:
-            text = _secret(arn).decode()
+            self._known = msgspec.json.decode(self._read(), type=dict[str, str])
+            seconds = BUYER_SECRETS_SECONDS
         except (BotoCoreError, ClientError):
-            raise Unaskable("the store of secrets does not answer") from None
-    return {str(name): str(value) for name, value in json.loads(text).items()}
+            self._fault = "the store of secrets does not answer"
+        except msgspec.DecodeError:
+            self._fault = "the store of secrets holds no JSON object of texts"
+        self._read_again_at = time.monotonic() + seconds
 
 
-def _buyer_secret(name: str) -> str:
-    """Raises `Unaskable`."""
-    secrets = _buyer_secrets(int(time.time()) // BUYER_SECRETS_SECONDS)
-    if name not in secrets:
-        raise Unaskable(f"the secret {name} is not set")
-    return secrets[name]
+@cache
+def _buyer_secrets() -> BuyerSecrets:
+    process, *_ = _process()
+    arn, text = process.settings.buyer_secrets_arn, process.settings.buyer_secrets or "{}"
+    return BuyerSecrets(lambda: _secret(arn, BUYER_SECRETS) if arn else text.encode())
 
 
 def prepare() -> None:
@@ -120,7 +144,7 @@ def world() -> World:
         rings=Rings(dynamo, free_at),
         counters=Counters(dynamo, counted),
         callers=Callers(dynamo, signing_keys),
-        live=LiveBuyers(_asking, _buyer_secret, signing_keys),
+        live=LiveBuyers(_asking, lambda name: _buyer_secrets()(name), signing_keys),
         keys=signing_keys,
         elapsed=lambda: time.monotonic() - came_in,
         now=lambda: int(time.time()),

@@ -140,7 +140,7 @@ class Scripted:
         self.told += calls.items()
         return {buyer_id: self.script(buyer_id, call) for buyer_id, call in calls.items()}
 
-    def judged(self, buyer_id: int, fault: str) -> None:
+    def judged(self, buyer_id: int, _: Call, fault: str) -> None:
         self.faults.append((buyer_id, fault))
 
 

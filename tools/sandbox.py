@@ -33,7 +33,8 @@ PAGE = Template("""<!doctype html>
 </style></head><body>
 <h1>The sandbox buyer</h1>
 <p>A live buyer of <code>live_endpoint</code>. Send it a lead, and it does what the lead's ZIP says; with any other ZIP
-it does not bid.</p>
+it does not bid. After five faults in a row it is not asked for ten seconds and longer, whatever the ZIP: an operator's
+token and <code>explain=1</code> show that.</p>
 <table><thead><tr><th scope="col">ZIP</th><th scope="col">What it does</th></tr></thead><tbody>
 $rows
 </tbody></table>

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import TimeoutError as Late
@@ -17,6 +18,7 @@ from shared.bidders.breaker import Breaker
 from shared.domain.live import Call, Reply, Silence
 
 ANSWER_BYTES = 64 * 1024
+URL_LETTERS = re.compile(r"[!-~]+")
 IDLE_SECONDS = 15
 """How long an unused connection is kept."""
 DNS_SECONDS = 60
@@ -51,14 +53,14 @@ class Asking:
             replies = {buyer: Silence("no answer in time", sent=True) for buyer in asked}
         for buyer, reply in replies.items():
             if isinstance(reply, Silence):
-                self._breaker.failed(buyer, reply.reason, time.monotonic())
+                self._breaker.failed(buyer, calls[buyer].final, reply.reason, time.monotonic())
         return replies | {buyer: Silence(why, sent=False) for buyer, why in skipped.items()}
 
-    def judged(self, buyer_id: int, fault: str) -> None:
+    def judged(self, buyer_id: int, call: Call, fault: str) -> None:
         if fault:
-            self._breaker.failed(buyer_id, fault, time.monotonic())
+            self._breaker.failed(buyer_id, call.final, fault, time.monotonic())
         else:
-            self._breaker.worked(buyer_id)
+            self._breaker.worked(buyer_id, call.final)
 
     def close(self) -> None:
         self._run(self._closed(), SPARE_SECONDS)
@@ -94,18 +96,25 @@ class Asking:
         return session(True), session(False)
 
     async def _all(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
-        replies = await asyncio.gather(*(self._one(call, seconds[buyer]) for buyer, call in calls.items()))
-        return dict(zip(calls, replies, strict=True))
+        """Whatever a call meets, even what nobody thought of, is its own."""
+        tasks = (self._one(call, seconds[buyer]) for buyer, call in calls.items())
+        replies = await asyncio.gather(*tasks, return_exceptions=True)
+        return {
+            buyer: Silence(f"asking it failed ({type(reply).__name__})", sent=True)
+            if isinstance(reply, BaseException)
+            else reply
+            for buyer, reply in zip(calls, replies, strict=True)
+        }
 
     async def _one(self, call: Call, seconds: float) -> Reply | Silence:
         try:
             async with asyncio.timeout(seconds):
                 try:
-                    return await self._sent(call)
+                    return await self._sent(call, self._fresh if call.final else self._kept)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as fault:  # so ends a stale connection
                     if call.final or isinstance(fault, aiohttp.ClientConnectorError):
                         raise
-                    return await self._sent(call)
+                    return await self._sent(call, self._fresh)
         except TimeoutError:
             return Silence(f"no answer within {1000 * seconds:.0f} ms", sent=True)
         except aiohttp.ClientConnectorError as fault:
@@ -117,14 +126,15 @@ class Asking:
         except (aiohttp.ClientError, OSError, EOFError, ValueError) as fault:
             return Silence(f"the connection broke ({type(fault).__name__})", sent=True)
 
-    async def _sent(self, call: Call) -> Reply | Silence:
+    async def _sent(self, call: Call, session: aiohttp.ClientSession) -> Reply | Silence:
         try:
             url = URL(call.url, encoded=True)
         except ValueError:
             raise aiohttp.InvalidURL("") from None
+        if not URL_LETTERS.fullmatch(call.url):  # a secret or a reference could write on into the request
+            raise aiohttp.InvalidURL("")
         if not self._anywhere:
             addresses.check(url)
-        session = self._fresh if call.final else self._kept
         async with session.request(
             call.method, url, headers=call.headers, data=call.body or None, allow_redirects=False
         ) as response:

@@ -18,24 +18,30 @@ class _Fault:
 
 
 class Breaker:
-    """The faults of one process's buyers. Times are seconds of any clock that only goes forward."""
+    """The faults of one process's buyers. Times are seconds of any clock that only goes forward.
+
+    Posts, which are `final`, have a row of their own: of a buyer that bids well and fails whenever it is to buy, the
+    bids would end each row. Either row keeps it from being asked anything.
+    """
 
     def __init__(self) -> None:
-        self._faults: dict[int, _Fault] = {}
+        self._faults: dict[tuple[int, bool], _Fault] = {}
 
     def skips(self, buyer_id: int, now: float) -> str:
         """Why the buyer is not asked now; empty if it is."""
-        fault = self._faults.get(buyer_id)
-        if fault is None or fault.until <= now:
-            return ""
-        times = f"{fault.failures} failures in a row, the last: {fault.reason}"
-        return f"skipped for {fault.until - now:.0f} s more after {times}"
+        for final in (False, True):
+            fault = self._faults.get((buyer_id, final))
+            if fault and fault.until > now:
+                of = " of posts" if final else ""
+                times = f"{fault.failures} failures{of} in a row, the last: {fault.reason}"
+                return f"skipped for {fault.until - now:.0f} s more after {times}"
+        return ""
 
-    def worked(self, buyer_id: int) -> None:
-        self._faults.pop(buyer_id, None)
+    def worked(self, buyer_id: int, final: bool) -> None:
+        self._faults.pop((buyer_id, final), None)
 
-    def failed(self, buyer_id: int, reason: str, now: float) -> None:
-        fault = self._faults.setdefault(buyer_id, _Fault())
+    def failed(self, buyer_id: int, final: bool, reason: str, now: float) -> None:
+        fault = self._faults.setdefault((buyer_id, final), _Fault())
         fault.failures += 1
         fault.reason = reason
         if fault.failures >= FAILURES:

@@ -9,19 +9,23 @@ from shared.domain.live import Ask, Call, Exchange, Live, No, Reply, Silence, Ye
 from shared.domain.models import Buyer, Lead, Step
 from shared.domain.templates import Unaskable
 
+LEAST_SECONDS = 0.05
+"""In less than this nobody is asked: whoever works well could seem not to."""
+
 
 class Send(Protocol):
     """Puts calls to several buyers at once, each with the seconds that it has. By buyer id, what came back."""
 
     def __call__(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> Mapping[int, Reply | Silence]: ...
 
-    def judged(self, buyer_id: int, fault: str) -> None:
-        """Say of a reply what is wrong with it; empty if nothing is."""
+    def judged(self, buyer_id: int, call: Call, fault: str) -> None:
+        """Say of the reply to a call what is wrong with it; empty if nothing is."""
 
 
 class LiveBuyers:
     """`send` is asked for when there is somebody to be asked; `secret` gives the secret of a name, or raises
-    `Unaskable`."""
+    `Unaskable`. `left` gives the seconds that are left to ask in: it is looked at when everything is ready to be sent.
+    """
 
     def __init__(self, send: Callable[[], Send], secret: Callable[[str], str], keys: Keys) -> None:
         self.send = send
@@ -29,19 +33,21 @@ class LiveBuyers:
         self.keys = keys
 
     def bids(
-        self, buyers: Iterable[Buyer], lead: Lead, ping_id: bytes, now: int, seconds: float
+        self, buyers: Iterable[Buyer], lead: Lead, ping_id: bytes, now: int, left: Callable[[], float]
     ) -> dict[int, Yes | No]:
-        """What each of these live buyers says to a lead within these seconds."""
+        """What each of these live buyers says to a lead in the time that is left."""
         ways = {buyer.id: (buyer.live, buyer.live.ping) for buyer in buyers if buyer.live}
-        return self._asked(ways, "ping", lead, ping_id, "", now, seconds)
+        return self._asked(ways, "ping", lead, ping_id, "", now, left)
 
-    def agree(self, buyer: Buyer, lead: Lead, ping_id: bytes, reference: str, now: int, seconds: float) -> Yes | No:
+    def agree(
+        self, buyer: Buyer, lead: Lead, ping_id: bytes, reference: str, now: int, left: Callable[[], float]
+    ) -> Yes | No:
         """What the buyer says to the sale of the lead for which it gave a bid with this `reference`. Without a `post`
         its bid was its consent."""
         if buyer.live is None or buyer.live.post is None:
             return Yes()
         ways = {buyer.id: (buyer.live, buyer.live.post)}
-        return self._asked(ways, "post", lead, ping_id, reference, now, seconds)[buyer.id]
+        return self._asked(ways, "post", lead, ping_id, reference, now, left)[buyer.id]
 
     def _asked(
         self,
@@ -51,12 +57,11 @@ class LiveBuyers:
         ping_id: bytes,
         reference: str,
         now: int,
-        seconds: float,
+        left: Callable[[], float],
     ) -> dict[int, Yes | No]:
         said: dict[int, Yes | No] = {}
         asks: dict[int, tuple[Live, Exchange, Ask]] = {}
         calls: dict[int, Call] = {}
-        waits: dict[int, float] = {}
         for buyer_id, (live, way) in ways.items():
             key = ask_key(self.keys, ping_id, buyer_id)
             ask = Ask(step=step, lead=lead, secret=self.secret, key=key, now=now, reference=reference)
@@ -66,13 +71,18 @@ class LiveBuyers:
                 said[buyer_id] = No(str(why))
                 continue
             asks[buyer_id] = live, way, ask
-            waits[buyer_id] = min(seconds, live.timeout_ms / 1000)
-        replies = self.send()(calls, waits) if calls else {}
-        return said | {buyer_id: self._read(buyer_id, *asks[buyer_id], reply) for buyer_id, reply in replies.items()}
-
-    def _read(self, buyer_id: int, live: Live, way: Exchange, ask: Ask, reply: Reply | Silence) -> Yes | No:
-        if isinstance(reply, Silence):
-            return No(reply.reason, broken=reply.sent)
-        said = exchange.read(way, ask, reply, live.max_bid_cents)
-        self.send().judged(buyer_id, said.reason if isinstance(said, No) and said.broken else "")
+        if not calls:
+            return said
+        send = self.send()
+        seconds = left()
+        if seconds < LEAST_SECONDS:
+            return said | dict.fromkeys(calls, No("there was no time left to ask it"))
+        waits = {buyer_id: min(seconds, live.timeout_ms / 1000) for buyer_id, (live, *_) in asks.items()}
+        for buyer_id, reply in send(calls, waits).items():
+            if isinstance(reply, Silence):
+                said[buyer_id] = No(reply.reason, broken=reply.sent)
+                continue
+            live, way, ask = asks[buyer_id]
+            answer = said[buyer_id] = exchange.read(way, ask, reply, live.max_bid_cents)
+            send.judged(buyer_id, calls[buyer_id], answer.reason if isinstance(answer, No) and answer.broken else "")
         return said

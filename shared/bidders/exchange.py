@@ -85,17 +85,18 @@ def _yes(exchange: Exchange, ask: Ask, document: Any, reason: str, max_bid_cents
                         raise Unreadable(f"{what} {wrong}") from None
         return None
 
+    final = ask.step == "post"  # the buyer has accepted then, and a consent that we cannot use is not settled
     cents = found("bid", _cents)
     if ask.step == "ping" and cents is None:
         raise Unreadable(reason or "the answer has no bid")
     if ask.step == "ping" and cents == 0:
         return No(reason or "a bid of 0")
     if cents and 0 < max_bid_cents < cents:
-        return No(f"a bid of {cents / 100:.2f} is above the max_bid of {max_bid_cents / 100:.2f}")
+        return No(f"a bid of {cents / 100:.2f} is above the max_bid of {max_bid_cents / 100:.2f}", broken=final)
     after, at = found("expires_in_seconds", _seconds), found("expires_at", _time)
     ends = [end for end in (None if after is None else ask.now + after, at) if end is not None]
     if ends and min(ends) <= ask.now:
-        return No("it has expired already")
+        return No("it has expired already", broken=final)
     return Yes(
         cents=cents,
         reference=found("reference", _reference) or "",

@@ -55,7 +55,8 @@ def leads(template: Template) -> set[str]:
 
 
 def filled(template: Template, ask: Ask, quote: Callable[[str], str] = str) -> Any:
-    """The text with its values, each through `quote`; of a mapping or a list what is not left out. None if nothing is.
+    """The text with its values, each but a secret through `quote`; of a mapping or a list what is not left out. None
+    if nothing is.
 
     Raises `Unaskable`, as `ask.secret` does.
     """
@@ -73,7 +74,7 @@ def filled(template: Template, ask: Ask, quote: Callable[[str], str] = str) -> A
             return None
         if template == _written(kind, name, form):
             return value
-        values[kind, name, form] = quote(str(value)) if kind == "lead" else str(value)
+        values[kind, name, form] = str(value) if kind == "secret" else quote(str(value))
     return PLACEHOLDER.sub(lambda found: values[found.groups(default="")], template)  # type: ignore[index]
 
 

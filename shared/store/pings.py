@@ -54,8 +54,8 @@ class Asked(Struct, frozen=True, array_like=True):
 
 class Claim(Struct, frozen=True):
     """What an attempt found. `state` is FREE where the claim is now its own; `taken_over` says that an earlier attempt
-    may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or SPENT, a `sale` if SOLD; `asked`
-    holds what is not settled with live buyers, by id."""
+    may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or was SPENT unseen, a `sale` if
+    SOLD; `asked` holds what is not settled with live buyers, by id."""
 
     state: State
     ping: Ping | None = None
@@ -352,7 +352,7 @@ def _seen(item: Item | None, now: int) -> Claim:
     if item is None:
         return Claim(State.UNKNOWN)
     if "spent" in item:
-        return Claim(State.SPENT)
+        return _found(item, State.SPENT)
     if "sale" in item:
         return _found(item, State.SOLD)
     if "claim" in item and _int(item, "claimed_at") > now - CLAIM_SECONDS:

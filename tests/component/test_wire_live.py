@@ -15,7 +15,18 @@ from shared.domain.models import Buyer, Field, User
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
-from tests.build import CONTACT_FIELDS, SETTINGS, START, Publisher, Scripted, Stage, a_buyer, a_pool, an_endpoint
+from tests.build import (
+    CONTACT_FIELDS,
+    SETTINGS,
+    START,
+    Counting,
+    Publisher,
+    Scripted,
+    Stage,
+    a_buyer,
+    a_pool,
+    an_endpoint,
+)
 from tools.replay import decide
 from tools.sandbox import Sandbox
 
@@ -30,6 +41,12 @@ def a_live_buyer(id: int = 1, host: str = "a", post: bool = True, **overrides: A
         wanted["post_url"] = f"https://{host}.example/post"
     live = Live.model_validate(wanted).compiled(["caller_id", "zip"], 60_00)
     return a_buyer(**{"id": id, "name": f"Live {id}", "bid_cents": 0, "live": live} | overrides)
+
+
+def at_a_secret_host() -> Buyer:
+    buyer = a_live_buyer()
+    assert buyer.live
+    return replace(buyer, live=replace(buyer.live, ping=replace(buyer.live.ping, url="{secret.host}/ping")))
 
 
 @pytest.fixture
@@ -142,6 +159,7 @@ def test_the_chosen_buyer_that_declines_is_unavailable_and_can_be_asked_again(
     assert publisher.post(**chosen).body["status"] == "buyer_unavailable"
     assert publisher.post(**chosen).body["status"] == "buyer_unavailable"
     assert posts(asked) == [1, 1]
+    assert len({call.headers["Idempotency-Key"] for _, call in asked if call.final}) == 1
     assert publisher.post(caller_id=CALLER, ping_id=bids[1]["ping_id"]).body["buyer_id"] == 2
 
 
@@ -162,6 +180,27 @@ def test_an_overflow_number_is_a_number(stage: Stage, publisher: Publisher, aske
     route = stage.route("+18005559998", "+16145550124")
     assert route
     assert (route.number, posts(asked)) == ("+18005550195", [1, 1])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"static_numbers": {"+18005550170": "1023"}}, {"pool": a_pool(1, overflow_number="+18005559998")}],
+    ids=["static", "overflow"],
+)
+def test_where_the_route_is_taken_nobody_is_asked(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]], overrides: dict[str, Any]
+) -> None:
+    """The caller is sold already at the only number that it could be told apart at."""
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, **overrides))
+    if "pool" in overrides:
+        assert sell(publisher, caller_id="+16145550124")["success"]
+    sent = {"caller_id": CALLER, "zip": "30340", "trackdrive_number": "+18005550170"}
+    pings = [publisher.ping(**sent).body["try_all_buyers_ping_id"] for _ in range(2)]
+    assert publisher.post(ping_id=pings[0], **sent).body["success"]
+    before = posts(asked)
+    refused = publisher.post(ping_id=pings[1], **sent).body
+    assert (refused["status"], refused["retry_after_seconds"]) == ("no_number_available", 300)
+    assert posts(asked) == before
 
 
 def answering(stage: Stage, ping: dict[str, Any], post: dict[str, Any] | None = None) -> Scripted:
@@ -247,6 +286,48 @@ def test_when_the_time_of_a_post_is_over_nobody_is_asked(stage: Stage, publisher
     assert send.waits[8:] == [1.0, 1.0, 1.0, pytest.approx(0.97)]
 
 
+def test_what_a_question_waits_for_is_taken_off_its_time(stage: Stage, publisher: Publisher) -> None:
+    """The write before it, which DynamoDB may be slow to answer, and what is read to be sent."""
+    send = answering(stage, {}, {"success": True})
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    ping_id = publisher.ping(caller_id=CALLER, zip="30340").body["try_all_buyers_ping_id"]
+    dynamo, calls = Counting(stage.client, SETTINGS), list[int]()
+    answer = send.script
+
+    def counted(buyer_id: int, call: Call) -> Reply | Silence:
+        calls.append(dynamo.calls)
+        return answer(buyer_id, call)
+
+    send.script = counted
+    stage.elapsed = lambda: 1.1 * dynamo.calls
+    world = stage.world_over(dynamo)
+    assert publisher.send("post", world=world, json_body={"caller_id": CALLER, "ping_id": ping_id}).body["success"]
+    assert calls == [3]  # claim, look, and that it is asked
+    assert send.waits[-1] == pytest.approx(3.97 - 3 * 1.1)
+
+
+def test_where_reading_a_secret_took_the_time_a_ping_leaves_without_the_buyer(
+    stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
+) -> None:
+    elapsed = [0.0]
+    stage.elapsed = lambda: elapsed[0]
+
+    class Slow(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            elapsed[0] = 1.43
+            return super().__getitem__(name)
+
+    stage.secrets = Slow(host="https://b.example")
+    stage.publish(
+        an_endpoint(buyers=(at_a_secret_host(), a_buyer(id=2)), fields=FIELDS, users=(User("boss", "operator"),))
+    )
+    stage.give_token("secret", "boss")
+    answer = publisher.ping(zip="30340", explain="1", auth_token="secret").body
+    assert [buyer["buyer_id"] for buyer in answer["buyers"]] == [2]
+    assert answer["explain"][0]["seen"] == "there was no time left to ask it"
+    assert asked == []
+
+
 def test_the_breaker_is_told_of_replies_that_cannot_be_read_and_of_the_others(
     stage: Stage, publisher: Publisher
 ) -> None:
@@ -272,10 +353,7 @@ def test_a_bid_says_how_long_a_call_must_last(stage: Stage, publisher: Publisher
 def test_a_secret_that_is_not_set_is_a_reason(
     stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]]
 ) -> None:
-    buyer = a_live_buyer()
-    assert buyer.live
-    hidden = replace(buyer.live, ping=replace(buyer.live.ping, url="{secret.host}/ping"))
-    stage.publish(an_endpoint(buyers=(replace(buyer, live=hidden),), fields=FIELDS))
+    stage.publish(an_endpoint(buyers=(at_a_secret_host(),), fields=FIELDS))
     assert publisher.ping(zip="30340").body["status"] == "no_matching_buyer"
     assert asked == []
     stage.secrets["host"] = "https://b.example"
@@ -295,6 +373,28 @@ def test_what_is_not_settled_is_found_and_can_be_settled(stage: Stage, publisher
     assert pings.settle(ping.id, claim.asked, {})
     assert not pings.settle(ping.id, claim.asked, {})
     assert list(pings.unsettled(START)) == []
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_not_settled_of_a_ping_that_made_way_for_another_is_found(stage: Stage, publisher: Publisher) -> None:
+    """One Idempotency-Key sells one of several pings; a buyer may have bought under one that was refused."""
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    lead, headers = {"caller_id": CALLER, "zip": "30353"}, {"Idempotency-Key": "1"}
+    for _ in range(2):
+        ping_id = publisher.ping(**lead).body["try_all_buyers_ping_id"]
+        answer = publisher.send("post", json_body=lead | {"ping_id": ping_id}, headers=headers)
+        assert answer.body["status"] == "no_matching_buyer"
+    assert [list(claim.asked) for _, claim in stage.world().pings.unsettled(START)] == [[1], [1]]
+
+
+@pytest.mark.parametrize("post", [{"price": 60.01}, {"number_expires_at": "2099-12-31T23:59:59Z"}, {"price": "much"}])
+def test_a_consent_that_is_no_use_is_not_settled(stage: Stage, publisher: Publisher, post: dict[str, Any]) -> None:
+    """The buyer has accepted, and thinks that it bought."""
+    answering(stage, {}, {"success": True} | post)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
+    assert sell(publisher)["buyer_id"] == 2
+    [(_, claim)] = stage.world().pings.unsettled(START)
+    assert list(claim.asked) == [1]
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -101,7 +101,7 @@ class LiveGate:
             return Silence("no answer", sent=True)
         return Reply(200, b'{"yes":true}' if yes else b'{"yes":false}')
 
-    def judged(self, buyer_id: int, fault: str) -> None:
+    def judged(self, buyer_id: int, _: Call, fault: str) -> None:
         assert not fault, buyer_id
 
 

@@ -3,9 +3,9 @@
 from shared.bidders.breaker import FAILURES, FIRST_SECONDS, LONGEST_SECONDS, Breaker
 
 
-def failing(breaker: Breaker, times: int, now: float = 0) -> None:
+def failing(breaker: Breaker, times: int, now: float = 0, final: bool = False) -> None:
     for _ in range(times):
-        breaker.failed(1, "HTTP 500", now)
+        breaker.failed(1, final, "HTTP 500", now)
 
 
 def test_a_few_failures_skip_nobody_and_enough_of_them_do() -> None:
@@ -22,7 +22,7 @@ def test_failures_that_are_not_in_a_row_skip_nobody() -> None:
     breaker = Breaker()
     for _ in range(3):
         failing(breaker, FAILURES - 1)
-        breaker.worked(1)
+        breaker.worked(1, final=False)
     assert breaker.skips(1, 0) == ""
 
 
@@ -41,7 +41,21 @@ def test_it_is_tried_again_and_skipped_for_longer_each_time_up_to_the_longest() 
 def test_one_that_works_again_is_taken_back_with_a_clean_sheet() -> None:
     breaker = Breaker()
     failing(breaker, FAILURES)
-    breaker.worked(1)
+    breaker.worked(1, final=False)
     assert breaker.skips(1, 0) == ""
     failing(breaker, FAILURES - 1)
     assert breaker.skips(1, 0) == ""
+
+
+def test_a_buyer_that_bids_and_fails_to_buy_is_skipped_until_it_buys() -> None:
+    breaker = Breaker()
+    for _ in range(FAILURES):
+        breaker.worked(1, final=False)
+        failing(breaker, 1, final=True)
+    assert breaker.skips(1, 0) == "skipped for 10 s more after 5 failures of posts in a row, the last: HTTP 500"
+    assert breaker.skips(1, FIRST_SECONDS) == ""
+    breaker.worked(1, final=False)
+    failing(breaker, 1, FIRST_SECONDS, final=True)
+    assert breaker.skips(1, 2.5 * FIRST_SECONDS)
+    breaker.worked(1, final=True)
+    assert breaker.skips(1, FIRST_SECONDS) == ""

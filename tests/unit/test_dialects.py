@@ -247,3 +247,11 @@ def test_what_is_asked_shows_nothing_in_a_log() -> None:
     ask = an_ask(name="text")
     shown = f"{ask} {exchange.request(compiled('text').ping, ask)} {Reply(200, b'+16145550123')}"
     assert shown == "Ask(ping) Call(GET) Reply(200, 12 bytes)"
+
+
+def test_what_a_buyer_calls_its_bid_cannot_write_into_a_url() -> None:
+    live = compiled("ringpost", post_url="https://buyer.example/post?bid={bid.reference}")
+    assert live.post
+    call = exchange.request(live.post, an_ask("post", reference="1&price=0 #"))
+    assert call.url == "https://buyer.example/post?bid=1%26price%3D0%20%23"
+    assert json.loads(call.body)["ping_id"] == "1&price=0 #"

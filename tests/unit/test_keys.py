@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.keys import derive, ping_id, read_ping_id, retry_key, route_key, token_hash
+from shared.domain.keys import ask_key, derive, ping_id, read_ping_id, retry_key, route_key, token_hash
 from shared.domain.models import TRY_ALL, Lead
 from tests.build import KEYS
 
@@ -106,3 +106,9 @@ def test_nothing_that_is_stored_can_be_made_without_the_secret() -> None:
 
 def test_keys_do_not_show_in_a_log() -> None:
     assert repr(KEYS) == "Keys()"
+
+
+def test_a_buyer_knows_a_sale_by_a_key_that_no_other_sale_and_no_other_buyer_has() -> None:
+    sales = [(ID, 1), (ID, 2), (bytes(12), 1)]
+    assert len({ask_key(KEYS, *sale) for sale in sales}) == 3
+    assert ask_key(KEYS, *sales[0]) == ask_key(KEYS, *sales[0])
