@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import redirect_stdout
 
-from bench import bundle, counts, leasing, live, matching, startup, throughput
+from bench import bundle, counts, leasing, live, matching, startup, suppression, throughput
 from bench.report import Report, say
 
 SECTIONS = {
@@ -18,6 +18,7 @@ SECTIONS = {
     "leasing": leasing.run,
     "matching": matching.run,
     "live": live.run,
+    "suppression": suppression.run,
     "throughput": throughput.run,
     "startup": startup.run,
     "bundle": bundle.run,

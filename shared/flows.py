@@ -2,7 +2,7 @@
 the `Refusal` that says why not."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from shared.edge import answers, metrics
 from shared.edge.requests import Request
 from shared.store.callers import Callers, Known, Mark
 from shared.store.compiled import Compiled, Twins
-from shared.store.counters import Counters
+from shared.store.counters import BATCH, Counters
 from shared.store.pings import CLAIM_SECONDS, Asked, Claim, Pings, Route, State
 from shared.store.rings import PoolChanged, Rings
 
@@ -233,7 +233,7 @@ def _sold_at_once(
         failures = _failures(endpoint, user, request, priced)
         if not priced.bids:
             raise NoMatchingBuyer(failures)
-    except (NoMatchingBuyer, DuplicateCaller, CallerNumberSuppressed):
+    except (NoMatchingBuyer, DuplicateCaller, CallerNumberSuppressed, RateLimited):
         if earlier := _earlier_sale(world, key):
             return earlier.answer
         raise
@@ -347,7 +347,7 @@ def _facts(
     ping_id: bytes,
     buyers: Collection[Buyer],
     counted: Collection[Counted],
-    capped: Collection[int] = (),
+    capped: Sequence[int] = (),
 ) -> Facts:
     """What the rules of these buyers ask of the store, read in one round; in it the request is counted where there are
     limits. Nothing is read that nobody asks for.
@@ -363,8 +363,11 @@ def _facts(
     calls: list[Callable[[], object]] = []
     if caller and (listed or windows):
         calls.append(lambda: known.append(world.callers.known(caller, listed, bool(windows))))
-    if capped:
-        calls.append(lambda: counts.update(world.counters.counts(capped, now)))
+
+    def count(some: Sequence[int]) -> None:
+        counts.update(world.counters.counts(some, now))
+
+    calls += [partial(count, capped[start : start + BATCH]) for start in range(0, len(capped), BATCH)]
     calls += _counts_of_requests(world, endpoint, user, request, lead, counted, waits)
     if calls:
         world.together(*calls)
@@ -419,7 +422,13 @@ def _sales(world: World, marks: Mapping[str, Mark], windows: Mapping[str, int], 
         for scope, mark in marks.items()
         if mark.ping_id != ping_id and mark.at > now - windows.get(scope, 0)
     }
-    states = {mark.ping_id: world.pings.read(mark.ping_id, now).state for mark in within.values()}
+    states: dict[bytes, State] = {}
+
+    def look(of: bytes) -> None:
+        states[of] = world.pings.read(of, now).state
+
+    if looks := [partial(look, of) for of in {mark.ping_id for mark in within.values()}]:
+        world.together(*looks)
     return {scope: mark.at for scope, mark in within.items() if states[mark.ping_id] not in UNSOLD}
 
 

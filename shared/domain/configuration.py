@@ -210,6 +210,9 @@ PARTS: dict[str, type[Part]] = {
     "revenue": rules.Revenue,
     "margin": rules.Margin,
     "limits": rules.Limits,
+    "endpoint": rules.Rates,
+    "traffic_source": rules.Rates,
+    "source_address": rules.Rates,
     "live": bidding.Live,
     "ping": bidding.Exchange,
     "post": bidding.Exchange,
@@ -257,9 +260,9 @@ def _message(error: Any) -> str:
     kind, limits, key = error["type"], error.get("ctx", {}), str(error["loc"][-1]) if error["loc"] else ""
     if kind == "extra_forbidden":
         inside = [part for step in error["loc"][:-1] if (part := (LISTS | PARTS).get(step))]
-        known = inside[-1] if inside else Configuration
-        close = difflib.get_close_matches(key, known.model_fields, n=1)
-        return f"unknown key `{key}`" + (f"; did you mean `{close[0]}`?" if close else "")
+        known = (inside[-1] if inside else Configuration).model_fields
+        close = difflib.get_close_matches(key, known, n=1)
+        return f"unknown key `{key}`; " + (f"did you mean `{close[0]}`?" if close else f"there are {', '.join(known)}")
     if kind == "value_error":
         return str(limits["error"])
     if kind == "literal_error":
@@ -479,8 +482,15 @@ def _mistakes(condition: Filter, offer: Offer) -> Iterator[str]:
                 yield f"has `{value}`, but {sentence.removesuffix('.')}"
             if not problems and read[field.name].casefold() != value.casefold():
                 yield f"must have `{read[field.name]}` in place of `{value}`, as the lead will have it"
-    if condition.operator in ("<", "<=", ">", ">=") and field.type not in ORDERED:
+    if condition.operator not in filters.ORDERED:
+        return
+    is_date = filters.DATE.fullmatch(condition.operand[0])
+    if field.type not in ORDERED:
         yield f"has {condition.operator}, but {field.name} is of type {field.type}; it is for {', '.join(ORDERED)}"
+    elif field.type == "date" and not is_date:
+        yield f"must have a date after {condition.operator}, like 1985-03-27, as {field.name} is of type date"
+    elif field.type not in ("date", "text") and is_date:
+        yield f"must have a number after {condition.operator}, like 25, as {field.name} is of type {field.type}"
 
 
 def _tracking_is_whole(endpoint: Endpoint, at: Path) -> Iterator[Problem]:

@@ -38,16 +38,20 @@ MAX_SEARCHED = 2000
 worst of both. A longer value matches nothing."""
 MAX_NUMBER = len("-") + 18 + len(".") + 9
 """Characters of a number; ZIP codes and telephone numbers are shorter."""
+SEARCHES_KEPT = 1024
+"""How many searches are kept with what they found: one takes as long as all other filters of a buyer together, and many
+buyers have the same patterns."""
 KEPT = 256
-"""How many values are kept as numbers, ZIP codes and area codes: all buyers of a request meet the same few."""
+"""How many values are kept as what filters compare: all buyers of a request meet the same few."""
 
 Operator = Literal[
     "==", "!=", "in", "not in", "<", "<=", ">", ">=", "matches", "exists",
     "states", "not states", "zips", "not zips", "area_codes", "not area_codes",
 ]  # fmt: skip
-Test = Callable[[Mapping[str, str]], bool]
 Holds = Callable[[str], bool]
 """A test of a value that is there."""
+Test = tuple[str, Holds]
+"""The name of the value, and what it has to be."""
 
 SHORT = {"states": "state", "zips": "zip", "area_codes": "caller_id"}
 """The names of lists, and the contact fields that they are about."""
@@ -129,23 +133,15 @@ def text(each: Filter) -> str:
 
 def test(each: Filter) -> Test:
     """The filter, ready to be asked of many leads. Whatever the values are, it answers and does not raise."""
-    name = each.name
-    if each.operator == "exists":
-        return lambda lead: name in lead
-    holds = _holds(each)
+    return each.name, _holds(each)
 
-    def ask(lead: Mapping[str, str]) -> bool:
+
+def first_failed(tests: Sequence[Test], lead: Mapping[str, str]) -> int | None:
+    """The place of the first that does not hold, which is the reason; None if all do."""
+    for place, (name, holds) in enumerate(tests):
         value = lead.get(name)
-        return value is not None and holds(value)
-
-    return ask
-
-
-def first_failed(filters: Sequence[Filter], tests: Sequence[Test], lead: Mapping[str, str]) -> Filter | None:
-    """The first that does not hold, which is the reason; None if all do. `tests` are those of `filters`, in order."""
-    for each, holds in zip(filters, tests, strict=True):
-        if not holds(lead):
-            return each
+        if value is None or not holds(value):
+            return place
     return None
 
 
@@ -230,6 +226,8 @@ def _unquoted(value: str) -> str:
 def _holds(each: Filter) -> Holds:
     """Everything that does not depend on the lead is done here, once."""
     sign, operand, negative = each.operator, each.operand, each.operator.startswith("not ")
+    if sign == "exists":
+        return lambda _: True
     if sign == "matches":
         return _found(operand[0])
     if sign in ORDERED:
@@ -244,14 +242,14 @@ def _holds(each: Filter) -> Holds:
 
 
 def _found(expression: str) -> Holds:
-    compiled: Any = pattern(expression)
-    search = compiled.search
+    compiled = pattern(expression)
+    return lambda value: len(value) <= MAX_SEARCHED and _is_in(compiled, value)
 
-    def holds(value: str) -> bool:
-        # bytes: half of a surrogate pair, which JSON can carry, has no UTF-8
-        return len(value) <= MAX_SEARCHED and search(value.encode(errors="replace")) is not None
 
-    return holds
+@lru_cache(SEARCHES_KEPT)
+def _is_in(compiled: Any, value: str) -> bool:
+    # bytes: half of a surrogate pair, which JSON can carry, has no UTF-8
+    return compiled.search(value.encode(errors="replace")) is not None
 
 
 def _ordered(compare: Callable[[Any, Any], bool], bound: str) -> Holds:
@@ -303,6 +301,7 @@ def _equal(operand: Collection[str], negative: bool) -> Holds:
     return lambda value: len(value) <= longest and _key(value) in keys
 
 
+@lru_cache(KEPT)
 def _key(value: str) -> str:
     """The same for all values that are equal."""
     if "." in value and NUMBER.fullmatch(value):

@@ -3,7 +3,6 @@
 Amounts are whole US cents, times whole seconds (epoch, UTC), telephone numbers E.164 strings.
 """
 
-from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -11,7 +10,7 @@ from msgspec import Struct
 
 from shared.domain import filters
 from shared.domain.caps import Cap
-from shared.domain.filters import Filter
+from shared.domain.filters import Filter, Test
 from shared.domain.live import Live, No, Yes
 from shared.domain.schedule import Schedule
 
@@ -92,7 +91,7 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return f"buyer#{self.id}"
 
     @cached_property
-    def tests(self) -> tuple[Callable[[Mapping[str, str]], bool], ...]:
+    def tests(self) -> tuple[Test, ...]:
         """The filters, each made ready once for all leads."""
         return tuple(map(filters.test, self.filters))
 
@@ -217,7 +216,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
         return next((buyer for buyer in self.buyers if buyer.id == buyer_id), None)
 
 
-class Bid(Struct, frozen=True, array_like=True):
+class Bid(Struct, frozen=True, array_like=True, gc=False):
     """`cents` is what the buyer pays, `payout_cents` what the publisher is told and gets."""
 
     buyer_id: int

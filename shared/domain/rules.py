@@ -38,12 +38,13 @@ def _rows(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-def _week(days: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    schedule.read_week(days)
-    return days
+def _days(text: str) -> str:
+    schedule.read_days(text)
+    return text
 
 
 FilterText = Annotated[str, BeforeValidator(_short_filter), AfterValidator(_filter)]
+Days = Annotated[str, AfterValidator(_days)]
 Rows = Annotated[tuple[str, ...], AfterValidator(_rows)]
 Count = Annotated[int, Limited(ge=0, le=1_000_000_000)]
 PerMinute = Annotated[int, Limited(ge=1, le=1_000_000)]
@@ -53,7 +54,7 @@ class Schedule(Part):
     """Opening hours on the buyer's clock; a date in `closed_on` or `open_on` has no others than these."""
 
     zone: Zone | None = None
-    open: Annotated[dict[str, Rows], AfterValidator(_week)]
+    open: Mapping[Days, Rows]
     closed_on: tuple[Date, ...] = ()
     open_on: Mapping[Date, Rows] = {}
 

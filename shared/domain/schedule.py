@@ -93,7 +93,7 @@ def read_week(opening: Mapping[str, Iterable[str]]) -> Week:
     week: list[list[Row]] = [[] for _ in WEEKDAYS]
     for days, texts in opening.items():
         rows = read_rows(texts)
-        for day in _days(days):
+        for day in read_days(days):
             week[day] += rows
     return tuple(tuple(sorted(rows)) for rows in week)
 
@@ -156,18 +156,8 @@ def findings(schedule: Schedule, zone: str, now: int) -> list[str]:
     ]
 
 
-def _row(text: str) -> Row:
-    read = ROW.fullmatch(text.strip())
-    if not read:
-        raise ValueError(ROW_FORM)
-    first, last = int(read[1]) * 60 + int(read[2]), int(read[3]) * 60 + int(read[4])
-    if first == last or first >= DAY_MINUTES or last > DAY_MINUTES:
-        raise ValueError(ROW_FORM)
-    return Row(first, last if first < last else last + DAY_MINUTES)
-
-
-def _days(text: str) -> set[int]:
-    """The weekdays that a key names, Monday is 0."""
+def read_days(text: str) -> set[int]:
+    """The weekdays that a key names, Monday is 0. Raises ValueError with the form that it should have."""
     if text.strip().lower() == "daily":
         return set(range(7))
     days = set()
@@ -178,6 +168,16 @@ def _days(text: str) -> set[int]:
         start, end = WEEKDAYS.index(first), WEEKDAYS.index(last if dash else first)
         days |= {(start + n) % 7 for n in range((end - start) % 7 + 1)}
     return days
+
+
+def _row(text: str) -> Row:
+    read = ROW.fullmatch(text.strip())
+    if not read:
+        raise ValueError(ROW_FORM)
+    first, last = int(read[1]) * 60 + int(read[2]), int(read[3]) * 60 + int(read[4])
+    if first == last or first >= DAY_MINUTES or last > DAY_MINUTES:
+        raise ValueError(ROW_FORM)
+    return Row(first, last if first < last else last + DAY_MINUTES)
 
 
 def _clock(minute: int) -> str:

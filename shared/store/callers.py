@@ -3,7 +3,8 @@
 Three kinds of items, each under a key of its own kind:
 
     a number or a prefix that is listed   lists, the names of the suppression lists that it is on; no TTL
-    a number that was sold                by scope, "offer#NAME" or "buyer#ID", when and under which ping
+    a number that was sold                by scope, "offer#NAME" or "buyer#ID", when, under which ping, and until when
+                                          that makes it a duplicate
     a minute of requests                  pings and posts, of one endpoint, traffic source or source address
 
 `delete_at` is DynamoDB's broom and decides nothing.
@@ -22,6 +23,11 @@ from shared.store.dynamo import ConditionFailed, Dynamo, Item
 MINUTE = 60
 SOLD_KEPT_SECONDS = 366 * 24 * 3600
 """The longest window within which a caller can be a duplicate."""
+
+MANY = 10
+"""Of how many marks that are over a caller is rid. Fewer cost less than the write that removes them."""
+REMOVED_AT_ONCE = 50
+"""The most that one write removes: an expression may have 4 KB and 300 operators."""
 
 AT_ONCE = 25
 """The most statements that BatchExecuteStatement takes."""
@@ -64,20 +70,24 @@ class Callers:
     ) -> dict[str, Mark]:
         """Remember the sale of a ping to this caller under every scope, unless one of another ping stands there that is
         within the scope's window in seconds and not `instead_of`. The marks that stand against it; if there are any,
-        nothing is written."""
+        nothing is written.
+
+        Marks whose windows are over are removed once they are `MANY`: a window that is made longer later does not
+        bring them back.
+        """
         names, values = dict[str, str](), {":now": _n(now), ":ping": {"B": ping_id}}
         dead = [f":dead{n}" for n in range(len(instead_of))]
         values |= {name: {"B": other} for name, other in zip(dead, instead_of, strict=True)}
         updates, conditions = [f"delete_at = {_value(values, now + SOLD_KEPT_SECONDS)}"], []
         for n, (scope, seconds) in enumerate(windows.items()):
-            names |= {f"#at{n}": f"at:{scope}", f"#ping{n}": f"ping:{scope}"}
+            names |= _names(n, scope)
             before = _value(values, now - seconds)
-            updates.append(f"#at{n} = :now, #ping{n} = :ping")
+            updates.append(f"#at{n} = :now, #ping{n} = :ping, #until{n} = {_value(values, now + seconds)}")
             conditions.append(
                 f"(attribute_not_exists(#at{n}) OR #at{n} <= {before} OR #ping{n} IN ({', '.join([':ping', *dead])}))"
             )
         try:
-            self.dynamo.call(
+            answer = self.dynamo.call(
                 self.dynamo.client.update_item,
                 TableName=self.table,
                 Key={"caller": {"B": self._sold_key(caller)}},
@@ -85,6 +95,7 @@ class Callers:
                 ConditionExpression=" AND ".join(conditions),
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
+                ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ConditionFailed as met:
@@ -93,21 +104,14 @@ class Callers:
                 for scope, mark in _marks(met.item or {}).items()
                 if mark.at > now - windows.get(scope, 0) and mark.ping_id not in (ping_id, *instead_of)
             }
+        over = [scope for scope, until in _ends(answer["Attributes"]).items() if until <= now]
+        if len(over) >= MANY:
+            self._remove_marks(caller, over[:REMOVED_AT_ONCE], "#until{} <= :now", {":now": _n(now)})
         return {}
 
     def unmark(self, caller: str, scopes: Iterable[str], ping_id: bytes) -> None:
         """Forget a sale that came to nothing. If that fails, `flows` sees later that its ping was not sold."""
-        names = {f"#{kind}{n}": f"{kind}:{scope}" for n, scope in enumerate(scopes) for kind in ("at", "ping")}
-        with suppress(ConditionFailed, TemporarilyUnavailable):
-            self.dynamo.call(
-                self.dynamo.client.update_item,
-                TableName=self.table,
-                Key={"caller": {"B": self._sold_key(caller)}},
-                UpdateExpression="REMOVE " + ", ".join(names),
-                ConditionExpression=" AND ".join(f"{name} = :ping" for name in names if name.startswith("#ping")),
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={":ping": {"B": ping_id}},
-            )
+        self._remove_marks(caller, list(scopes), "#ping{} = :ping", {":ping": {"B": ping_id}})
 
     def admit(self, scope: str, value: str, limits: Mapping[str, int], now: int) -> int:
         """Count a request of this minute under each name, unless that would be over one of the limits: then the seconds
@@ -183,6 +187,21 @@ class Callers:
         found: Item = answer.get("Attributes", {})
         return found
 
+    def _remove_marks(self, caller: str, scopes: Sequence[str], condition: str, values: dict[str, Any]) -> None:
+        """All of these; none where the condition, said of one by its place, fails, or where the table does not
+        answer."""
+        names = {name: attribute for n, scope in enumerate(scopes) for name, attribute in _names(n, scope).items()}
+        with suppress(ConditionFailed, TemporarilyUnavailable):
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key={"caller": {"B": self._sold_key(caller)}},
+                UpdateExpression="REMOVE " + ", ".join(names),
+                ConditionExpression=" AND ".join(condition.format(n) for n in range(len(scopes))),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )
+
     def _listed_key(self, entry: str) -> bytes:
         return caller_key(self.keys, "listed", entry)
 
@@ -202,6 +221,16 @@ def _lists(item: Item) -> list[str]:
 def _marks(item: Item) -> dict[str, Mark]:
     scopes = (name.removeprefix("at:") for name in item if name.startswith("at:"))
     return {scope: Mark(int(item[f"at:{scope}"]["N"]), item[f"ping:{scope}"]["B"]) for scope in scopes}
+
+
+def _ends(item: Item) -> dict[str, int]:
+    """Until when each mark makes a duplicate, by scope."""
+    return {name.removeprefix("until:"): int(end["N"]) for name, end in item.items() if name.startswith("until:")}
+
+
+def _names(n: int, scope: str) -> dict[str, str]:
+    """The attributes of a scope's mark, by their names in an expression."""
+    return {f"#{kind}{n}": f"{kind}:{scope}" for kind in ("at", "ping", "until")}
 
 
 def _n(number: int) -> dict[str, Any]:

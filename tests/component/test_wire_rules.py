@@ -2,6 +2,8 @@
 and the reasons as operators do."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from shared.domain import filters, matching, schedule
 from shared.domain.caps import Cap
 from shared.domain.models import Limit, Margin, User
 from shared.store.callers import Callers
+from shared.store.counters import BATCH
 from shared.store.dynamo import Dynamo
 from tests.build import (
     CALLER,
@@ -312,6 +315,17 @@ def test_a_post_that_was_one_too_many_can_be_sent_again(stage: Stage, publisher:
     assert sell(publisher, OTHER_CALLER, ping_id=pings[1]).body["success"]
 
 
+@pytest.mark.parametrize("verb", ["post", "full"])
+def test_a_retry_that_is_one_too_many_gets_the_answer_of_its_sale(
+    stage: Stage, publisher: Publisher, verb: str
+) -> None:
+    a_market(stage, limits=(Limit("endpoint", posts=1),))
+    first = publisher.send(verb, json_body={"caller_id": CALLER})
+    assert first.body["success"]
+    assert publisher.send(verb, json_body={"caller_id": CALLER}).text == first.text
+    assert publisher.send(verb, json_body={"caller_id": OTHER_CALLER}).code == 429
+
+
 def test_each_traffic_source_has_its_own_limit(stage: Stage, publisher: Publisher) -> None:
     a_market(stage, limits=(Limit("traffic_source", pings=1),))
     codes = [publisher.ping(traffic_source_id=source).code for source in ("1023", "1023", "IW7834")]
@@ -370,6 +384,35 @@ def test_what_nobody_uses_costs_nothing_and_the_rest_one_round(stage: Stage, pub
     assert calls("my_endpoint") == 1
     stage.clock.forward(3)
     assert calls("ruled") == 4  # the caller, the counts and the limit at once; then the ping
+
+
+class Meeting(Counting):
+    """Reads of many counts that each wait for the others."""
+
+    met = Barrier(3)
+
+    def call(self, method: Any, *args: Any, **request: Any) -> Any:
+        if SETTINGS.leases_table in request.get("RequestItems", {}):
+            self.met.wait(60)
+        return super().call(method, *args, **request)
+
+
+def test_the_counts_of_many_buyers_are_read_at_once(stage: Stage, publisher: Publisher) -> None:
+    a_market(stage, *(a_buyer(id=n, caps=(Cap("sales", n % 2, "day"),)) for n in range(1, 2 * BATCH + 2)))
+    with ThreadPoolExecutor(4) as stage.beside:
+        world = stage.world_over(Meeting(stage.client, SETTINGS))
+        answer = publisher.send("ping", world=world, json_body={"caller_id": CALLER})
+    assert {buyer["id"] for buyer in answer.body["buyers"]} == {*range(1, 2 * BATCH + 2, 2)}
+
+
+def test_of_many_sales_within_a_window_each_is_looked_at_once(stage: Stage, publisher: Publisher) -> None:
+    buyers = [a_buyer(id=n, bid_cents=1000 - n, duplicate_seconds=DAY) for n in range(1, 4)]
+    a_market(stage, *buyers, vanity_uri="by_buyer")
+    assert [sell(publisher, uri="by_buyer", zip=f"3034{n}").body["buyer_id"] for n in range(3)] == [1, 2, 3]
+    counted = Counting(stage.client, SETTINGS)
+    answer = publisher.send("ping", "by_buyer", world=stage.world_over(counted), json_body={"caller_id": CALLER})
+    assert answer.body["status"] == "no_matching_buyer"
+    assert counted.calls == 1 + 3
 
 
 def test_a_stored_decision_can_be_made_again(stage: Stage, publisher: Publisher) -> None:

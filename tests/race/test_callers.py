@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.store.callers import SOLD_KEPT_SECONDS, Callers, Mark
+from shared.store.callers import MANY, SOLD_KEPT_SECONDS, Callers, Mark
 from shared.store.dynamo import Dynamo
 from tests.build import KEYS, SETTINGS, START, Counting
 from tests.race.crowds import at_once
@@ -136,3 +136,44 @@ def test_numbers_that_are_put_on_several_lists_at_once_are_on_all_of_them(client
     assert all(callers.listed_by(entry) == {entry: lists} for entry in entries)
     at_once(lists[1:], lambda name, _: callers.unsuppress(name, entries))
     assert all(callers.listed_by(entry) == {entry: lists[:1]} for entry in entries)
+
+
+def _stored(callers: Callers, caller: str) -> set[str]:
+    """The names of a caller's attributes, without its key."""
+    item = callers.dynamo.client.get_item(
+        TableName=SETTINGS.callers_table, Key={"caller": {"B": callers._sold_key(caller)}}
+    )["Item"]
+    return {*item} - {"caller"}
+
+
+def test_marks_that_are_over_are_removed_in_a_crowd_and_no_other(callers: Callers) -> None:
+    """Whoever sells finds many marks that are over, and some of them are being made anew."""
+
+    def play() -> None:
+        caller, later = a_caller(), START + 3600
+        scopes = [f"buyer#{n}" for n in range(8 + 2 * MANY)]
+        for scope, ping in zip(scopes, ping_ids(), strict=False):
+            assert not callers.mark(caller, {scope: 3600}, ping, START)
+        anew, pings = scopes[:8], ping_ids()
+        against = at_once(anew, lambda scope, n: callers.mark(caller, {scope: 3600}, pings[n], later))
+        assert not any(against)
+        found = marks(callers, caller)
+        assert {scope: found[scope] for scope in anew} == {
+            scope: Mark(later, ping) for scope, ping in zip(anew, pings, strict=False)
+        }
+        callers.mark(caller, OFFER, pings[-1], later)
+        assert marks(callers, caller).keys() == {*anew, *OFFER}
+
+    for _ in range(ROUNDS // 4):
+        play()
+
+
+def test_a_sale_leaves_fewer_than_many_marks_that_are_over(callers: Callers) -> None:
+    caller, standing = a_caller(), {"buyer#0": 7200}
+    callers.mark(caller, standing, os.urandom(12), START)
+    for n in range(1, 4 * MANY):
+        callers.mark(caller, {f"buyer#{n}": 1}, os.urandom(12), START + n)
+        found = marks(callers, caller)
+        assert "buyer#0" in found
+        assert len(found) <= MANY + 1
+        assert len(_stored(callers, caller)) == 3 * len(found) + len(["delete_at"])
