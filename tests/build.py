@@ -27,6 +27,7 @@ from shared.store.counters import Counters, Seen
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Claim, Pings, Route
 from shared.store.rings import Rings
+from shared.store.tallies import Gathered, Tallies
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,7 +36,12 @@ START = 4_102_444_800
 """2100-01-01 00:00 UTC, when tests start: ahead of the real clock, by which DynamoDB Local deletes what TTL says."""
 
 SETTINGS = Settings(
-    config_table="config", pings_table="pings", leases_table="leases", callers_table="callers", secret="00" * 32
+    config_table="config",
+    pings_table="pings",
+    leases_table="leases",
+    callers_table="callers",
+    journal_table="journal",
+    secret="00" * 32,
 )
 KEYS = derive(bytes(32))
 
@@ -162,6 +168,7 @@ class Stage:
         self.memory = Memory()
         self.free_at: dict[tuple[int, tuple[int, ...]], int] = {}
         self.counted: dict[int, Seen] = {}
+        self.gathered = Gathered()
 
     def secret(self, name: str) -> str:
         if name not in self.secrets:
@@ -179,6 +186,7 @@ class Stage:
             counters=Counters(dynamo, self.counted),
             callers=Callers(dynamo, self.keys),
             live=LiveBuyers(lambda: self.send, self.secret, self.keys),
+            tallies=Tallies(dynamo, self.gathered, self.clock),
             keys=self.keys,
             now=self.clock,
             elapsed=self.elapsed,
