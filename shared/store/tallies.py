@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 from typing import Any
 
@@ -59,6 +59,11 @@ class Tallies:
         self.gathered = gathered
         self.now = now
 
+    @cached_property
+    def at(self) -> int:
+        """When the request is counted: at its first count."""
+        return self.now()
+
     def asked(self, endpoint: Endpoint, user: str, source: str) -> None:
         """A lead was read and is to be priced."""
         self._add(endpoint, self._hour("HOURS", endpoint.vanity_uri), asked=1)
@@ -73,7 +78,7 @@ class Tallies:
         amounts = {"sales": 1, "revenue": sale.cents, "payout": sale.payout_cents}
         self._add(endpoint, self._hour("HOURS", endpoint.vanity_uri), **amounts)
         self._add(endpoint, self._source(sale.user, source), **amounts)
-        self._add(endpoint, (f"BUYERS#{_day(self.now())}", str(sale.buyer_id)), **amounts)
+        self._add(endpoint, (f"BUYERS#{_day(self.at)}", str(sale.buyer_id)), **amounts)
         if endpoint.pool and not sale.overflow:
             self._add(endpoint, self._hour("POOLS", endpoint.pool.name), leases=1)
 
@@ -89,7 +94,7 @@ class Tallies:
 
     def due(self, at_once: bool = False) -> list[Callable[[], None]]:
         """The writes that are due, an item each, to be run beside a request's own. None of them raises."""
-        gathered, now = self.gathered, self.now()
+        gathered, now = self.gathered, self.at
         with gathered.lock:
             gathered.credit = min(AT_ONCE, gathered.credit + max(0, now - gathered.at))
             gathered.at = now
@@ -120,14 +125,13 @@ class Tallies:
             counts = self.gathered.counts.setdefault(key, defaultdict(int))
             for name, amount in amounts.items():
                 counts[name] += amount
-            self.gathered.ends[key] = self.now() // DAY * DAY + DAY + endpoint.sale_seconds
+            self.gathered.ends[key] = self.at // DAY * DAY + DAY + endpoint.sale_seconds
 
     def _hour(self, kind: str, name: str) -> Key:
-        now = self.now()
-        return f"{kind}#{_day(now)}", f"{now % DAY // 3600:02}#{name}"
+        return f"{kind}#{_day(self.at)}", f"{self.at % DAY // 3600:02}#{name}"
 
     def _source(self, user: str, source: str) -> Key:
-        gathered, day = self.gathered, f"SOURCES#{_day(self.now())}"
+        gathered, day = self.gathered, f"SOURCES#{_day(self.at)}"
         key = (day, f"{user}#{source}")
         with gathered.lock:
             if key in gathered.named:
