@@ -52,6 +52,7 @@ def publish(engine_url: str, secret_hex: str) -> None:
         pings_table="ringpost-pings",
         leases_table="ringpost-leases",
         callers_table="ringpost-callers",
+        journal_table="ringpost-journal",
         secret=secret_hex,
     )
     client = engine.client(engine_url)

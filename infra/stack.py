@@ -67,6 +67,7 @@ class Ringpost(Stack):
                 pings_table=tables.pings.table_name,
                 leases_table=tables.leases.table_name,
                 callers_table=tables.callers.table_name,
+                journal_table=tables.journal.table_name,
                 secret_arn=secret.secret_arn,
                 buyer_secrets_arn=buyer_secrets.secret_arn,
             ).environment(),
@@ -123,6 +124,7 @@ class Ringpost(Stack):
         CfnOutput(self, "PingsTable", value=tables.pings.table_name)
         CfnOutput(self, "LeasesTable", value=tables.leases.table_name)
         CfnOutput(self, "CallersTable", value=tables.callers.table_name)
+        CfnOutput(self, "JournalTable", value=tables.journal.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
         CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)
 

@@ -1,4 +1,4 @@
-"""The tables. They differ in lifetime and in who may write them."""
+"""The tables of `shared.schema`. They differ in lifetime and in who may write them."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_dynamodb import (
@@ -6,15 +6,15 @@ from aws_cdk.aws_dynamodb import (
     AttributeType,
     BillingMode,
     PointInTimeRecoverySpecification,
+    ProjectionType,
     Table,
     TableEncryption,
 )
 from constructs import Construct
 
-BY_PK = Attribute(name="pk", type=AttributeType.STRING)
-BY_SK = Attribute(name="sk", type=AttributeType.STRING)
-BY_CALLER = Attribute(name="caller", type=AttributeType.BINARY)
-BY_PING = Attribute(name="ping_id", type=AttributeType.BINARY)
+from shared import schema
+
+TYPES = {"S": AttributeType.STRING, "B": AttributeType.BINARY, "N": AttributeType.NUMBER}
 
 
 class Tables(Construct):
@@ -25,13 +25,14 @@ class Tables(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
 
-        def table(name: str, *, key: Attribute, sort: Attribute | None = None, ttl: str | None = None) -> Table:
-            return Table(
+        def table(name: str, wanted: schema.Table) -> Table:
+            key, sort = _keys(wanted.keys)
+            made = Table(
                 self,
                 name,
                 partition_key=key,
                 sort_key=sort,
-                time_to_live_attribute=ttl,
+                time_to_live_attribute=wanted.ttl or None,
                 billing_mode=BillingMode.PAY_PER_REQUEST,
                 encryption=TableEncryption.AWS_MANAGED,
                 point_in_time_recovery_specification=PointInTimeRecoverySpecification(
@@ -40,8 +41,24 @@ class Tables(Construct):
                 deletion_protection=deletion_protection,
                 removal_policy=removal_policy,
             )
+            for index_name, index in wanted.indexes.items():
+                key, sort = _keys(index.keys)
+                made.add_global_secondary_index(
+                    index_name=index_name,
+                    partition_key=key,
+                    sort_key=sort,
+                    projection_type=ProjectionType.INCLUDE if index.projected else ProjectionType.KEYS_ONLY,
+                    non_key_attributes=[*index.projected] or None,
+                )
+            return made
 
-        self.config = table("Config", key=BY_PK, sort=BY_SK)
-        self.pings = table("Pings", key=BY_PING, ttl="delete_at")
-        self.leases = table("Leases", key=BY_PK, sort=BY_SK)
-        self.callers = table("Callers", key=BY_CALLER, ttl="delete_at")
+        self.config = table("Config", schema.CONFIG)
+        self.pings = table("Pings", schema.PINGS)
+        self.leases = table("Leases", schema.LEASES)
+        self.callers = table("Callers", schema.CALLERS)
+        self.journal = table("Journal", schema.JOURNAL)
+
+
+def _keys(keys: schema.Keys) -> tuple[Attribute, Attribute | None]:
+    attributes = [Attribute(name=name, type=TYPES[kind]) for name, kind in keys.items()]
+    return attributes[0], attributes[1] if len(attributes) > 1 else None

@@ -3,10 +3,10 @@ the `Refusal` that says why not."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Literal, TypeVar
 
 from msgspec.structs import replace
@@ -42,9 +42,12 @@ from shared.store.compiled import Compiled, Twins
 from shared.store.counters import BATCH, Counters
 from shared.store.pings import CLAIM_SECONDS, Asked, Claim, Pings, Route, State
 from shared.store.rings import PoolChanged, Rings
+from shared.store.tallies import Tallies
 
 OWN_SECONDS = 0.03
 """What our own work takes after live buyers have answered: it is taken off their time."""
+COUNTING_SECONDS = 0.1
+"""How long a request waits for what it counts once its own write is done."""
 SEED_BYTES = 8
 ATTEMPT_BYTES = 8
 UNSOLD = {State.FREE, State.EXPIRED, State.SPENT}
@@ -71,6 +74,7 @@ class World:
     counters: Counters
     callers: Callers
     live: LiveBuyers
+    tallies: Tallies
     keys: Keys
     now: Callable[[], int]
     elapsed: Callable[[], float]
@@ -105,7 +109,35 @@ class World:
             for other in running:
                 other.result()
 
+    def counting(self, first: Callable[[], T], counts: Collection[Callable[[], None]]) -> T:
+        """Run a request's own write and, beside it, what is counted: a count that takes longer ends by itself."""
+        running = [self.beside.submit(count) for count in counts]
+        try:
+            return first()
+        finally:
+            for done in wait(running, COUNTING_SECONDS).done:
+                done.result()
 
+    def caller_hash(self, lead: Lead) -> bytes:
+        return keys.caller_hash(self.keys, lead.caller) if lead.caller else b""
+
+
+Flow = Callable[[World, Endpoint, Request], bytes]
+
+
+def _counting_refusals(flow: Flow) -> Flow:
+    @wraps(flow)
+    def counted(world: World, endpoint: Endpoint, request: Request) -> bytes:
+        try:
+            return flow(world, endpoint, request)
+        except Refusal as refused:
+            world.tallies.refused(endpoint, refused.status)
+            raise
+
+    return counted
+
+
+@_counting_refusals
 def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     user = _publisher(world, endpoint, request)
     lead = _lead(endpoint, user, request, ("ping",))
@@ -118,12 +150,15 @@ def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     if endpoint.static_numbers and lead.caller and buyer:
         number, held_until = lead["trackdrive_number"], endpoint.held_until(priced.created_at)
         beside.append(lambda: _left_route(world, priced, lead, number, buyer, held_until))
-    world.together(lambda: world.pings.open(priced), *beside)
-    metrics.pinged(len(priced.bids))
+    _pinged(world, endpoint, priced)
+    world.counting(
+        lambda: world.together(lambda: world.pings.open(priced, world.caller_hash(lead)), *beside), world.tallies.due()
+    )
     answer = answers.ping(endpoint, world.keys, priced)
     return answer if failures is None else answers.explained(answer, failures)
 
 
+@_counting_refusals
 def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     def write(endpoint: Endpoint, _: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
         return answers.post(endpoint, buyer, number, held_until)
@@ -161,16 +196,18 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
             key = keys.retry_key(world.keys, _who("post", endpoint, user, request), lead)
             if earlier := _sale_under_key(world, endpoint, key, ping_id):
                 world.pings.release(ping_id, attempt, claim)
-                return earlier.answer
+                return _answer(earlier)
         endpoint = world.compiled.at_least_as_new_as(claim.ping, endpoint, world.now())
         lead = _checked(endpoint, user, lead, problems, ("post",))
         bidders = matching.bidders(endpoint, claim.ping.bids, choice)
         facts = _facts(world, endpoint, user, request, lead, ping_id, bidders, {"posts"})
         facts = replace(facts, said=claim.ping.facts.said)
-        selling = _Selling(claim.ping, attempt, claim, seen, lead, posted, choice, facts)
+        seller = claim.ping.user or (user.name if user else "")
+        selling = _Selling(claim.ping, attempt, claim, seen, lead, posted, choice, facts, seller)
         return _sold(world, endpoint, selling, write)
 
 
+@_counting_refusals
 def full(world: World, endpoint: Endpoint, request: Request) -> bytes:
     def write(endpoint: Endpoint, ping: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
         return answers.full(endpoint, world.keys, ping, buyer, number, held_until)
@@ -227,7 +264,7 @@ def _sold_at_once(
     choice = _choice(request, TRY_ALL)
     key = keys.retry_key(world.keys, _who(verb, endpoint, user, request), lead)
     if endpoint.has_live_buyers and (earlier := _earlier_sale(world, key)):
-        return earlier.answer  # nobody is asked twice
+        return _answer(earlier)  # nobody is asked twice
     try:
         priced = _priced(world, endpoint, user, request, lead, {"pings", "posts"} if verb == "full" else {"posts"})
         failures = _failures(endpoint, user, request, priced)
@@ -235,7 +272,7 @@ def _sold_at_once(
             raise NoMatchingBuyer(failures)
     except (NoMatchingBuyer, DuplicateCaller, CallerNumberSuppressed, RateLimited):
         if earlier := _earlier_sale(world, key):
-            return earlier.answer
+            return _answer(earlier)
         raise
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
@@ -247,12 +284,12 @@ def _sold_at_once(
     )
     priced, claim = _claimed_first(world, endpoint, key, priced, first, attempt)
     if claim.sale:
-        return claim.sale.answer
+        return _answer(claim.sale)
     if claim.state is not State.FREE:
         raise TemporarilyUnavailable
-    metrics.pinged(len(priced.bids))
+    _pinged(world, endpoint, priced)
     with _releasing(world, claim, priced, attempt):
-        selling = _Selling(priced, attempt, claim, seen, lead, Lead(), choice, priced.facts)
+        selling = _Selling(priced, attempt, claim, seen, lead, Lead(), choice, priced.facts, priced.user)
         answer = _sold(world, endpoint, selling, write)
     return answer if failures is None else answers.explained(answer, failures)
 
@@ -318,6 +355,7 @@ def _priced(
 ) -> Ping:
     """The lead with everybody's bid, those of live buyers too. Raises what `_facts` raises."""
     now, seed, ping_id = world.now(), world.random_bytes(SEED_BYTES), world.random_bytes(keys.ID_BYTES)
+    world.tallies.asked(endpoint, user.name if user else "", lead.source)
     passing = matching.passing(endpoint, lead, now)
     capped = [buyer.id for buyer in passing if buyer.caps]
     facts = _facts(world, endpoint, user, request, lead, ping_id, passing, counted, capped)
@@ -333,6 +371,7 @@ def _priced(
         seed=seed,
         created_at=now,
         expires_at=now + endpoint.ping_ttl_seconds,
+        lead_until=now + endpoint.lead_seconds,
         user=user.name if user else "",
         facts=facts,
     )
@@ -492,11 +531,13 @@ def _claimed_first(
     world: World, endpoint: Endpoint, key: bytes, priced: Ping, first: bytes, attempt: bytes
 ) -> tuple[Ping, Claim]:
     """The ping under which this lead is sold, claimed, or its sale: `first` is what its key names. A sale whose hold is
-    over makes way for a new one. A key that was written by an earlier attempt has to outlive the sale of this one."""
+    over makes way for a new one, as does an erased ping. A key that was written by an earlier attempt has to outlive
+    the sale of this one."""
     while True:
         ping = replace(priced, id=first)
-        claim = _claimed(world, first, partial(world.pings.open_and_claim, ping, attempt))
-        if claim.sale is None or claim.sale.held_until > world.now():
+        claim = _claimed(world, first, partial(world.pings.open_and_claim, ping, world.caller_hash(ping.lead), attempt))
+        over = claim.sale.held_until <= world.now() if claim.sale else claim.state is State.SPENT
+        if not over:
             break
         until = _key_until(endpoint, world.now())
         first = world.pings.first_attempt(key, priced.id, until, world.now(), instead_of=first)
@@ -537,6 +578,13 @@ def _answer_again(ping: Ping, sale: Sale, posted: Lead, choice: int, now: int) -
     sold, asked = Lead(ping.lead | sale.posted), Lead(ping.lead | posted)
     if choice != sale.choice or asked.caller != sold.caller or sale.held_until <= now:
         raise PingIdUsed
+    return _answer(sale)
+
+
+def _answer(sale: Sale) -> bytes:
+    """Raises `PingIdUsed` if it was erased with its lead."""
+    if not sale.answer:
+        raise PingIdUsed
     return sale.answer
 
 
@@ -556,7 +604,7 @@ def _releasing(world: World, claim: Claim, ping: Ping, attempt: bytes) -> Iterat
 class _Selling:
     """One attempt at selling a ping that it has claimed. `seen` are the rings as a look has shown them; `posted` is
     what the POST laid over the ping's lead, `lead` the whole; `facts` what the store knows of its caller, and what
-    live buyers said to the PING."""
+    live buyers said to the PING; `user` whose sale it is."""
 
     ping: Ping
     attempt: bytes
@@ -566,6 +614,7 @@ class _Selling:
     posted: Lead
     choice: int
     facts: Facts
+    user: str
 
 
 def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> bytes:
@@ -593,26 +642,36 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
     answer = write(endpoint, ping, buyer, number, held_until)
     cents = bid.cents if said.cents is None else said.cents
     selling.claim.asked.pop(buyer.id, None)
-    world.pings.record(
-        ping.id,
-        Sale(
-            attempt=selling.attempt,
-            buyer_id=buyer.id,
-            cents=cents,
-            payout_cents=bid.payout_cents if cents == bid.cents else endpoint.margin.payout_cents(cents),
-            number=number,
-            sold_at=world.now(),
-            held_until=held_until,
-            choice=choice,
-            posted=selling.posted,
-            answer=answer,
-            overflow=overflow,
-            said=said if buyer.live else None,
-        ),
-        selling.claim.asked,
+    now = world.now()
+    sale = Sale(
+        attempt=selling.attempt,
+        buyer_id=buyer.id,
+        cents=cents,
+        bid_cents=bid.cents,
+        payout_cents=bid.payout_cents if cents == bid.cents else endpoint.margin.payout_cents(cents),
+        number=number,
+        sold_at=now,
+        held_until=held_until,
+        choice=choice,
+        posted=selling.posted,
+        answer=answer,
+        kept_until=now + endpoint.sale_seconds,
+        user=selling.user,
+        overflow=overflow,
+        said=said if buyer.live else None,
+    )
+    new_caller = world.caller_hash(selling.lead) if selling.lead.caller != ping.lead.caller else b""
+    world.tallies.sold(endpoint, sale, selling.lead.source)
+    world.counting(
+        lambda: world.pings.record(ping, sale, new_caller, selling.claim.asked), world.tallies.due(at_once=True)
     )
     metrics.sold()
     return answer
+
+
+def _pinged(world: World, endpoint: Endpoint, priced: Ping) -> None:
+    metrics.pinged(len(priced.bids))
+    world.tallies.pinged(endpoint, priced)
 
 
 def _agreed(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, bid: Bid) -> Yes | None:
@@ -718,6 +777,7 @@ def _number(world: World, endpoint: Endpoint, selling: _Selling, buyer: Buyer, s
         lease, pool = _leased(world, endpoint, endpoint.pool, selling)
     except NoNumberAvailable:
         metrics.pool_exhausted()
+        world.tallies.pool_exhausted(endpoint, endpoint.pool)
         number = endpoint.pool.overflow_number
         if not number or not lead.caller or _left_route(world, ping, lead, number, buyer, held_until, said):
             raise
@@ -735,9 +795,9 @@ def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _S
     if selling.claim.taken_over:
         pool = world.compiled.latest(endpoint.vanity_uri, world.now()).pool
     if pool and world.rings.known_exhausted(pool, world.now()):  # so nothing was looked at
-        metrics.pool_used(100)
-    elif seen:
-        metrics.pool_used(leasing.used_percent(seen.values(), world.now()))
+        _pool_used(world, endpoint, pool, 100)
+    elif pool and seen:
+        _pool_used(world, endpoint, pool, leasing.used_percent(seen.values(), world.now()))
     for _ in range(2):
         if pool is None:
             break
@@ -747,6 +807,11 @@ def _leased(world: World, endpoint: Endpoint, pool: RingPool | None, selling: _S
         except PoolChanged:
             pool, seen = world.compiled.latest(endpoint.vanity_uri, world.now()).pool, {}
     raise TemporarilyUnavailable
+
+
+def _pool_used(world: World, endpoint: Endpoint, pool: RingPool, percent: float) -> None:
+    metrics.pool_used(percent)
+    world.tallies.pool_used(endpoint, pool, percent)
 
 
 def _left_route(

@@ -26,6 +26,7 @@ from shared.store.counters import Counters, Seen
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
 from shared.store.rings import Rings
+from shared.store.tallies import Gathered, Tallies
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,12 +60,12 @@ def _session() -> botocore.session.Session:
 
 @cache
 def _process() -> tuple[
-    Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], dict[int, Seen], ThreadPoolExecutor
+    Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], dict[int, Seen], Gathered, ThreadPoolExecutor
 ]:
     wanted = settings.read(os.environ)
     client = cast("DynamoDBClient", _session().create_client("dynamodb", config=SDK))
     secret = bytes.fromhex(wanted.secret) if wanted.secret else _secret(wanted.secret_arn)
-    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, {}, ThreadPoolExecutor(max_workers=4)
+    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, {}, Gathered(), ThreadPoolExecutor(max_workers=6)
 
 
 def _secret(arn: str, config: Config = SDK) -> bytes:
@@ -134,9 +135,13 @@ def prepare() -> None:
         gc.freeze()  # what is there now stays: a look through it would take longer than the request that it falls into
 
 
+def _now() -> int:
+    return int(time.time())
+
+
 def world() -> World:
     came_in = time.monotonic()
-    process, signing_keys, memory, free_at, counted, beside = _process()
+    process, signing_keys, memory, free_at, counted, gathered, beside = _process()
     dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
     return World(
         compiled=Compiled(dynamo, memory),
@@ -145,9 +150,10 @@ def world() -> World:
         counters=Counters(dynamo, counted),
         callers=Callers(dynamo, signing_keys),
         live=LiveBuyers(_asking, lambda name: _buyer_secrets()(name), signing_keys),
+        tallies=Tallies(dynamo, gathered, _now),
         keys=signing_keys,
         elapsed=lambda: time.monotonic() - came_in,
-        now=lambda: int(time.time()),
+        now=_now,
         random_bytes=os.urandom,
         beside=beside,
         pause=lambda: time.sleep(0.05),

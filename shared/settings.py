@@ -19,6 +19,7 @@ class Settings:
     pings_table: str
     leases_table: str
     callers_table: str
+    journal_table: str
     secret_arn: str = ""
     secret: str = ""
     buyer_secrets_arn: str = ""
@@ -48,6 +49,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         pings_table=variable("PINGS_TABLE"),
         leases_table=variable("LEASES_TABLE"),
         callers_table=variable("CALLERS_TABLE"),
+        journal_table=variable("JOURNAL_TABLE"),
         secret_arn=secret_arn,
         secret="" if secret_arn else variable("SECRET"),
         buyer_secrets_arn=environment.get(PREFIX + "BUYER_SECRETS_ARN", ""),

@@ -11,18 +11,20 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.config
 import botocore.session
 
+from shared import schema
+from shared.schema import Index, Keys, Table
 from shared.settings import Settings
 from tools.children import die_with_parent, tail
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import KeySchemaElementTypeDef
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-east-1"
@@ -42,44 +44,51 @@ class EngineError(Exception):
     """There is no engine, or it does not start; the message says what to do or ends with its log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """`keys`: partition key first, with DynamoDB's type letters. `ttl`: the attribute that DynamoDB's broom reads."""
-
-    keys: dict[str, Literal["S", "B", "N"]]
-    ttl: str = ""
-
-
 def tables(settings: Settings) -> dict[str, Table]:
     """The schema, by table name."""
     return {
-        settings.config_table: Table(keys={"pk": "S", "sk": "S"}),
-        settings.pings_table: Table(keys={"ping_id": "B"}, ttl="delete_at"),
-        settings.leases_table: Table(keys={"pk": "S", "sk": "S"}),
-        settings.callers_table: Table(keys={"caller": "B"}, ttl="delete_at"),
+        settings.config_table: schema.CONFIG,
+        settings.pings_table: schema.PINGS,
+        settings.leases_table: schema.LEASES,
+        settings.callers_table: schema.CALLERS,
+        settings.journal_table: schema.JOURNAL,
     }
 
 
 def create_tables(client: "DynamoDBClient", settings: Settings) -> None:
     """Creates the tables that are absent; those that exist are left as they are."""
     for name, table in tables(settings).items():
+        keys = table.keys | {key: kind for index in table.indexes.values() for key, kind in index.keys.items()}
+        indexes: dict[str, Any] = {}
+        if table.indexes:  # an empty list is refused
+            indexes = {"GlobalSecondaryIndexes": [_index(*each) for each in table.indexes.items()]}
         with contextlib.suppress(client.exceptions.ResourceInUseException):
             client.create_table(
                 TableName=name,
                 BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[
-                    {"AttributeName": key, "AttributeType": kind} for key, kind in table.keys.items()
-                ],
-                KeySchema=[
-                    {"AttributeName": key, "KeyType": "RANGE" if place else "HASH"}
-                    for place, key in enumerate(table.keys)
-                ],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in keys.items()],
+                KeySchema=_key_schema(table.keys),
+                **indexes,
             )
             client.get_waiter("table_exists").wait(TableName=name)
             if table.ttl:
                 client.update_time_to_live(
                     TableName=name, TimeToLiveSpecification={"AttributeName": table.ttl, "Enabled": True}
                 )
+
+
+def _index(name: str, index: Index) -> dict[str, Any]:
+    return {
+        "IndexName": name,
+        "KeySchema": _key_schema(index.keys),
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": [*index.projected]}
+        if index.projected
+        else {"ProjectionType": "KEYS_ONLY"},
+    }
+
+
+def _key_schema(keys: Keys) -> "list[KeySchemaElementTypeDef]":
+    return [{"AttributeName": key, "KeyType": "RANGE" if place else "HASH"} for place, key in enumerate(keys)]
 
 
 def client(endpoint_url: str) -> "DynamoDBClient":

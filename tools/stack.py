@@ -78,6 +78,7 @@ def _of_stage(stage: str) -> Records:
             pings_table=outputs["PingsTable"],
             leases_table=outputs["LeasesTable"],
             callers_table=outputs["CallersTable"],
+            journal_table=outputs["JournalTable"],
             secret_arn=outputs["SecretArn"],
             buyer_secrets_arn=outputs["BuyerSecretsArn"],
         )

@@ -14,6 +14,7 @@ from shared.domain.models import TRY_ALL, Lead
 ID_BYTES = 12
 CHOICE_BYTES = 4
 CHECKSUM_BYTES = 8
+CALLER_BYTES = 16
 
 
 class Keys(Struct, frozen=True):
@@ -77,6 +78,11 @@ def retry_key(keys: Keys, parts: Iterable[str], lead: Lead) -> bytes:
 def caller_key(keys: Keys, *parts: str) -> bytes:
     """Where something is kept of a caller, or of whoever sends requests. The first part says what."""
     return _mac(keys.callers, _joined(list(parts)))
+
+
+def caller_hash(keys: Keys, caller: str) -> bytes:
+    """By what the pings of a caller are found."""
+    return caller_key(keys, "caller", caller)[:CALLER_BYTES]
 
 
 def ask_key(keys: Keys, ping_id: bytes, buyer_id: int) -> str:

@@ -17,8 +17,11 @@ from shared.domain.schedule import Schedule
 TRY_ALL = 0
 """The choice of a POST that takes any of its ping's buyers; buyer ids start at 1."""
 
-LEAD_KEPT_SECONDS = 30 * 24 * 3600
-"""How long a ping's item outlives its creation, for replay and for questions."""
+SANDBOX = "sandbox/"
+"""With what the name of a sandbox endpoint begins: its pings are never counted or listed."""
+
+DAY = 24 * 3600
+SOURCE_LETTERS = 64
 
 Step = Literal["ping", "post"]
 FieldType = Literal[
@@ -41,6 +44,14 @@ class Lead(dict[str, str]):
     @property
     def caller(self) -> str:
         return self.get("caller_id", "")
+
+    @property
+    def source(self) -> str:
+        """The traffic source, as it is counted and logged: publishers choose it, and may choose a long one."""
+        return self.get("traffic_source_id", "")[:SOURCE_LETTERS]
+
+    def without(self, name: str) -> "Lead":
+        return Lead({other: value for other, value in self.items() if other != name})
 
 
 class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -169,6 +180,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller whoever would buy.
     Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
     `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's twin.
+    A lead is kept for `lead_seconds` after its PING, a sale without its lead for `sale_seconds`.
     """
 
     vanity_uri: str
@@ -190,6 +202,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     limits: tuple[Limit, ...] = ()
     ping_deadline_ms: int = 1500
     post_deadline_ms: int = 4000
+    lead_seconds: int = 30 * DAY
+    sale_seconds: int = 395 * DAY
     require_auth_token: bool = True
     require_caller_id: bool = False
     success_status: Literal["success", "accepted"] = "success"
@@ -236,7 +250,7 @@ class Facts(Struct, frozen=True, omit_defaults=True):
 
 class Ping(Struct, frozen=True, kw_only=True):
     """A priced lead that waits for its POST. `bids` are ranked, best first; `seed` is the ranking's draw. With `facts`
-    and `created_at`, its clock, the decision can be made again."""
+    and `created_at`, its clock, the decision can be made again. The lead is shown to nobody after `lead_until`."""
 
     id: bytes
     endpoint: str
@@ -246,6 +260,7 @@ class Ping(Struct, frozen=True, kw_only=True):
     seed: bytes
     created_at: int
     expires_at: int
+    lead_until: int
     user: str = ""
     facts: Facts = Facts()
 
@@ -253,11 +268,14 @@ class Ping(Struct, frozen=True, kw_only=True):
 class Sale(Struct, frozen=True, kw_only=True):
     """A POST that got a buyer and a number. `posted` is what the POST laid over the ping's lead; `choice` the buyer
     that it asked for, or `TRY_ALL`; `answer` the body that was sent, for retries; `said` what a live buyer agreed to.
+    `bid_cents` is what caps of revenue have counted, `user` whose sale it is, `kept_until` the end of its retention.
+    Without an answer the lead was erased, or is over its own retention.
     """
 
     attempt: bytes
     buyer_id: int
     cents: int
+    bid_cents: int
     payout_cents: int
     number: str
     sold_at: int
@@ -265,5 +283,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     choice: int
     posted: Lead
     answer: bytes
+    kept_until: int
+    user: str = ""
     overflow: bool = False
     said: Yes | None = None

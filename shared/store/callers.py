@@ -113,6 +113,12 @@ class Callers:
         """Forget a sale that came to nothing. If that fails, `flows` sees later that its ping was not sold."""
         self._remove_marks(caller, list(scopes), "#ping{} = :ping", {":ping": {"B": ping_id}})
 
+    def forget(self, caller: str) -> None:
+        """Remove what is remembered of a caller's sales. Suppression stays: it protects the caller."""
+        self.dynamo.call(
+            self.dynamo.client.delete_item, TableName=self.table, Key={"caller": {"B": self._sold_key(caller)}}
+        )
+
     def admit(self, scope: str, value: str, limits: Mapping[str, int], now: int) -> int:
         """Count a request of this minute under each name, unless that would be over one of the limits: then the seconds
         until the minute is over, else 0. Where it is not clear whether it was counted, it is let in: a limit protects

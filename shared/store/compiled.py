@@ -8,7 +8,7 @@ writes.
 import random
 import zlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,8 @@ HARD_SECONDS = 60
 UNKNOWN_SECONDS = 5
 TOKEN_SECONDS = 60
 T = TypeVar("T")
+ENDPOINT_RECORD = "endpoint#"
+"""How the sort keys of endpoints begin, among the records of a version."""
 
 REMEMBERED = 1000
 """Wrong names and tokens that are remembered before all of them are forgotten: memory is bounded, whatever is sent."""
@@ -125,6 +127,34 @@ class Compiled:
         entry = Entry(endpoint, now, soft_seconds)
         _bounded(self.memory.endpoints)[vanity_uri] = entry
         return entry
+
+    def names(self) -> list[str]:
+        """The vanity URIs of the live configuration. Two calls, one more for every megabyte of endpoints."""
+        query: Callable[..., Any] = self.dynamo.client.query
+        pointer = self.dynamo.call(
+            self.dynamo.client.get_item,
+            TableName=self.table,
+            Key={"pk": {"S": "CONFIG"}, "sk": {"S": "LIVE"}},
+            ConsistentRead=True,
+        ).get("Item")
+        names: list[str] = []
+        after: Item | None = None
+        while pointer:
+            answer = self.dynamo.call(
+                query,
+                TableName=self.table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
+                ExpressionAttributeValues={
+                    ":pk": {"S": f"CONFIG#{int(pointer['version']['N']):08}"},
+                    ":kind": {"S": ENDPOINT_RECORD},
+                },
+                **({"ExclusiveStartKey": after} if after else {}),
+            )
+            names += [item["sk"]["S"].removeprefix(ENDPOINT_RECORD) for item in answer["Items"]]
+            if not (after := answer.get("LastEvaluatedKey")):
+                break
+        return names
 
     def version(self, vanity_uri: str, version: int) -> Endpoint:
         """A version that was live once. They are kept for ever."""

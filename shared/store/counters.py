@@ -2,11 +2,12 @@
 
 The item holds a number for each period that is counted, under the key of `domain.caps`; and for each cap on places at
 once a map, `concurrent` or `concurrent@endpoint`, of the pings that have one and the time until which they have it. A
-place that is over is nobody's: it frees itself, and a later write removes it.
+place that is over is nobody's: it frees itself, and a later write removes it. `since` and `taken_at` are when the first
+and the last sale was counted, for `store.repair`.
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -27,6 +28,8 @@ TRIES = 5
 
 REMOVED_AT_ONCE = 50
 """The most that one write removes: an expression may have 4 KB and 300 operators."""
+
+SINCE, TAKEN_AT = "since", "taken_at"
 
 BATCH = 100
 """The most keys that BatchGetItem takes."""
@@ -101,6 +104,28 @@ class Counters:
             if caps.full(wanted, seen.counted(now, sale.ping), cents, local):
                 return None
         return None
+
+    def stored(self, buyer_ids: Sequence[int]) -> dict[int, Item]:
+        """The items of up to a hundred buyers as they are now; of who never had a cap there is none."""
+        answer = self.dynamo.call(
+            self.dynamo.client.batch_get_item,
+            RequestItems={self.table: {"Keys": [_key(buyer_id) for buyer_id in buyer_ids], "ConsistentRead": True}},
+        )
+        if answer.get("UnprocessedKeys"):
+            raise TemporarilyUnavailable
+        found = {item["pk"]["S"]: item for item in answer["Responses"][self.table]}
+        return {buyer_id: found[f"B{buyer_id}"] for buyer_id in buyer_ids if f"B{buyer_id}" in found}
+
+    def lower(self, buyer_id: int, counted: Mapping[str, int], to: Mapping[str, int], taken_at: int) -> bool:
+        """Set these counts, by key, if they are still as `counted` and no sale was counted after `taken_at`."""
+        update = _Update()
+        for key, count in to.items():
+            update.set(update.name(key), {"N": str(count)})
+            update.condition(f"{update.name(key)} = {update.number(counted[key])}")
+        update.condition(f"{update.name(TAKEN_AT)} = {update.number(taken_at)}")
+        self.memory.pop(buyer_id, None)
+        done, _ = self._send(buyer_id, update)
+        return done
 
     def give_back(self, place: Place) -> None:
         """Uncount a sale that came to nothing: all of it or, where that fails, none, and caps are one too high.
@@ -183,6 +208,9 @@ class _Sale(Struct, frozen=True):
                 self._take_place(update, key, cap, seen, [path for path in over if path[0] == key])
         for path in over:
             update.remove(*path)
+        if any(cap.period for cap in self.caps.values()):
+            update.set(update.name(TAKEN_AT), {"N": str(self.now)})
+            update.set_once(update.name(SINCE), {"N": str(self.now)})
         return update
 
     def tidying(self, seen: Seen) -> "_Update | None":
@@ -255,6 +283,9 @@ class _Update:
     def set(self, path: str, value: Item) -> None:
         self.clauses["SET"].append(f"{path} = {self._value(value)}")
 
+    def set_once(self, path: str, value: Item) -> None:
+        self.clauses["SET"].append(f"{path} = if_not_exists({path}, {self._value(value)})")
+
     def add(self, key: str, amount: int) -> None:
         self.clauses["ADD"].append(f"{self.name(key)} {self.number(amount)}")
 
@@ -284,7 +315,9 @@ def _key(buyer_id: int) -> dict[str, Any]:
 def _seen(item: Item, now: int) -> Seen:
     return Seen(
         at=now,
-        counts={name: int(value["N"]) for name, value in item.items() if "N" in value},
+        counts={
+            name: int(value["N"]) for name, value in item.items() if "N" in value and name not in (SINCE, TAKEN_AT)
+        },
         places={
             name: {ping: int(until["N"]) for ping, until in value["M"].items()}
             for name, value in item.items()

@@ -238,7 +238,12 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
 
 def test_data_survives_an_engine_that_is_killed(tmp_path: Path) -> None:
     settings = Settings(
-        config_table="config", pings_table="pings", leases_table="leases", callers_table="callers", secret="x"
+        config_table="config",
+        pings_table="pings",
+        leases_table="leases",
+        callers_table="callers",
+        journal_table="journal",
+        secret="x",
     )
     before = descendants(os.getpid())
     with engine.dynoxide(tmp_path) as endpoint_url:

@@ -176,6 +176,7 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         pings_table="TablesPings",
         leases_table="TablesLeases",
         callers_table="TablesCallers",
+        journal_table="TablesJournal",
         secret_arn="Secret",
         buyer_secrets_arn="BuyerSecrets",
     )

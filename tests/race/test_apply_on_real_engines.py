@@ -86,6 +86,7 @@ def market(client: "DynamoDBClient") -> Market:
         pings_table=f"applied-pings{stack}",
         leases_table=f"applied-leases{stack}",
         callers_table=f"applied-callers{stack}",
+        journal_table=f"applied-journal{stack}",
         secret="00" * 32,
     )
     engine.create_tables(client, names)

@@ -116,6 +116,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         pings_table="ringpost-pings",
         leases_table="ringpost-leases",
         callers_table="ringpost-callers",
+        journal_table="ringpost-journal",
         secret=secret(data / "secret"),
     )
     with engine.dynoxide(None) as engine_url:

@@ -66,6 +66,7 @@ class Store(RuleBasedStateMachine):
             pings_table=f"pings{stack}",
             leases_table=f"leases{stack}",
             callers_table=f"callers{stack}",
+            journal_table=f"journal{stack}",
             secret="00" * 32,
         )
         engine.create_tables(self.client, names)

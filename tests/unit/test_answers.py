@@ -38,6 +38,7 @@ def a_ping(buyers: tuple[Buyer, ...] = BUYERS, **overrides: Any) -> Ping:
         "seed": b"",
         "created_at": START,
         "expires_at": START + 120,
+        "lead_until": START + 3600,
     }
     return Ping(**values | overrides)
 

@@ -8,7 +8,12 @@ from shared import settings
 from shared.settings import MissingSetting, Settings
 
 LOCAL = Settings(
-    config_table="config", pings_table="pings", leases_table="leases", callers_table="callers", secret="00ff"
+    config_table="config",
+    pings_table="pings",
+    leases_table="leases",
+    callers_table="callers",
+    journal_table="journal",
+    secret="00ff",
 )
 DEPLOYED = replace(LOCAL, secret="", secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ringpost")
 

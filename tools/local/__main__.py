@@ -51,6 +51,7 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         pings_table="ringpost-pings",
         leases_table="ringpost-leases",
         callers_table="ringpost-callers",
+        journal_table="ringpost-journal",
         secret=secret(data / "secret"),
     )
     buyer = asgi.listen(0)
