@@ -17,9 +17,6 @@ from shared.domain.schedule import Schedule
 TRY_ALL = 0
 """The choice of a POST that takes any of its ping's buyers; buyer ids start at 1."""
 
-SANDBOX = "sandbox/"
-"""With what the name of a sandbox endpoint begins: its pings are never counted or listed."""
-
 DAY = 24 * 3600
 SOURCE_LETTERS = 64
 

@@ -164,7 +164,8 @@ def _answers(guide: Guide) -> dict[str, Schema]:
         "sandbox": {"type": "boolean", "description": "Only in the sandbox"},
     }
     try_all = {"type": "object", "properties": {"ping_id": text}, "required": ["ping_id"]}
-    row: Schema = {column: COLUMN_TYPES[column] | {"description": COLUMNS[column]} for column in guide.endpoint.buyer_columns}
+    columns = guide.endpoint.buyer_columns
+    row: Schema = {column: COLUMN_TYPES[column] | {"description": COLUMNS[column]} for column in columns}
     auction: Schema = {
         "try_all_buyers_ping_id": text,
         "try_all_buyers": try_all,

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from shared.domain import sandbox
 from shared.domain.live import Yes
-from shared.domain.models import DAY, SANDBOX, Facts, Lead, Ping, Sale
+from shared.domain.models import DAY, Facts, Lead, Ping, Sale
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.schema import ROW
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
@@ -335,7 +335,7 @@ class Pings:
             written["caller"] = {"B": caller}
             if ping.lead.caller:
                 written["ping"] = {"B": _pack(replace(ping, lead=ping.lead.without("caller_id")))}
-        if not ping.endpoint.startswith(SANDBOX):
+        if not sandbox.is_of(ping.endpoint):
             written |= _sold(ping, sale)
         gone = ["claim", "claimed_at", "previous", *([] if asked else ["asked"])]
         try:
@@ -552,7 +552,7 @@ def _opened(ping: Ping, caller: bytes) -> dict[str, Any]:
         "at": _n(ping.created_at),
         **({"caller": {"B": caller}} if caller else {}),
     }
-    if ping.endpoint.startswith(SANDBOX):
+    if sandbox.is_of(ping.endpoint):
         return item
     best = ping.bids[0]
     return item | {

@@ -21,7 +21,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.domain.models import DAY, SANDBOX, Endpoint, Ping, RingPool, Sale
+from shared.domain.models import DAY, Endpoint, Ping, RingPool, Sale
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.store.dynamo import Dynamo
 
@@ -119,7 +119,7 @@ class Tallies:
             )
 
     def _add(self, endpoint: Endpoint, key: Key, **amounts: int) -> None:
-        if endpoint.vanity_uri.startswith(SANDBOX):
+        if endpoint.sandbox:
             return
         with self.gathered.lock:
             counts = self.gathered.counts.setdefault(key, defaultdict(int))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared import flows
-from shared.domain.models import DAY, SANDBOX, Margin, User
+from shared.domain.models import DAY, Margin, User
 from shared.edge.requests import Request
 from shared.store.journal import BadCursor, Hour, Journal, PoolHour, Row, Sold, Source, csv_lines
 from tests.build import CALLER, KEYS, SETTINGS, START, Counting, InTurn, Publisher, Stage, a_pool, an_endpoint
@@ -284,9 +284,9 @@ def test_a_static_sale_shows_where_its_call_goes(stage: Stage, publisher: Publis
 
 
 def test_a_sandbox_is_neither_counted_nor_listed(stage: Stage, journal: Journal) -> None:
-    stage.publish(an_endpoint(vanity_uri=f"{SANDBOX}my_endpoint"))
-    world = stage.world()
-    endpoint = world.endpoint(f"{SANDBOX}my_endpoint")
+    stage.publish(an_endpoint())
+    world = stage.world().twin()
+    endpoint = world.endpoint("my_endpoint")
     flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
     assert stage.client.scan(TableName="journal")["Items"] == []
     assert journal.log(START, START).rows == []
