@@ -14,7 +14,8 @@ from infra.stages import Stage
 from infra.tables import Tables
 from shared.settings import Settings
 
-WEBHOOKS = "/api/v1/inbound_webhooks"
+OPERATORS = "/api/v1"
+WEBHOOKS = f"{OPERATORS}/inbound_webhooks"
 
 
 class Ringpost(Stack):
@@ -71,6 +72,7 @@ class Ringpost(Stack):
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
         )
+        elsewhere = Route(functions.ping, stage.throttle_elsewhere)
         api = Api(
             self,
             "Api",
@@ -79,8 +81,10 @@ class Ringpost(Stack):
                 f"{WEBHOOKS}/ping": Route(functions.ping, stage.throttle),
                 f"{WEBHOOKS}/post": Route(functions.post, stage.throttle),
                 f"{WEBHOOKS}/full": Route(functions.full, stage.throttle),
+                WEBHOOKS: elsewhere,
+                OPERATORS: Route(functions.api, stage.throttle_operators),
             },
-            fallback=Route(functions.ping, stage.throttle_elsewhere),
+            fallback=elsewhere,
             domain=stage.domain,
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
@@ -90,7 +94,7 @@ class Ringpost(Stack):
             "Operations",
             service=construct_id,
             api_id=api.id,
-            functions=(functions.ping, functions.post, functions.full),
+            functions=(functions.ping, functions.post, functions.full, functions.api),
             tables=(tables.config, tables.pings, tables.leases, tables.callers),
             addresses=stage.alarm_addresses,
         )
@@ -108,6 +112,26 @@ class Ringpost(Stack):
         for seller in (functions.post, functions.full):
             tables.pings.grant(seller, "dynamodb:UpdateItem")
             tables.leases.grant(seller, "dynamodb:UpdateItem")
+        tables.config.grant(
+            functions.api,
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+        )
+        tables.leases.grant(functions.api, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.callers.grant(
+            functions.api,
+            "dynamodb:BatchGetItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PartiQLInsert",
+        )
+        Grant.add_to_principal(
+            grantee=functions.api, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
+        )
 
         CfnOutput(self, "Url", value=api.url)
         if api.domain_target:

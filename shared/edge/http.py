@@ -45,12 +45,12 @@ def serve(
         if isinstance(refused, TemporarilyUnavailable | RateLimited):
             wait_seconds = refused.retry_after_seconds
         if isinstance(refused, TemporarilyUnavailable):
-            facts = _where(refused.__cause__ or refused)
+            facts = where(refused.__cause__ or refused)
     except Exception as bug:  # noqa: BLE001 - the last one, at the edge
         code, status = 500, InternalError.status
         body = answers.refusal(InternalError(), endpoint, request_id)
         metrics.refused(status)
-        facts = _where(bug)
+        facts = where(bug)
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
     metrics.answered(verb, milliseconds)
     line = {
@@ -92,7 +92,7 @@ def _headers(endpoint: Endpoint | None, origin: str, code: int, wait_seconds: in
     return headers
 
 
-def _where(error: BaseException) -> dict[str, Any]:
+def where(error: BaseException) -> dict[str, Any]:
     """An error as its type and its lines of code: its message could hold what a publisher sent."""
     frames = traceback.extract_tb(error.__traceback__)
     return {"error": type(error).__name__, "where": [f"{frame.filename}:{frame.lineno}" for frame in frames[-8:]]}

@@ -19,7 +19,7 @@ from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)Secret[0-9A-F]{8}")
-FUNCTIONS = ("Ping", "Post", "Full")
+FUNCTIONS = ("Ping", "Post", "Full", "Api")
 TABLES = ("Config", "Pings", "Leases", "Callers")
 
 
@@ -129,7 +129,8 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
-    template.all_resources_properties("AWS::Lambda::Function", {"Timeout": 9})
+    timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
+    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | {"FunctionsApi": 29}
 
 
 def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template) -> None:
@@ -232,6 +233,19 @@ OF_PING = {
 }
 
 
+OF_THE_API = {
+    "TablesConfig": {
+        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+    },
+    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesCallers": {
+        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:PartiQLInsert"
+    },
+    "Secret": {"secretsmanager:GetSecretValue"},
+}  # fmt: skip
+
+
 def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) -> None:
     write_its_log = {"logs:CreateLogStream", "logs:PutLogEvents"}
     traces = {"*": {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}}
@@ -239,6 +253,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsPingRole": OF_PING | traces | {"FunctionsPingLog": write_its_log},
         "FunctionsPostRole": OF_A_SELLER | traces | {"FunctionsPostLog": write_its_log},
         "FunctionsFullRole": OF_A_SELLER | traces | {"FunctionsFullLog": write_its_log},
+        "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
     }
 
 
@@ -246,9 +261,10 @@ def test_ping_cannot_touch_the_rings(template: Template) -> None:
     assert grants(template)["FunctionsPingRole"]["TablesLeases"] == {"dynamodb:BatchGetItem"}
 
 
-def test_no_function_may_delete_or_scan(template: Template) -> None:
-    actions = {action for role in grants(template).values() for actions in role.values() for action in actions}
-    assert not [action for action in actions if re.search(r"Delete|Scan|Query|\*", action)]
+def test_no_function_may_scan_and_none_of_publishers_may_delete(template: Template) -> None:
+    for role, granted in grants(template).items():
+        never = r"Scan|\*" if role == "FunctionsApiRole" else r"Delete|Scan|Query|\*"
+        assert not [action for actions in granted.values() for action in actions if re.search(never, action)]
 
 
 def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
@@ -279,6 +295,8 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Tem
         "ANY /api/v1/inbound_webhooks/ping/{path+}": "FunctionsPing",
         "ANY /api/v1/inbound_webhooks/post/{path+}": "FunctionsPost",
         "ANY /api/v1/inbound_webhooks/full/{path+}": "FunctionsFull",
+        "ANY /api/v1/inbound_webhooks/{path+}": "FunctionsPing",
+        "ANY /api/v1/{path+}": "FunctionsApi",
         "$default": "FunctionsPing",
     }
 
@@ -302,7 +320,11 @@ def test_each_route_has_a_throttle_of_its_own_and_is_there_before_it(template: T
         return {"ThrottlingRateLimit": throttle.requests_per_second, "ThrottlingBurstLimit": throttle.burst}
 
     throttled = stage["Properties"]["RouteSettings"]
-    assert throttled == dict.fromkeys(throttled, settings(known.throttle))
+    others = {
+        "ANY /api/v1/inbound_webhooks/{path+}": settings(known.throttle_elsewhere),
+        "ANY /api/v1/{path+}": settings(known.throttle_operators),
+    }
+    assert throttled == dict.fromkeys(throttled, settings(known.throttle)) | others
     assert stage["Properties"]["DefaultRouteSettings"] == settings(known.throttle_elsewhere)
     of_verbs = {name: route["Properties"]["RouteKey"] for name, route in routes.items()}
     assert set(throttled) == set(of_verbs.values()) - {"$default"}
