@@ -29,8 +29,8 @@ class Stage:
     """`removal_policy` says what becomes of tables, logs and older versions when the stack, or they themselves, are
     deleted.
 
-    `throttle` is for each of the three verbs, `throttle_operators` for the operators' API, `throttle_elsewhere` for every
-    other path.
+    `throttle` is for each of the three verbs, `throttle_operators` for the operators' API, `throttle_elsewhere` for
+    every other path.
     `alarm_addresses` get a letter from AWS first, and alarms only once they have said yes to it. `snap_start` restores
     functions from a snapshot instead of starting them: it has a price of its own, see DECISIONS.md. `memory_mb` buys
     CPU too: `make costs` reckons a million at 512, most of it fees that memory does not change.

@@ -70,7 +70,7 @@ def _undone(path: str, was: Any, now: Any, current: Any, conflicts: dict[str, li
     if all(isinstance(value, dict) for value in values):
         merged = {
             key: _undone(f"{path}.{key}", was.get(key), now.get(key), current.get(key), conflicts)
-            for key in dict.fromkeys([*current, *was])
+            for key in dict.fromkeys([*current, *was, *now])
         }
         return {key: value for key, value in merged.items() if value is not ABSENT}
     was_named, now_named, current_named = (configuration.by_name(value) for value in values)
@@ -86,7 +86,7 @@ def _undone_list(
     """Of records with names: each on its own. The order is the one before, if it is still the one that was made."""
     parts = {
         name: _undone(f"{path}[{name}]", was.get(name), now.get(name), current.get(name), conflicts)
-        for name in dict.fromkeys([*current, *was])
+        for name in dict.fromkeys([*current, *was, *now])
     }
     stay = [name for name, part in parts.items() if part is not ABSENT]
     if _order(now, was) != _order(was, now):

@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl
 from tools.local import asgi
 from tools.local.runtime import ACCOUNT_ID, FunctionFailed, FunctionTimedOut, Runtime
 
-ROUTE = re.compile(r"/api/v1/inbound_webhooks/(ping|post|full)/(.+)", re.DOTALL)
+WEBHOOKS = "/api/v1/inbound_webhooks"
+ROUTES = {f"{WEBHOOKS}/{verb}": verb for verb in ("ping", "post", "full")} | {WEBHOOKS: "ping", "/api/v1": "api"}
+"""The function of every path below a prefix; the longest counts."""
 DEFAULT_FUNCTION = "ping"
 BODY_BYTES = 10 * 1024 * 1024
 INTEGRATION_SECONDS = 30
@@ -29,10 +31,10 @@ class Gateway:
         self._runtime = runtime
 
     async def application(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
-        matched = ROUTE.fullmatch(scope["path"])
+        prefix = next((prefix for prefix in ROUTES if _below(prefix, scope["path"])), "")
         try:
             body = await asgi.body(receive, BODY_BYTES)
-            invoked = self._runtime.invoke(matched[1] if matched else DEFAULT_FUNCTION, event(scope, body, matched))
+            invoked = self._runtime.invoke(ROUTES.get(prefix, DEFAULT_FUNCTION), event(scope, body, prefix))
             answer = response(await asyncio.wait_for(invoked, INTEGRATION_SECONDS))
         except asgi.ClientGone:
             return
@@ -55,8 +57,14 @@ class MalformedAnswer(Exception):
     """What the function returned is not an HTTP response of payload version 2.0."""
 
 
-def event(scope: asgi.Message, body: bytes, matched: re.Match[str] | None) -> dict[str, Any]:
-    """The event as AWS makes it: keys without a value (cookies, query, body) are absent."""
+def _below(prefix: str, path: str) -> str:
+    """What `{path+}` is on the route of a prefix; empty if the path is not on it."""
+    return path.removeprefix(f"{prefix}/") if path.startswith(f"{prefix}/") else ""
+
+
+def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
+    """The event as AWS makes it: keys without a value (cookies, query, body) are absent. `prefix` is its route's, empty
+    for the default."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -67,7 +75,7 @@ def event(scope: asgi.Message, body: bytes, matched: re.Match[str] | None) -> di
     for key, text in parse_qsl(query, keep_blank_values=True):
         parameters[key] = f"{parameters[key]},{text}" if key in parameters else text
     now = time.time()
-    route_key = f"ANY /api/v1/inbound_webhooks/{matched[1]}/{{path+}}" if matched else "$default"
+    route_key = f"ANY {prefix}/{{path+}}" if prefix else "$default"
     content, is_base64 = _body(body, headers.get("content-type", ""))
     return {
         "version": "2.0",
@@ -77,7 +85,7 @@ def event(scope: asgi.Message, body: bytes, matched: re.Match[str] | None) -> di
         **({"cookies": [cookie.strip() for cookie in cookies.split(";")]} if cookies else {}),
         "headers": headers,
         **({"queryStringParameters": parameters} if parameters else {}),
-        **({"pathParameters": {"path": matched[2]}} if matched else {}),
+        **({"pathParameters": {"path": _below(prefix, scope["path"])}} if prefix else {}),
         "requestContext": {
             "accountId": ACCOUNT_ID,
             "apiId": "local",
