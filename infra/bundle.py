@@ -23,13 +23,6 @@ from aws_cdk.aws_lambda import Architecture, Code, Runtime
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("functions", "shared")
-FOR_TOOLS = {
-    Path("shared", *path.split("/"))
-    for path in (
-        "domain/bidding.py", "domain/configuration.py", "domain/rules.py", "domain/shapes.py", "store/records.py",
-    )
-}  # fmt: skip
-"""Of `shared`, what only operators' tools import, and with it pydantic: it is not in the bundle."""
 REQUIREMENTS = Path("requirements/functions.txt")
 RUNTIME = Runtime.PYTHON_3_13
 ARCHITECTURE = Architecture.ARM_64
@@ -125,9 +118,8 @@ def sources() -> Iterator[Path]:
     """Our own files in the bundle, relative to the root of the repository and in a fixed order."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*")):
-            of_ours = path.relative_to(ROOT)
-            if path.is_file() and "__pycache__" not in path.parts and of_ours not in FOR_TOOLS:
-                yield of_ours
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path.relative_to(ROOT)
 
 
 def fingerprint(target: Target) -> str:

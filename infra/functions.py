@@ -19,6 +19,8 @@ from constructs import Construct
 
 # A claim on a ping may be taken over after 10 seconds; whoever made it must be dead by then.
 TIMEOUT = Duration.seconds(9)
+OFFICE_TIMEOUT = Duration.seconds(29)
+"""Applying a configuration takes seconds; API Gateway waits for thirty."""
 LIVE = "live"
 """The alias that the API calls. It names a published version: what runs is what was deployed, whole, and going back is
 to name an older one."""
@@ -49,7 +51,7 @@ class Functions(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
 
-        def function(name: str, own: Mapping[str, str] = NOTHING) -> Alias:
+        def function(name: str, own: Mapping[str, str] = NOTHING, timeout: Duration = TIMEOUT) -> Alias:
             log = LogGroup(self, f"{name}Log", retention=log_retention, removal_policy=removal_policy)
             # Without a role given, the CDK attaches a policy of AWS that may write every log of the account.
             role = Role(self, f"{name}Role", assumed_by=ServicePrincipal("lambda.amazonaws.com"))
@@ -62,7 +64,7 @@ class Functions(Construct):
                 runtime=runtime,
                 architecture=architecture,
                 memory_size=memory_mb,
-                timeout=TIMEOUT,
+                timeout=timeout,
                 snap_start=SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
                 tracing=Tracing.ACTIVE,
                 environment={"POWERTOOLS_SERVICE_NAME": service, **environment, **own},
@@ -83,6 +85,7 @@ class Functions(Construct):
         self.full = function("Full")
         self.sandbox = function("Sandbox", UNCOUNTED)
         self.instructions = function("Instructions", UNCOUNTED)
+        self.api = function("Api", timeout=OFFICE_TIMEOUT)
 
         Validations.of(self).acknowledge(
             Acknowledgment(

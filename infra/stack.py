@@ -14,7 +14,8 @@ from infra.stages import Stage
 from infra.tables import Tables
 from shared.settings import Settings
 
-WEBHOOKS = "/api/v1/inbound_webhooks"
+OPERATORS = "/api/v1"
+WEBHOOKS = f"{OPERATORS}/inbound_webhooks"
 SANDBOX = "/sandbox"
 INSTRUCTIONS = "/posting_instructions"
 
@@ -74,6 +75,7 @@ class Ringpost(Stack):
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
         )
+        elsewhere = Route(functions.ping, stage.throttle_elsewhere)
         api = Api(
             self,
             "Api",
@@ -82,10 +84,12 @@ class Ringpost(Stack):
                 f"{WEBHOOKS}/ping": Route(functions.ping, stage.throttle),
                 f"{WEBHOOKS}/post": Route(functions.post, stage.throttle),
                 f"{WEBHOOKS}/full": Route(functions.full, stage.throttle),
-                SANDBOX: Route(functions.sandbox, stage.throttle_elsewhere),
-                INSTRUCTIONS: Route(functions.instructions, stage.throttle_elsewhere),
+                WEBHOOKS: elsewhere,
+                OPERATORS: Route(functions.api, stage.throttle_operators),
+                SANDBOX: elsewhere._replace(function=functions.sandbox),
+                INSTRUCTIONS: elsewhere._replace(function=functions.instructions),
             },
-            fallback=Route(functions.ping, stage.throttle_elsewhere),
+            fallback=elsewhere,
             domain=stage.domain,
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
@@ -95,7 +99,14 @@ class Ringpost(Stack):
             "Operations",
             service=construct_id,
             api_id=api.id,
-            functions=(functions.ping, functions.post, functions.full, functions.sandbox, functions.instructions),
+            functions=(
+                functions.ping,
+                functions.post,
+                functions.full,
+                functions.sandbox,
+                functions.instructions,
+                functions.api,
+            ),
             tables=(tables.config, tables.pings, tables.leases, tables.callers),
             addresses=stage.alarm_addresses,
         )
@@ -116,6 +127,24 @@ class Ringpost(Stack):
         tables.pings.grant(functions.sandbox, "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.leases.grant(functions.sandbox, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.callers.grant(functions.sandbox, "dynamodb:UpdateItem")
+        tables.config.grant(
+            functions.api,
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+        )
+        tables.leases.grant(functions.api, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.callers.grant(
+            functions.api,
+            "dynamodb:BatchGetItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PartiQLInsert",
+        )
+        _may_read(functions.api, secret)
 
         CfnOutput(self, "Url", value=api.url)
         if api.domain_target:

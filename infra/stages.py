@@ -29,7 +29,8 @@ class Stage:
     """`removal_policy` says what becomes of tables, logs and older versions when the stack, or they themselves, are
     deleted.
 
-    `throttle` is for each of the three verbs, `throttle_elsewhere` for every path that is none of theirs.
+    `throttle` is for each of the three verbs, `throttle_operators` for the operators' API, `throttle_elsewhere` for
+    every other path.
     `alarm_addresses` get a letter from AWS first, and alarms only once they have said yes to it. `snap_start` restores
     functions from a snapshot instead of starting them: it has a price of its own, see DECISIONS.md. `memory_mb` buys
     CPU too: `make costs` reckons a million at 512, most of it fees that memory does not change.
@@ -40,6 +41,7 @@ class Stage:
     removal_policy: RemovalPolicy
     log_retention: RetentionDays
     throttle: Throttle
+    throttle_operators: Throttle
     throttle_elsewhere: Throttle
     alarm_addresses: tuple[str, ...] = ()
     domain: Domain | None = None
@@ -56,6 +58,7 @@ STAGES = {
             removal_policy=RemovalPolicy.DESTROY,
             log_retention=RetentionDays.ONE_WEEK,
             throttle=Throttle(requests_per_second=50, burst=50),
+            throttle_operators=Throttle(requests_per_second=20, burst=20),
             throttle_elsewhere=Throttle(requests_per_second=5, burst=5),
         ),
         Stage(
@@ -64,6 +67,7 @@ STAGES = {
             removal_policy=RemovalPolicy.RETAIN,
             log_retention=RetentionDays.THREE_MONTHS,
             throttle=Throttle(requests_per_second=1000, burst=1000),
+            throttle_operators=Throttle(requests_per_second=50, burst=100),
             throttle_elsewhere=Throttle(requests_per_second=50, burst=50),
         ),
     )

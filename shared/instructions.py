@@ -20,7 +20,7 @@ from shared.domain.refusals import (
     RequestTooLarge,
     UnknownEndpoint,
 )
-from shared.edge import instructions, openapi, pages, pasted, requests
+from shared.edge import contract, instructions, pages, pasted, requests
 from shared.edge.instructions import MEANINGS, Guide
 from shared.edge.pages import Page
 from shared.edge.pasted import Pasted
@@ -55,7 +55,7 @@ def answer(world: World, event: Mapping[str, Any]) -> Page:
     source, number = tailored.get("traffic_source_id", ""), tailored.get("trackdrive_number", "")
     guide = instructions.guide(endpoint, _base(event), source, _e164(number, endpoint))
     if match[2] == "/openapi.json":
-        return Page(openapi.document(guide), pages.JSON)
+        return Page(contract.document(guide), pages.JSON)
     if match[2]:
         return Page(pages.render("posting_instructions.md", guide=guide), pages.MARKDOWN)
     text = request.params.get("request", "") if method == "POST" else ""

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
+    from shared.operators.access import Office
+    from shared.store.records import Known
 
 REQUEST_SECONDS = 7
+OFFICE_SECONDS = 25
+"""Applying a configuration takes seconds; the function has 29."""
 BUYER_SECRETS_SECONDS = 300
 """How long a process goes by the secrets of live buyers' templates that it has read."""
 SILENT_SECONDS = 10
@@ -158,3 +162,19 @@ def world() -> World:
         beside=beside,
         pause=lambda: time.sleep(0.05),
     )
+
+
+@cache
+def _known() -> "Known":
+    return {}
+
+
+def office() -> "Office":
+    """What operators work on, for one request. What it imports is slow to start, and no other function needs it."""
+    from shared.operators.access import Office
+    from shared.store.records import Records
+
+    deadline = time.monotonic() + OFFICE_SECONDS
+    process, signing_keys, *_ = _process()
+    dynamo = Dynamo(process.client, process.settings, deadline)
+    return Office(Records(dynamo, signing_keys, lambda: int(time.time()), _known()), Callers(dynamo, signing_keys))

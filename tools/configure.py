@@ -87,7 +87,7 @@ def apply(
 def history(context: typer.Context, versions: Annotated[int, typer.Option(help="How many.")] = 10) -> None:
     """What was changed, when and by whom; the newest first."""
     with stack(context) as records:
-        for applied in records.history()[:versions]:
+        for applied in records.history(versions):
             typer.echo(f"Version {applied.version}, {_clock(applied.at)}, {applied.by}")
             _show(applied.changes)
 
@@ -119,7 +119,7 @@ def route(context: typer.Context, number: str, caller: str) -> None:
 def issue(context: typer.Context, user: str) -> None:
     """Make a token for a user. It is shown once and kept nowhere."""
     with stack(context) as records:
-        issued, secret = records.issue(user)
+        issued, secret = records.issue(user, getpass.getuser())
         typer.echo(f"Token {issued.id} of {issued.user}. Keep it; it is not shown again:")
         typer.echo(secret)
 
@@ -136,7 +136,7 @@ def list_tokens(context: typer.Context, user: Annotated[str, typer.Argument(help
 def revoke(context: typer.Context, token_id: str) -> None:
     """End a token, by its id."""
     with stack(context) as records:
-        revoked = records.revoke(token_id)
+        revoked = records.revoke(token_id, getpass.getuser())
         typer.echo(f"Token {revoked.id} of {revoked.user} is accepted nowhere any more, within a minute.")
 
 

@@ -29,6 +29,7 @@ ANOTHER_LEAD = "traffic_source_id=1023&caller_id=%2B16145550124&state=TX&zip=303
 CONFIGURATION = Path(__file__).with_name("demo.yaml")
 TOKENS = {"demo-publisher": "RINGPOST_DEMO_TOKEN", "demo-operator": "RINGPOST_DEMO_OPERATOR_TOKEN"}
 """The users that have a demo token, and the environment variables that set it."""
+BY = "demo"
 
 
 def prepare(client: "DynamoDBClient", settings: Settings, data: Path) -> dict[str, str]:
@@ -38,7 +39,7 @@ def prepare(client: "DynamoDBClient", settings: Settings, data: Path) -> dict[st
     records = Records(Dynamo(client, settings), signing_keys, lambda: int(time.time()))
     if not records.live().version:
         wanted, _ = document.load(CONFIGURATION)
-        records.apply(wanted, "demo")
+        records.apply(wanted, BY)
     users = records.live().names("users")
     return {
         user: _token(records, user, variable, data / f"{user}-token")
@@ -54,9 +55,9 @@ def _token(records: Records, user: str, variable: str, file: Path) -> str:
     wanted = os.environ.get(variable) or kept or f"rp_{secrets.token_urlsafe(24)}"
     issued = [token.id for token in records.tokens(user)]
     if kept != wanted and kept and (old := records.token_id(kept)) in issued:
-        records.revoke(old)
+        records.revoke(old, BY)
     if records.token_id(wanted) not in issued:
-        records.issue(user, wanted)
+        records.issue(user, BY, wanted)
     with open(file, "w", opener=lambda name, flags: os.open(name, flags, mode=0o600)) as written:
         written.write(wanted)
     return wanted

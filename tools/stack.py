@@ -17,10 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import runtime, settings
 from shared.domain import keys
+from shared.domain.objections import Objection, Refused
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.settings import MissingSetting, Settings
 from shared.store.dynamo import Dynamo
-from shared.store.records import Records, Refused
+from shared.store.records import Records
 from tools import engine
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def stack(context: typer.Context) -> Iterator[Records]:
             yield _deployed()
         else:
             yield _local(target.data)
-    except (Refused, MissingSetting) as refused:
+    except (Objection, MissingSetting) as refused:
         fail(str(refused))
     except TemporarilyUnavailable:
         fail("The tables do not answer, so it is not known whether it was done. Try again in a minute.")

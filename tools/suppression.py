@@ -2,25 +2,23 @@
 hashes; which lists there are, and whom they concern, says the configuration."""
 
 import csv
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import getpass
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from shared.domain import configuration, phone
+from shared.domain import phone
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.store.callers import AT_ONCE, Callers
-from shared.store.records import Records
+from shared.operators import suppression
+from shared.operators.suppression import Where
+from shared.store.callers import Callers
 from tools.stack import fail, stack
 
 COLUMNS = {"number", "phone", "phone_number", "caller", "caller_id"}
 """What the column of the numbers may be headed; without a heading it is the first."""
-THREADS = 8
-"""As many as the client keeps connections."""
-CHUNK = 40 * AT_ONCE
 SHOWN = 20
 
 app = typer.Typer(no_args_is_help=True, help="Load suppression lists, and look numbers up in them.")
@@ -32,13 +30,13 @@ Region = Annotated[str, typer.Option(help="The country of numbers that do not sa
 @app.command()
 def add(context: typer.Context, name: List, file: File, region: Region = "US") -> None:
     """Put every number and prefix of a file on a list."""
-    _change(context, name, file, region, Callers.suppress, "on")
+    _change(context, name, file, region, "on")
 
 
 @app.command()
 def remove(context: typer.Context, name: List, file: File, region: Region = "US") -> None:
     """Take every number and prefix of a file off a list."""
-    _change(context, name, file, region, Callers.unsuppress, "off")
+    _change(context, name, file, region, "off")
 
 
 @app.command()
@@ -56,14 +54,7 @@ def check(context: typer.Context, number: str, region: Region = "US") -> None:
             typer.echo("On no list.")
 
 
-def _change(
-    context: typer.Context,
-    name: str,
-    file: Path,
-    region: str,
-    change: Callable[[Callers, str, list[str]], None],
-    where: str,
-) -> None:
+def _change(context: typer.Context, name: str, file: Path, region: str, where: Where) -> None:
     """Read the file twice: all of it before anything is changed, then to change it."""
     try:
         count, prefixes = _checked(file, region)
@@ -72,18 +63,14 @@ def _change(
     except (UnicodeDecodeError, csv.Error) as wrong:
         fail(f"{file}: it is not CSV in UTF-8: {wrong}")
     with stack(context) as records:
-        if name not in (known := _lists(records)):
-            fail(f"The live configuration has no suppression list {name}; it has {', '.join(sorted(known)) or 'none'}.")
+        suppression.check_list(records, name)
+        suppression.note(records, getpass.getuser(), name, count, where)
         callers, done = Callers(records.dynamo, records.keys), 0
-        with (
-            ThreadPoolExecutor(THREADS) as threads,
-            typer.progressbar(length=count, label=f"{name} ") as bar,
-        ):
+        with typer.progressbar(length=count, label=f"{name} ") as bar:
             entries = (str(entry) for _, entry in _entries(file, region))
-            while chunk := list(islice(entries, CHUNK)):
-                batches = (chunk[start : start + AT_ONCE] for start in range(0, len(chunk), AT_ONCE))
+            while chunk := list(islice(entries, suppression.ENTRIES_AT_ONCE)):
                 try:
-                    list(threads.map(lambda batch: change(callers, name, batch), batches))
+                    suppression.write(callers, name, chunk, where)
                 except TemporarilyUnavailable:
                     _stopped(done, count)
                 done += len(chunk)
@@ -111,14 +98,6 @@ def _checked(file: Path, region: str) -> tuple[int, int]:
     return count, prefixes
 
 
-def _lists(records: Records) -> set[str]:
-    """The names of the lists that the live configuration uses."""
-    wanted = configuration.whole(records.live().parts)
-    offers = {name for offer in wanted.offers for name in offer.suppression}
-    buyers = {name for offer in wanted.offers for buyer in offer.buyers for name in buyer.suppression}
-    return {*wanted.account.suppression} | offers | buyers
-
-
 def _entries(file: Path, region: str) -> Iterator[tuple[int, str | ValueError]]:
     """Every line that is not blank: its number, and the entry or what it should be."""
     with open(file, encoding="utf-8-sig", newline="") as text:
@@ -131,23 +110,4 @@ def _entries(file: Path, region: str) -> Iterator[tuple[int, str | ValueError]]:
                 if headed:
                     continue
             if any(cell.strip() for cell in row):
-                yield rows.line_num, _entry(row[column].strip() if column < len(row) else "", region)
-
-
-def _entry(text: str, region: str) -> str | ValueError:
-    try:
-        if not text.endswith("*"):
-            return phone.e164(text, region)
-        digits = text[:-1].translate(phone.PUNCTUATION)
-        if region == "US" and digits and not digits.startswith("+"):
-            digits = "+1" + digits.removeprefix("1")
-        if (
-            digits[:1] == "+"
-            and digits[1:].isascii()
-            and digits[1:].isdecimal()
-            and len(digits) <= len("+123456789012345")
-        ):
-            return digits + "*"
-    except ValueError:
-        pass
-    return ValueError(f"`{text}` must be a telephone number like +16145550123, or a prefix like 614*")
+                yield rows.line_num, suppression.entry(row[column].strip() if column < len(row) else "", region)

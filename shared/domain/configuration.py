@@ -34,8 +34,8 @@ from shared.domain.shapes import (
     Zone,
 )
 
-MAX_ENDPOINTS = 99
-"""All endpoints are switched in one transaction, which has 100 places; one is for the version."""
+MAX_ENDPOINTS = 98
+"""All endpoints are switched in one transaction, which has 100 places: one is for the version, one for the log."""
 
 CONTROLS = ("ping_id", "buyer_id", "auth_token", "explain", "vanity_uri")
 """Parameters about the request: they never reach the lead, so they can be no contact fields."""
@@ -665,10 +665,15 @@ def parts(configuration: Configuration) -> Parts:
     }
 
 
+def document(records: Parts) -> dict[str, Any]:
+    """The file of which these are the parts, as plain values."""
+    listed = {section: [part for (of, _), part in records.items() if of == section] for section in KEYS}
+    return {"account": records.get(ACCOUNT, {}), **listed}
+
+
 def whole(records: Parts) -> Configuration:
     """The configuration of which these are the parts."""
-    listed = {section: [part for (of, _), part in records.items() if of == section] for section in KEYS}
-    return Configuration.model_validate(listed | {"account": records.get(ACCOUNT, {})})
+    return Configuration.model_validate(document(records))
 
 
 def changes(was: Parts, now: Parts) -> list[Change]:
@@ -689,7 +694,7 @@ def _differences(path: str, was: Any, now: Any) -> Iterator[Change]:
     if isinstance(was, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*now, *was]):
             yield from _differences(f"{path}.{key}", was.get(key), now.get(key))
-    elif (before := _by_name(was)) and (after := _by_name(now)):
+    elif (before := by_name(was)) and (after := by_name(now)):
         for name in dict.fromkeys([*after, *before]):
             yield from _differences(f"{path}[{name}]", before.get(name), after.get(name))
         stayed = [[name for name in names if name in before and name in after] for names in (before, after)]
@@ -699,7 +704,7 @@ def _differences(path: str, was: Any, now: Any) -> Iterator[Change]:
         yield Change(path, was, now)
 
 
-def _by_name(value: object) -> dict[str, Plain]:
+def by_name(value: object) -> dict[str, Plain]:
     """A list of buyers or contact fields by what names them; empty for any other value."""
     if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
         return {}

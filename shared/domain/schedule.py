@@ -117,15 +117,22 @@ def read_zone(name: str) -> str:
     """The name, if it is one of the time zone database (https://www.iana.org/time-zones); otherwise raises ValueError,
     with what may have been meant."""
     import difflib  # of use to the configuration only: requests do without
-    from zoneinfo import available_timezones
 
-    zones = sorted(available_timezones())
+    zones = _zones()
     if name in zones:
         return name
     places = {zone.rpartition("/")[2].casefold(): zone for zone in zones} | {zone.casefold(): zone for zone in zones}
     close = difflib.get_close_matches(name.casefold().replace(" ", "_"), places, n=1)
     hint = f"; did you mean {places[close[0]]}?" if close else ""
     raise ValueError(f"must be a time zone, like America/New_York{hint}")
+
+
+@cache
+def _zones() -> dict[str, None]:
+    """Every name, in order. The database is a tree of files, and to walk through it takes eight milliseconds."""
+    from zoneinfo import available_timezones
+
+    return dict.fromkeys(sorted(available_timezones()))
 
 
 def local_time(zone: str, now: int) -> datetime:

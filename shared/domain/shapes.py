@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic import Field as Limits
 
 from shared.domain import phone, schedule
@@ -83,8 +83,13 @@ def _decimal(text: str) -> str:
     return text
 
 
-Money = Annotated[int, BeforeValidator(_cents), PlainSerializer(amount)]
-Hundredths = Annotated[int, BeforeValidator(_signed), PlainSerializer(amount)]
+def _decimals(sign: str, example: str) -> WithJsonSchema:
+    pattern = f"^{sign}[0-9]{{1,9}}([.][0-9]{{1,2}})?$"
+    return WithJsonSchema({"type": ["string", "number"], "pattern": pattern, "examples": [example]})
+
+
+Money = Annotated[int, BeforeValidator(_cents), PlainSerializer(amount), _decimals("", "25.00")]
+Hundredths = Annotated[int, BeforeValidator(_signed), PlainSerializer(amount), _decimals("-?", "15.00")]
 Number = Annotated[str, AfterValidator(_number)]
 Numbers = Annotated[str, AfterValidator(_numbers)]
 Bound = Annotated[str, AfterValidator(_decimal)]

@@ -250,6 +250,7 @@ def _calls(
         seed=b"",
         created_at=NOW,
         expires_at=NOW + endpoint.ping_ttl_seconds,
+        lead_until=NOW,
     )
     given = number if endpoint.static_numbers else sandbox.NUMBERS[0]
     held_until = NOW + endpoint.hold_seconds

@@ -6,12 +6,14 @@ Nothing else writes the config table. Its items, by `pk` and `sk`:
     CONFIG             LOCK         who applies now: by, holder, expires_at
     CONFIG             COUNTER      the last version number that was given out
     CONFIG#00000012    offer#auto   a record of version 12, with the version in which it last changed
-    LOG                00000012     what version 12 changed: at, by, changes, packed; the version that it came after
+    LOG                00000012     what version 12 changed: at, by, changes, packed; the version that it came after.
+                                    Without that one: something else that was done, under a number of its own
     ENDPOINT#my        LIVE, V…     the pointer and the compiled versions, as `compiled` reads them
     NUMBER#+1800…      OWNER        owner; for a number that was given up also free_at and its last lease's ping_id
     POOL               COUNTER      the last pool number that was given out
     POOL#auto-us       SHARDS       the pool's number, and the shard id that comes next
-    TOKEN#<hash>       TOKEN        user, id, issued_at
+    TOKEN#<hash>       TOKEN        the token's user
+    TOKENS             acme#1f2e…   by user and id: hash, issued_at
 
 An apply writes everything beside what is live and then switches in one transaction. If it dies before that, the same
 apply again, or any other, finds the rings that were closed too early and builds them anew; if it dies after, the next
@@ -24,6 +26,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,9 +38,10 @@ from shared.domain.configuration import Change, Configuration, InvalidConfigurat
 from shared.domain.keys import Keys, route_key, token_hash
 from shared.domain.leasing import Lease, shards_of, successor
 from shared.domain.models import Endpoint, RingPool, Shard
+from shared.domain.objections import Busy, Overtaken, Refused
 from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
 from shared.store.compiled import Compiled, Memory, pack, version_key
-from shared.store.dynamo import ConditionFailed, Dynamo, Item
+from shared.store.dynamo import ATTEMPT_SECONDS, ConditionFailed, Dynamo, Item
 from shared.store.pings import Pings
 from shared.store.rings import PoolChanged, Rings
 
@@ -47,6 +51,8 @@ FORGOTTEN_SECONDS = 70
 COMPILED_BYTES = 300 * 1024
 TRANSACTION = 100
 """The most items of one transaction, and the most keys of one BatchGetItem."""
+BESIDE_POINTERS = 2
+"""In the transaction that switches: the version and its entry in the log."""
 
 NOBODY_APPLIES = "attribute_not_exists(pk) OR expires_at <= :now"
 NUMBER_IS_FREE = "attribute_not_exists(pk) OR attribute_not_exists(free_at) OR free_at <= :now"
@@ -54,6 +60,7 @@ NUMBER_IS_FREE = "attribute_not_exists(pk) OR attribute_not_exists(free_at) OR f
 
 PASSING_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
+VERSION_DIGITS = 8
 UNKNOWN = -1
 """A shard id that no shard has."""
 
@@ -67,10 +74,6 @@ SECTIONS = {
 KINDS = {section: kind for kind, section in SECTIONS.items()}
 
 T = TypeVar("T")
-
-
-class Refused(Exception):
-    """It cannot be done now, and nothing has changed. The message says why, and what to do."""
 
 
 class Record(Struct, frozen=True):
@@ -151,10 +154,14 @@ class Plan(Struct, frozen=True):
 
 
 class Applied(Struct, frozen=True):
+    """An entry of the change log. `after` is the version that it came after; None for what is no version of the
+    configuration, such as a token that was issued."""
+
     version: int
     at: int
     by: str
     changes: list[Change]
+    after: int | None = None
 
 
 class Token(Struct, frozen=True):
@@ -172,23 +179,49 @@ class Destination(Struct, frozen=True):
     until: int
 
 
+Known = dict[int, dict[tuple[str, str], Record]]
+"""What a process remembers: the records of the version that it read last. A version never changes."""
+
+
 class Records:
     """`now` is the clock, in seconds since the epoch."""
 
-    def __init__(self, dynamo: Dynamo, signing_keys: Keys, now: Callable[[], int]) -> None:
+    def __init__(self, dynamo: Dynamo, signing_keys: Keys, now: Callable[[], int], known: Known | None = None) -> None:
         self.dynamo = dynamo
         self.client = dynamo.client
         self.table = dynamo.settings.config_table
         self.keys = signing_keys
         self.now = now
+        self.known: Known = {} if known is None else known
+        self.seen: Live | None = None
         self.rings = Rings(dynamo, {})
         self.pings = Pings(dynamo)
 
     def live(self) -> Live:
+        self.seen = self._live()
+        return self.seen
+
+    def last_seen(self) -> Live:
+        """The live configuration as this object has read it last: of a request, what it began with."""
+        return self.seen or self.live()
+
+    def _live(self) -> Live:
         pointer = self._get("CONFIG", "LIVE")
         if pointer is None:
             return Live()
         version = int(pointer["version"]["N"])
+        if version not in self.known:
+            records = self._records(version)
+            self.known.clear()
+            self.known[version] = records
+        given_up = _unpacked(pointer["given_up"]["B"], list[GivenUp]) if "given_up" in pointer else []
+        return Live(version, self.known[version], given_up)
+
+    def parts(self, version: int) -> Parts:
+        """The configuration as it was under a version; empty for 0."""
+        return {key: record.configured for key, record in self._records(version).items()} if version else {}
+
+    def _records(self, version: int) -> dict[tuple[str, str], Record]:
         records = {}
         for item in self._query(f"CONFIG#{version:08}"):
             kind, _, name = item["sk"]["S"].partition("#")
@@ -198,20 +231,19 @@ class Records:
                 layout=_unpacked(item["layout"]["B"], RingPool) if "layout" in item else None,
                 held_until=int(item["held_until"]["N"]) if "held_until" in item else 0,
             )
-        given_up = _unpacked(pointer["given_up"]["B"], list[GivenUp]) if "given_up" in pointer else []
-        return Live(version, records, given_up)
+        return records
 
     def apply(self, wanted: Configuration, by: str, seen: int | None = None) -> Applied | None:
         """Make a configuration the live one; None if it is that already. `seen` is the version that the operator has
         compared it with.
 
-        Raises `Refused`, `InvalidConfiguration` where it does not fit what is live, and `TemporarilyUnavailable` where
-        it is not known whether the switch was made; apply it again then.
+        Raises `Refused`, `Busy` and `Overtaken`, `InvalidConfiguration` where it does not fit what is live, and
+        `TemporarilyUnavailable` where it is not known whether the switch was made; apply it again then.
         """
         with self._lock(by):
             live = self.live()
             if seen not in (None, live.version):
-                raise Refused(f"Version {live.version} was applied meanwhile. Look at the difference again.")
+                raise Overtaken(f"Version {live.version} was applied meanwhile. Look at the difference again.")
             self._free(live.version, live.given_up)
             endpoints = {name: self._compiled(name) for name in live.names("endpoints")}
             plans = self._plans(wanted, live)
@@ -232,37 +264,48 @@ class Records:
 
             pools, given_up = self._laid_out(plans)
             given_up += _given_up_elsewhere(wanted, live)
-            applied = Applied(self._count("CONFIG"), self.now(), by, changes)
+            applied = Applied(self._count("CONFIG"), self.now(), by, changes, live.version)
             compiled = configuration.compiled(wanted, pools, applied.version)
             self._write(applied, live, parts, pools, [compiled[name] for name in switched])
             self._switch(applied, live, switched, removed, given_up)
             self._free(applied.version, given_up)
             return applied
 
-    def history(self) -> list[Applied]:
-        """Every version that was live, the newest first."""
-        pointer = self._get("CONFIG", "LIVE")
-        log = {item["sk"]["S"]: item for item in self._query("LOG")}
-        version, versions = int(pointer["version"]["N"]) if pointer else 0, []
-        while version:
-            item = log[f"{version:08}"]
-            changes = _unpacked(item["changes"]["B"], list[Change])
-            versions.append(Applied(version, int(item["at"]["N"]), item["by"]["S"], changes))
-            version = int(item["after"]["N"])
-        return versions
+    def history(self, count: int, before: int = 0) -> list[Applied]:
+        """What was done, the newest first: the first entries, or those before the one of this version."""
+        last = before - 1 if before else 10**VERSION_DIGITS - 1
+        pages = self._pages(
+            self.client.query,
+            KeyConditionExpression="pk = :pk AND sk <= :last",
+            ExpressionAttributeValues={":pk": _s("LOG"), ":last": _s(f"{last:0{VERSION_DIGITS}}")},
+            ScanIndexForward=False,
+            Limit=count,
+        )
+        return [_entry(item) for item in islice(pages, count)]
 
-    def issue(self, user: str, token: str = "") -> tuple[Token, str]:
+    def change(self, version: int) -> Applied | None:
+        """One entry of the change log."""
+        item = self._get("LOG", f"{version:0{VERSION_DIGITS}}")
+        return _entry(item) if item else None
+
+    def note(self, by: str, changes: list[Change]) -> None:
+        """Put into the change log what is no part of the configuration."""
+        self._transact([self._logged(Applied(self._count("CONFIG"), self.now(), by, changes))])
+
+    def issue(self, user: str, by: str, token: str = "") -> tuple[Token, str]:
         """A new token of a user, and its secret, kept nowhere: the given one or a random one. Raises `Refused`."""
-        if user not in self.live().names("users"):
+        if ("users", user) not in self.live().records:
             raise Refused(f"There is no user {user} in the live configuration.")
         secret = token or f"rp_{secrets.token_urlsafe(24)}"
-        issued = Token(self.token_id(secret), user, self.now())
+        issued, hashed = Token(self.token_id(secret), user, self.now()), token_hash(self.keys, secret)
+        listed = {"hash": _s(hashed), "issued_at": _n(issued.issued_at)}
         try:
-            self._put(
-                f"TOKEN#{token_hash(self.keys, secret)}",
-                "TOKEN",
-                {"user": _s(user), "id": _s(issued.id), "issued_at": _n(issued.issued_at)},
-                condition="attribute_not_exists(pk)",
+            self._transact(
+                [
+                    self._new(_key(f"TOKEN#{hashed}", "TOKEN") | {"user": _s(user)}),
+                    self._new(_token_key(issued) | listed),
+                    self._logged(self._of_token(issued, by, None, "issued")),
+                ]
             )
         except ConditionFailed:
             raise Refused("This token was issued before.") from None
@@ -273,22 +316,20 @@ class Records:
         return token_hash(self.keys, secret)[:8]
 
     def tokens(self, user: str = "") -> list[Token]:
-        """Every token, or a user's, the oldest first. It reads the whole table."""
-        found = [
-            Token(item["id"]["S"], item["user"]["S"], int(item["issued_at"]["N"]))
-            for item in self._token_items()
-            if user in ("", item["user"]["S"])
-        ]
-        return sorted(found, key=lambda token: token.issued_at)
+        """Every token, or a user's, the oldest first."""
+        found = (_token(item) for item in self._query("TOKENS", f"{user}#" if user else ""))
+        return sorted(found, key=lambda token: (token.issued_at, token.user, token.id))
 
-    def revoke(self, token_id: str) -> Token:
-        """End a token. Processes that know it accept it for another minute. Raises `Refused`."""
-        for item in self._token_items():
-            if item["id"]["S"] == token_id:
-                self.dynamo.call(
-                    self.client.delete_item, TableName=self.table, Key={"pk": item["pk"], "sk": item["sk"]}
-                )
-                return Token(token_id, item["user"]["S"], int(item["issued_at"]["N"]))
+    def revoke(self, token_id: str, by: str, user: str = "") -> Token:
+        """End a token, of this user if one is named. Processes that know it accept it for another minute. Raises
+        `Refused`."""
+        for item in self._query("TOKENS", f"{user}#" if user else ""):
+            token = _token(item)
+            if token.id == token_id:
+                keys = [_key(f"TOKEN#{item['hash']['S']}", "TOKEN"), _token_key(token)]
+                deletes = [{"Delete": {"TableName": self.table, "Key": key}} for key in keys]
+                self._transact([*deletes, self._logged(self._of_token(token, by, "issued", None))])
+                return token
         raise Refused(f"There is no token {token_id}.")
 
     def route(self, number: str, caller: str) -> Destination | None:
@@ -312,15 +353,18 @@ class Records:
 
     @contextmanager
     def _lock(self, by: str) -> Iterator[None]:
-        """One apply at a time. Every call inside ends before somebody else may take the lock."""
+        """One apply at a time. Every call inside ends before somebody else may take the lock, and before the request's
+        own deadline, with time to give the lock back."""
         holder, now, deadline = secrets.token_hex(8), self.now(), self.dynamo.deadline
-        self.dynamo.deadline = time.monotonic() + LOCK_SECONDS
+        ends = min(deadline, time.monotonic() + LOCK_SECONDS)
+        self.dynamo.deadline = ends - ATTEMPT_SECONDS
         try:
             self._take_lock(by, holder, now)
             yield
         except ConditionFailed:
-            raise Refused("Another version was applied meanwhile. Look at the difference again.") from None
+            raise Overtaken("Another version was applied meanwhile. Look at the difference again.") from None
         finally:
+            self.dynamo.deadline = ends
             with suppress(ConditionFailed, TemporarilyUnavailable):  # then it is another's, or lapses by itself
                 self.dynamo.call(
                     self.client.delete_item,
@@ -344,7 +388,7 @@ class Records:
             held = met.item or {}
             if held["holder"]["S"] != holder:  # else an unclear first try went through
                 until = int(held["expires_at"]["N"])
-                raise Refused(
+                raise Busy(
                     f"{held['by']['S']} has been applying a configuration since {_clock(until - LOCK_SECONDS)}. "
                     f"Wait for its end; if it died, until {_clock(until)}."
                 ) from None
@@ -535,16 +579,6 @@ class Records:
             self._put(
                 f"ENDPOINT#{endpoint.vanity_uri}", version_key(endpoint.version), {"compiled": {"B": pack(endpoint)}}
             )
-        self._put(
-            "LOG",
-            f"{applied.version:08}",
-            {
-                "at": _n(applied.at),
-                "by": _s(applied.by),
-                "after": _n(live.version),
-                "changes": {"B": _packed(applied.changes)},
-            },
-        )
 
     def _switch(
         self, applied: Applied, live: Live, switched: list[str], removed: list[str], given_up: list[GivenUp]
@@ -574,7 +608,8 @@ class Records:
                 "ExpressionAttributeNames": {"#version": "version"},
                 "ExpressionAttributeValues": {":was": _n(live.version)},
             }
-        self._transact([*pointers, {"Put": {"TableName": self.table, "Item": live_item, **nobody_was_faster}}])
+        switch = {"Put": {"TableName": self.table, "Item": live_item, **nobody_was_faster}}
+        self._transact([*pointers, switch, self._logged(applied)])
 
     def _free(self, version: int, given_up: list[GivenUp]) -> None:
         """Set the time from which each number that left the configuration may be claimed again."""
@@ -649,15 +684,11 @@ class Records:
             conditions["ExpressionAttributeValues"] = values
         self.dynamo.call(self.client.put_item, TableName=self.table, Item={**_key(pk, sk), **attributes}, **conditions)
 
-    def _query(self, pk: str) -> Iterator[Item]:
-        return self._pages(
-            self.client.query, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": _s(pk)}
-        )
-
-    def _token_items(self) -> Iterator[Item]:
-        return self._pages(
-            self.client.scan, FilterExpression="sk = :token", ExpressionAttributeValues={":token": _s("TOKEN")}
-        )
+    def _query(self, pk: str, prefix: str = "") -> Iterator[Item]:
+        condition, values = "pk = :pk", {":pk": _s(pk)}
+        if prefix:
+            condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": _s(prefix)}
+        return self._pages(self.client.query, KeyConditionExpression=condition, ExpressionAttributeValues=values)
 
     def _pages(self, method: Callable[..., Any], **request: Any) -> Iterator[Item]:
         while True:
@@ -666,6 +697,24 @@ class Records:
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _new(self, item: dict[str, Any]) -> dict[str, Any]:
+        """As a part of a transaction: an item that must not be there yet."""
+        return {"Put": {"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
+
+    def _logged(self, applied: Applied) -> dict[str, Any]:
+        item = {
+            **_key("LOG", f"{applied.version:0{VERSION_DIGITS}}"),
+            "at": _n(applied.at),
+            "by": _s(applied.by),
+            "changes": {"B": _packed(applied.changes)},
+            **({} if applied.after is None else {"after": _n(applied.after)}),
+        }
+        return {"Put": {"TableName": self.table, "Item": item}}
+
+    def _of_token(self, token: Token, by: str, was: str | None, now: str | None) -> Applied:
+        change = Change(f"users[{token.user}].tokens[{token.id}]", was, now)
+        return Applied(self._count("CONFIG"), self.now(), by, [change])
 
     def _transact(self, items: list[Any]) -> None:
         """All of some writes or none. Raises `ConditionFailed`."""
@@ -690,10 +739,9 @@ def _different(endpoints: Mapping[str, Endpoint], live: Mapping[str, Endpoint]) 
 
 
 def _check_sizes(endpoints: Mapping[str, Endpoint], switched: int) -> None:
-    if switched + 1 > TRANSACTION:
+    if switched > (most := TRANSACTION - BESIDE_POINTERS):
         raise Refused(
-            f"This changes or removes {switched} endpoints; {TRANSACTION - 1} can be switched at once. "
-            "Apply it in two steps."
+            f"This changes or removes {switched} endpoints; {most} can be switched at once. Apply it in two steps."
         )
     for name, endpoint in endpoints.items():
         if (size := len(pack(endpoint))) > COMPILED_BYTES:
@@ -707,6 +755,25 @@ def _given_up_elsewhere(wanted: Configuration, live: Live) -> list[GivenUp]:
     """Static and overflow numbers that leave the configuration."""
     stay = {number for _, number, _ in configuration.numbers(wanted)}
     return [owned for number, owned in live.numbers().items() if owned.held_seconds and number not in stay]
+
+
+def _token_key(token: Token) -> dict[str, Any]:
+    return _key("TOKENS", f"{token.user}#{token.id}")
+
+
+def _token(item: Item) -> Token:
+    user, _, token_id = item["sk"]["S"].partition("#")
+    return Token(token_id, user, int(item["issued_at"]["N"]))
+
+
+def _entry(item: Item) -> Applied:
+    return Applied(
+        version=int(item["sk"]["S"]),
+        at=int(item["at"]["N"]),
+        by=item["by"]["S"],
+        changes=_unpacked(item["changes"]["B"], list[Change]),
+        after=int(item["after"]["N"]) if "after" in item else None,
+    )
 
 
 def _batches(entries: Collection[T]) -> list[Sequence[T]]:

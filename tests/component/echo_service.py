@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tools.local import asgi, service
+from tools.local.runtime import Function
 
 
 def main(log: str, workers: str, timeout_seconds: str, handler: str = "echo_handler") -> None:
@@ -14,12 +15,13 @@ def main(log: str, workers: str, timeout_seconds: str, handler: str = "echo_hand
     listener = asgi.listen(0)
     asyncio.run(
         service.serve(
-            dict.fromkeys(("ping", "post", "full"), f"tests.component.{handler}.lambda_handler"),
+            dict.fromkeys(
+                ("ping", "post", "full", "api"),
+                Function(f"tests.component.{handler}.lambda_handler", int(workers), float(timeout_seconds)),
+            ),
             dict(os.environ),
             listener=listener,
             buyer=asgi.listen(0),
-            workers=int(workers),
-            timeout_seconds=float(timeout_seconds),
             log=Path(log),
             ready=lambda: print(f"ready on http://127.0.0.1:{listener.getsockname()[1]}", flush=True),  # noqa: T201
         )

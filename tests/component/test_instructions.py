@@ -16,8 +16,8 @@ from shared import flows, instructions
 from shared.domain.models import Field, Limit, Margin, User
 from shared.domain.refusals import InvalidFields, NoMatchingBuyer, Refusal
 from shared.edge import answers, pages
+from shared.edge.contract import COLUMN_TYPES
 from shared.edge.instructions import BUYERS, COLUMNS, KEYS, MEANINGS, NOW, guide, pretty
-from shared.edge.openapi import COLUMN_TYPES
 from shared.edge.requests import Request
 from shared.store.dynamo import Dynamo
 from tests.build import (

@@ -121,11 +121,28 @@ def test_only_text_that_is_valid_utf_8_arrives_as_text(
     assert (base64.b64decode(event["body"]) if is_base64 else event["body"].encode()) == body
 
 
-@pytest.mark.parametrize("path", ["/", f"{API}/ping", f"{API}/ping/", f"{API}/sell/x", "/posting_instructions/x"])
+@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/", "/posting_instructions/x"])
 def test_what_no_route_matches_goes_to_the_ping_function_as_default(http: httpx.Client, path: str) -> None:
     answer = http.request("DELETE", path)
     assert the_event(answer)["routeKey"] == "$default"
     assert answer.json()["function"] == "ringpost-ping"
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "function"),
+    [
+        (f"{API}/ping", API, "ping"),
+        (f"{API}/ping/", API, "ping"),
+        (f"{API}/sell/x", API, "ping"),
+        (API, "/api/v1", "api"),
+        ("/api/v1/buyers", "/api/v1", "api"),
+    ],
+)
+def test_the_longest_prefix_counts(http: httpx.Client, path: str, prefix: str, function: str) -> None:
+    answer = http.get(path)
+    event = the_event(answer)
+    assert (event["routeKey"], answer.json()["function"]) == (f"ANY {prefix}/{{path+}}", f"ringpost-{function}")
+    assert event["pathParameters"] == {"path": path.removeprefix(f"{prefix}/")}
 
 
 @pytest.mark.parametrize("function", ["ping", "post", "full"])

@@ -19,8 +19,8 @@ from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)Secret[0-9A-F]{8}")
-SELLING, AROUND = ("Ping", "Post", "Full"), ("Sandbox", "Instructions")
-FUNCTIONS = (*SELLING, *AROUND)
+UNCOUNTED = ("Sandbox", "Instructions")
+FUNCTIONS = ("Ping", "Post", "Full", *UNCOUNTED, "Api")
 TABLES = ("Config", "Pings", "Leases", "Callers")
 
 
@@ -130,7 +130,8 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
-    template.all_resources_properties("AWS::Lambda::Function", {"Timeout": 9})
+    timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
+    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | {"FunctionsApi": 29}
 
 
 def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template) -> None:
@@ -181,7 +182,7 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         buyer_secrets_arn="BuyerSecrets",
     )
     assert read(environment) == settings
-    uncounted = {"POWERTOOLS_METRICS_DISABLED": "true"} if name in AROUND else {}
+    uncounted = {"POWERTOOLS_METRICS_DISABLED": "true"} if name in UNCOUNTED else {}
     assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)} | uncounted
 
 
@@ -247,6 +248,19 @@ OF_PING = {
 }
 
 
+OF_THE_API = {
+    "TablesConfig": {
+        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+    },
+    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesCallers": {
+        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:PartiQLInsert"
+    },
+    "Secret": {"secretsmanager:GetSecretValue"},
+}  # fmt: skip
+
+
 def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) -> None:
     write_its_log = {"logs:CreateLogStream", "logs:PutLogEvents"}
     traces = {"*": {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}}
@@ -256,6 +270,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsFullRole": OF_A_SELLER | traces | {"FunctionsFullLog": write_its_log},
         "FunctionsSandboxRole": OF_THE_SANDBOX | traces | {"FunctionsSandboxLog": write_its_log},
         "FunctionsInstructionsRole": OF_INSTRUCTIONS | traces | {"FunctionsInstructionsLog": write_its_log},
+        "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
     }
 
 
@@ -263,9 +278,10 @@ def test_ping_cannot_touch_the_rings(template: Template) -> None:
     assert grants(template)["FunctionsPingRole"]["TablesLeases"] == {"dynamodb:BatchGetItem"}
 
 
-def test_no_function_may_delete_or_scan(template: Template) -> None:
-    actions = {action for role in grants(template).values() for actions in role.values() for action in actions}
-    assert not [action for action in actions if re.search(r"Delete|Scan|Query|\*", action)]
+def test_no_function_may_scan_and_none_of_publishers_may_delete(template: Template) -> None:
+    for role, granted in grants(template).items():
+        never = r"Scan|\*" if role == "FunctionsApiRole" else r"Delete|Scan|Query|\*"
+        assert not [action for actions in granted.values() for action in actions if re.search(never, action)]
 
 
 def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
@@ -298,6 +314,8 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Tem
         "ANY /api/v1/inbound_webhooks/full/{path+}": "FunctionsFull",
         "ANY /sandbox/{path+}": "FunctionsSandbox",
         "ANY /posting_instructions/{path+}": "FunctionsInstructions",
+        "ANY /api/v1/inbound_webhooks/{path+}": "FunctionsPing",
+        "ANY /api/v1/{path+}": "FunctionsApi",
         "$default": "FunctionsPing",
     }
 
@@ -321,9 +339,12 @@ def test_each_route_has_a_throttle_of_its_own_and_is_there_before_it(template: T
         return {"ThrottlingRateLimit": throttle.requests_per_second, "ThrottlingBurstLimit": throttle.burst}
 
     throttled = stage["Properties"]["RouteSettings"]
-    assert throttled == {
-        key: settings(known.throttle if "inbound_webhooks" in key else known.throttle_elsewhere) for key in throttled
-    }
+    others = dict.fromkeys(
+        ["ANY /api/v1/inbound_webhooks/{path+}", "ANY /sandbox/{path+}", "ANY /posting_instructions/{path+}"],
+        settings(known.throttle_elsewhere),
+    )
+    operators = {"ANY /api/v1/{path+}": settings(known.throttle_operators)}
+    assert throttled == dict.fromkeys(throttled, settings(known.throttle)) | others | operators
     assert stage["Properties"]["DefaultRouteSettings"] == settings(known.throttle_elsewhere)
     of_verbs = {name: route["Properties"]["RouteKey"] for name, route in routes.items()}
     assert set(throttled) == set(of_verbs.values()) - {"$default"}

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from shared.domain import configuration
+from shared.domain.objections import Refused
 from shared.settings import Settings
 from shared.store.dynamo import Dynamo
-from shared.store.records import Records, Refused
+from shared.store.records import Records
 from tests.build import KEYS, Answer, Publisher, Stage
 from tools import engine
 

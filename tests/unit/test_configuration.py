@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.domain import configuration, models
 from shared.domain.configuration import Change, InvalidConfiguration, compiled, parts, read
+from shared.operators.document import Unreadable, document
 from tests.configurations import (
     Plain,
     a_buyer,
@@ -22,7 +23,6 @@ from tests.configurations import (
     an_endpoint,
     an_offer,
 )
-from tools.document import Unreadable, document
 
 ROOT = Path(__file__).parents[2]
 POOL = models.RingPool(no=7, name="auto-us", hold_seconds=300, cooldown_seconds=60, shards=())

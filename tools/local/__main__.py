@@ -17,12 +17,13 @@ from pathlib import Path
 from shared.settings import Settings
 from tools import demo, engine
 from tools.local import BEGAN, asgi, service, welcome
-from tools.local.runtime import FunctionDoesNotStart
+from tools.local.runtime import Function, FunctionDoesNotStart
 
 HANDLERS = {
     name: f"functions.{name}.handler.lambda_handler" for name in ("ping", "post", "full", "sandbox", "instructions")
 }
 TIMEOUT_SECONDS = 9
+OFFICE = Function("functions.api.handler.lambda_handler", workers=1, timeout_seconds=29)
 BUYER_SECRETS = "buyer-secrets.json"
 """In the data directory; read at the start."""
 
@@ -30,7 +31,7 @@ BUYER_SECRETS = "buyer-secrets.json"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.local", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="processes per function (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes per verb (default: %(default)s)")
     parser.add_argument("--data", type=Path, default=engine.ROOT / ".ringpost", help="where everything is kept")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -63,12 +64,11 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         asyncio.run(
             service.serve(
-                HANDLERS,
+                {name: Function(handler, workers, TIMEOUT_SECONDS) for name, handler in HANDLERS.items()}
+                | {"api": OFFICE},
                 function_environment(endpoint_url, replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url))),
                 listener=listener,
                 buyer=buyer,
-                workers=workers,
-                timeout_seconds=TIMEOUT_SECONDS,
                 log=data / "functions.log",
                 ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens), flush=True),
             )

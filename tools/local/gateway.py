@@ -13,12 +13,15 @@ from urllib.parse import parse_qsl
 from tools.local import asgi
 from tools.local.runtime import ACCOUNT_ID, FunctionFailed, FunctionTimedOut, Runtime
 
+WEBHOOKS = "/api/v1/inbound_webhooks"
 ROUTES = {
-    **{f"/api/v1/inbound_webhooks/{verb}/": verb for verb in ("ping", "post", "full")},
-    "/sandbox/": "sandbox",
-    "/posting_instructions/": "instructions",
+    **{f"{WEBHOOKS}/{verb}": verb for verb in ("ping", "post", "full")},
+    WEBHOOKS: "ping",
+    "/api/v1": "api",
+    "/sandbox": "sandbox",
+    "/posting_instructions": "instructions",
 }
-"""What begins with this, and goes on, is for this function."""
+"""The function of every path below a prefix; the longest counts."""
 DEFAULT_FUNCTION = "ping"
 BODY_BYTES = 10 * 1024 * 1024
 INTEGRATION_SECONDS = 30
@@ -34,7 +37,7 @@ class Gateway:
         self._runtime = runtime
 
     async def application(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
-        prefix = next((prefix for prefix in ROUTES if scope["path"].startswith(prefix) and scope["path"] != prefix), "")
+        prefix = next((prefix for prefix in ROUTES if _below(prefix, scope["path"])), "")
         try:
             body = await asgi.body(receive, BODY_BYTES)
             invoked = self._runtime.invoke(ROUTES.get(prefix, DEFAULT_FUNCTION), event(scope, body, prefix))
@@ -60,9 +63,14 @@ class MalformedAnswer(Exception):
     """What the function returned is not an HTTP response of payload version 2.0."""
 
 
+def _below(prefix: str, path: str) -> str:
+    """What `{path+}` is on the route of a prefix; empty if the path is not on it."""
+    return path.removeprefix(f"{prefix}/") if path.startswith(f"{prefix}/") else ""
+
+
 def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
-    """The event as AWS makes it: keys without a value (cookies, query, body) are absent. `prefix` is the route's, and
-    empty where there is none."""
+    """The event as AWS makes it: keys without a value (cookies, query, body) are absent. `prefix` is its route's, empty
+    for the default."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -74,7 +82,7 @@ def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
     for key, text in parse_qsl(query, keep_blank_values=True):
         parameters[key] = f"{parameters[key]},{text}" if key in parameters else text
     now = time.time()
-    route_key = f"ANY {prefix}{{path+}}" if prefix else "$default"
+    route_key = f"ANY {prefix}/{{path+}}" if prefix else "$default"
     content, is_base64 = _body(body, headers.get("content-type", ""))
     return {
         "version": "2.0",
@@ -84,7 +92,7 @@ def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
         **({"cookies": [cookie.strip() for cookie in cookies.split(";")]} if cookies else {}),
         "headers": headers,
         **({"queryStringParameters": parameters} if parameters else {}),
-        **({"pathParameters": {"path": scope["path"].removeprefix(prefix)}} if prefix else {}),
+        **({"pathParameters": {"path": _below(prefix, scope["path"])}} if prefix else {}),
         "requestContext": {
             "accountId": ACCOUNT_ID,
             "apiId": "local",

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tools.children import die_with_parent, tail
 from tools.engine import REGION, ROOT
@@ -24,6 +25,14 @@ ACCOUNT_ID = "000000000000"
 RUNTIME_API = re.compile(r"/2018-06-01/runtime/(?:invocation/)?([^/]+)(?:/(response|error))?")
 ANSWER_BYTES = 6 * 1024 * 1024
 STARTS = 3
+
+
+class Function(NamedTuple):
+    """`handler` as Lambda is told it; `workers` is how many requests it answers at once."""
+
+    handler: str
+    workers: int
+    timeout_seconds: float
 
 
 class FunctionFailed(Exception):
@@ -76,24 +85,25 @@ class _Worker:
 
 
 class Runtime:
-    """A few functions, by name, each with the same number of workers. To be made inside the event loop."""
+    """A few functions, by name. To be made inside the event loop."""
 
     def __init__(
         self,
-        handlers: Mapping[str, str],
+        functions: Mapping[str, Function],
         environment: Mapping[str, str],
         *,
-        workers: int,
-        timeout_seconds: float,
         log: Path,
     ) -> None:
-        self._handlers = handlers
+        self._functions = functions
         self._environment = environment
-        self._timeout_seconds = timeout_seconds
         self._log = log
-        self._queues: dict[str, asyncio.Queue[_Invocation]] = {name: asyncio.Queue() for name in handlers}
-        self._started = {name: asyncio.Event() for name in handlers}
-        made = [_Worker(name, asgi.listen(0), first=number == 0) for number in range(workers) for name in handlers]
+        self._queues: dict[str, asyncio.Queue[_Invocation]] = {name: asyncio.Queue() for name in functions}
+        self._started = {name: asyncio.Event() for name in functions}
+        made = [
+            _Worker(name, asgi.listen(0), first=number == 0)
+            for name, function in functions.items()
+            for number in range(function.workers)
+        ]
         self._workers: dict[int, _Worker] = {worker.listener.getsockname()[1]: worker for worker in made}
 
     @property
@@ -161,7 +171,7 @@ class Runtime:
             "TZ": ":UTC",
         }
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "awslambdaric", self._handlers[worker.function]),
+            *(sys.executable, "-m", "awslambdaric", self._functions[worker.function].handler),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -204,8 +214,9 @@ class Runtime:
             worker.asking = None
         worker.invocation = invocation
         loop = asyncio.get_running_loop()
-        worker.deadline = loop.call_later(self._timeout_seconds, self._time_out, worker, invocation)
-        deadline_ms = int((time.time() + self._timeout_seconds) * 1000)
+        timeout_seconds = self._functions[worker.function].timeout_seconds
+        worker.deadline = loop.call_later(timeout_seconds, self._time_out, worker, invocation)
+        deadline_ms = int((time.time() + timeout_seconds) * 1000)
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:ringpost-{worker.function}"
         headers = [
             (b"content-type", b"application/json"),

@@ -10,17 +10,15 @@ from typing import Any
 from tools import sandbox
 from tools.local.asgi import Server
 from tools.local.gateway import Gateway
-from tools.local.runtime import Runtime
+from tools.local.runtime import Function, Runtime
 
 
 async def serve(
-    handlers: Mapping[str, str],
+    functions: Mapping[str, Function],
     environment: Mapping[str, str],
     *,
     listener: socket.socket,
     buyer: socket.socket,
-    workers: int,
-    timeout_seconds: float,
     log: Path,
     ready: Callable[[], None],
 ) -> None:
@@ -33,7 +31,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
-    runtime = Runtime(handlers, environment, workers=workers, timeout_seconds=timeout_seconds, log=log)
+    runtime = Runtime(functions, environment, log=log)
     runtime_api = Server(runtime.application)
     gateway = Server(Gateway(runtime).application)
 

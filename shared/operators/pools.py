@@ -1,0 +1,92 @@
+"""Ring pools as they are now: each number's lease, and how much of the pool is in use."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.domain import erlang
+from shared.domain.leasing import Lease
+from shared.domain.models import RingPool, Shard
+from shared.domain.objections import NotValid
+from shared.operators import resources
+from shared.operators.resources import PAGE, Page
+from shared.store.records import Records
+
+MAX_SALES_PER_HOUR = 10_000
+
+State = Literal["free", "leased", "cooldown"]
+
+
+class Number(Struct, frozen=True):
+    """`until` is the end of the hold of a leased number, or of its cooldown; 0 for a free one."""
+
+    number: str
+    state: State
+    until: int
+
+
+class Use(Struct, frozen=True):
+    """How many numbers of a pool are leased, in cooldown and free. `recommended` is how many it needs for
+    `sales_per_hour`, so that one caller in a hundred finds none; None where these are not said."""
+
+    numbers: int
+    leased: int
+    cooldown: int
+    free: int
+    used_percent: float
+    overflow_number: str | None
+    sales_per_hour: int | None
+    recommended: int | None
+
+
+def numbers(records: Records, name: str, *, after: str = "", limit: int = PAGE) -> Page:
+    """The pool's numbers in order, each with its state. Raises `NotFound`."""
+    pool = _pool(records, name)
+    ordered = sorted((number, shard) for shard in pool.shards for number in shard.numbers)
+    rest = [(number, shard) for number, shard in ordered if number > after]
+    some = rest[:limit]
+    leases = _leases(records, pool, {shard.id: shard for _, shard in some}.values())
+    items = [_number(leases[number], pool, records.now()) for number, _ in some]
+    return Page(items, items[-1].number if len(rest) > limit else None, len(ordered))
+
+
+def use(records: Records, name: str, sales_per_hour: int | None = None) -> Use:
+    """Raises `NotFound` and `NotValid`."""
+    if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
+        raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
+    pool, now = _pool(records, name), records.now()
+    states = [_number(lease, pool, now).state for lease in _leases(records, pool, pool.shards).values()]
+    free = states.count("free")
+    return Use(
+        numbers=len(states),
+        leased=states.count("leased"),
+        cooldown=states.count("cooldown"),
+        free=free,
+        used_percent=round(100 * (len(states) - free) / len(states), 1),
+        overflow_number=pool.overflow_number or None,
+        sales_per_hour=sales_per_hour,
+        recommended=None if sales_per_hour is None else erlang.recommended(sales_per_hour, pool.lease_seconds),
+    )
+
+
+def _pool(records: Records, name: str) -> RingPool:
+    resources.one(records, "ring_pools", name)
+    return records.last_seen().pools[name]
+
+
+def _leases(records: Records, pool: RingPool, shards: Iterable[Shard]) -> dict[str, Lease]:
+    listed = list(shards)
+    rings = records.rings.look(pool, listed)
+    return {lease.number: lease for shard in listed for lease in rings[shard.id].leases(shard.numbers)}
+
+
+def _number(lease: Lease, pool: RingPool, now: int) -> Number:
+    held_until = lease.expires_at - pool.cooldown_seconds
+    if lease.expires_at <= now:
+        return Number(lease.number, "free", 0)
+    return (
+        Number(lease.number, "leased", held_until)
+        if held_until > now
+        else Number(lease.number, "cooldown", lease.expires_at)
+    )
