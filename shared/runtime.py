@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from shared.bidders.asking import Asking
     from shared.operators.access import Office
+    from shared.operators.desk import Desk
     from shared.store.records import Known
 
 REQUEST_SECONDS = 7
@@ -178,3 +179,12 @@ def office() -> "Office":
     process, signing_keys, *_ = _process()
     dynamo = Dynamo(process.client, process.settings, deadline)
     return Office(Records(dynamo, signing_keys, lambda: int(time.time()), _known()), Callers(dynamo, signing_keys))
+
+
+def desk() -> "Desk":
+    """What the pages work on, for one visit."""
+    from shared.operators.desk import Desk
+    from shared.store.journal import Journal
+
+    found, (_, signing_keys, *_rest, beside) = office(), _process()
+    return Desk(found.records, found.callers, Journal(found.records.dynamo, signing_keys, beside))

@@ -49,6 +49,17 @@ def prepare(client: "DynamoDBClient", settings: Settings, data: Path) -> dict[st
     }
 
 
+def sign_in_code(client: "DynamoDBClient", settings: Settings) -> str:
+    """A code with which the first operator of the live configuration signs in, once; empty if it has none."""
+    records = Records(Dynamo(client, settings), keys.derive(bytes.fromhex(settings.secret)), lambda: int(time.time()))
+    users = (part for (section, _), part in records.live().parts.items() if section == "users")
+    operator = next((user["name"] for user in users if user["role"] == "operator"), "")
+    code = secrets.token_urlsafe(24) if operator else ""
+    if code:
+        records.keep_code(code, operator)
+    return code
+
+
 def _token(records: Records, user: str, variable: str, file: Path) -> str:
     """The one in the file, which is its owner's to read, or the one that the environment sets in its place."""
     kept = file.read_text() if file.exists() else ""

@@ -36,6 +36,11 @@ def of_sandbox(keys: Keys) -> Keys:
     return Keys(_mac(keys.ping_ids, b"sandbox"), _mac(keys.callers, b"sandbox"), keys.tokens)
 
 
+def session_key(keys: Keys) -> bytes:
+    """What the cookies of those who have signed in are signed with."""
+    return _mac(keys.tokens, b"sessions")
+
+
 def ping_id(keys: Keys, endpoint: str, random_id: bytes, choice: int = TRY_ALL) -> str:
     """What a publisher sees: 12 random bytes, the buyer or try-all, and a checksum over both and the endpoint."""
     body = random_id + choice.to_bytes(CHOICE_BYTES, "big")

@@ -46,6 +46,8 @@ from shared.store.pings import Pings
 from shared.store.rings import PoolChanged, Rings
 
 LOCK_SECONDS = 120
+CODE_SECONDS = 900
+"""How long one can sign in with a code."""
 FORGOTTEN_SECONDS = 70
 """After that no process works by an old configuration: 60 s in memory, and a request that began in the last of them."""
 COMPILED_BYTES = 300 * 1024
@@ -331,6 +333,27 @@ class Records:
                 self._transact([*deletes, self._logged(self._of_token(token, by, "issued", None))])
                 return token
         raise Refused(f"There is no token {token_id}.")
+
+    def keep_code(self, code: str, user: str) -> None:
+        """Keep a code with which this user signs in once, within `CODE_SECONDS`."""
+        expires_at = self.now() + CODE_SECONDS
+        self._put(f"CODE#{token_hash(self.keys, code)}", "CODE", {"user": _s(user), "expires_at": _n(expires_at)})
+
+    def use_code(self, code: str) -> str:
+        """Whose code this is, empty if it is none, over or used. Now it is used."""
+        try:
+            answer = self.dynamo.call(
+                self.client.delete_item,
+                TableName=self.table,
+                Key=_key(f"CODE#{token_hash(self.keys, code)}", "CODE"),
+                ConditionExpression="expires_at > :now",
+                ExpressionAttributeValues={":now": _n(self.now())},
+                ReturnValues="ALL_OLD",
+            )
+        except ConditionFailed:
+            return ""
+        user: str = answer["Attributes"]["user"]["S"]
+        return user
 
     def route(self, number: str, caller: str) -> Destination | None:
         """What a call from `caller` to `number` resolves to now. In a ring pool the number alone decides."""

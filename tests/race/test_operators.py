@@ -35,6 +35,7 @@ def stage(client: "DynamoDBClient") -> Stage:
         pings_table=f"operated-pings{stack}",
         leases_table=f"operated-leases{stack}",
         callers_table=f"operated-callers{stack}",
+        journal_table=f"operated-journal{stack}",
         secret="00" * 32,
     )
     engine.create_tables(client, names)

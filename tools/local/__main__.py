@@ -61,16 +61,17 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         client = engine.client(endpoint_url)
         engine.create_tables(client, settings)
         tokens = demo.prepare(client, settings, data)
+        code = demo.sign_in_code(client, settings)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         asyncio.run(
             service.serve(
                 {name: Function(handler, workers, TIMEOUT_SECONDS) for name, handler in HANDLERS.items()}
-                | {"api": OFFICE},
+                | {"api": OFFICE, "dashboard": OFFICE._replace(handler="functions.dashboard.handler.lambda_handler")},
                 function_environment(endpoint_url, replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url))),
                 listener=listener,
                 buyer=buyer,
                 log=data / "functions.log",
-                ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens), flush=True),
+                ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
             )
         )
 

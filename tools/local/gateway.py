@@ -19,6 +19,7 @@ ROUTES = {
     WEBHOOKS: "ping",
     "/api/v1": "api",
     "/sandbox": "sandbox",
+    "/dashboard": "dashboard",
     "/posting_instructions": "instructions",
 }
 """The function of every path below a prefix; the longest counts."""
@@ -37,7 +38,7 @@ class Gateway:
         self._runtime = runtime
 
     async def application(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
-        prefix = next((prefix for prefix in ROUTES if _below(prefix, scope["path"])), "")
+        prefix = next((prefix for prefix in ROUTES if _below(prefix, scope["path"]) or scope["path"] == prefix), "")
         try:
             body = await asgi.body(receive, BODY_BYTES)
             invoked = self._runtime.invoke(ROUTES.get(prefix, DEFAULT_FUNCTION), event(scope, body, prefix))

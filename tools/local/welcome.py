@@ -7,7 +7,7 @@ from tools import demo
 BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
 
-def text(url: str, sandbox_url: str, seconds: float, tokens: dict[str, str]) -> str:
+def text(url: str, sandbox_url: str, seconds: float, tokens: dict[str, str], code: str) -> str:
     """`seconds` since the start. The commands work in any POSIX shell, in this order."""
     api = f"{url}/api/v1/inbound_webhooks"
     width = max(map(len, demo.ENDPOINTS))
@@ -36,6 +36,12 @@ curl -sw '\\n' {api}/ping/rules_endpoint -d '{demo.LEAD}' -d explain=1 -d auth_t
 
 {DIM}Live: a buyer that bids and accepts over HTTP. What it does with which ZIP: {sandbox_url}/{PLAIN}
 curl -sw '\\n' {api}/full/live_endpoint -d '{demo.LEAD}'
+
+{DIM}Posting instructions: what a publisher's developer needs, with a form to try it{PLAIN}
+{url}/posting_instructions/my_endpoint
+
+{DIM}Dashboard: this link signs you in once{PLAIN}
+{f"{url}/dashboard/sign_in?code={code}" if code else "(none: the live configuration has no operator)"}
 
 {DIM}Ctrl-C stops it.{PLAIN}
 """

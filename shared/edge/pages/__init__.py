@@ -25,6 +25,23 @@ FOLDER = Path(__file__).parent
 HTML, JSON, MARKDOWN = "text/html; charset=utf-8", "application/json", "text/markdown; charset=utf-8"
 
 
+EVERYBODY, READERS, OPERATORS = ("operator", "viewer", "publisher"), ("operator", "viewer"), ("operator",)
+NAVIGATION = (
+    ("", "Today", EVERYBODY),
+    ("/log", "Log", EVERYBODY),
+    ("/sources", "Sources", EVERYBODY),
+    ("/offers", "Offers", READERS),
+    ("/buyers", "Buyers", READERS),
+    ("/endpoints", "Endpoints", READERS),
+    ("/ring_pools", "Ring pools", READERS),
+    ("/users", "Users", EVERYBODY),
+    ("/suppression_lists", "Suppression", READERS),
+    ("/changes", "Changes", READERS),
+    ("/configuration", "Configuration", READERS),
+)
+"""Addresses below the dashboard's, their names, and the roles that they are for."""
+
+
 class Page(Struct):
     body: str
     content_type: str = HTML
@@ -75,10 +92,12 @@ def inline(name: str) -> Markup:
 
 @cache
 def policy() -> str:
-    """For pages with `style.css` and one of our scripts in them, and forms that are sent to where they came from."""
-    scripts = " ".join(_hash(path.name) for path in sorted(FOLDER.glob("*.js")))
+    """For pages with style sheets and scripts of ours in them, and forms that are sent to where they came from."""
+    styles, scripts = (
+        " ".join(map(_hash, sorted(path.name for path in FOLDER.glob(f"*.{of}")))) for of in ("css", "js")
+    )
     return (
-        f"default-src 'none'; style-src {_hash('style.css')}; script-src {scripts}; connect-src 'self'; "
+        f"default-src 'none'; style-src {styles}; script-src {scripts}; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
@@ -96,7 +115,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["inline"] = inline
+    made.globals |= {"inline": inline, "NAVIGATION": NAVIGATION}
     made.filters["cell"] = _cell
     return made
 

@@ -1,0 +1,30 @@
+"""What the pages work on, and who visits them."""
+
+from shared.domain.models import User
+from shared.domain.objections import TokenUnknown, TooOften
+from shared.operators.access import Office
+from shared.store.journal import Journal
+
+VISITS_A_MINUTE = 300
+
+
+class Desk(Office, frozen=True):
+    journal: Journal
+
+
+def known(desk: Desk, name: str) -> User:
+    """The user who visits, as configured now; the visit is counted. Raises `TokenUnknown` and `TooOften`."""
+    if wait := desk.callers.admit("visitor", name, {"requests": VISITS_A_MINUTE}, desk.records.now()):
+        raise TooOften(wait)
+    configured = desk.records.last_seen().parts.get(("users", name))
+    if configured is None:
+        raise TokenUnknown
+    return User(name, configured["role"], tuple(configured.get("traffic_sources", ())))
+
+
+def signed_in(desk: Office, code: str) -> str:
+    """Whose code this is; it is gone now. Raises `TokenUnknown`."""
+    user = desk.records.use_code(code)
+    if not user:
+        raise TokenUnknown
+    return user
