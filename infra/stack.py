@@ -127,7 +127,6 @@ class Ringpost(Stack):
             "dynamodb:BatchGetItem",
             "dynamodb:UpdateItem",
             "dynamodb:DeleteItem",
-            "dynamodb:PartiQLInsert",
         )
         Grant.add_to_principal(
             grantee=functions.api, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
