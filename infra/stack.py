@@ -142,7 +142,6 @@ class Ringpost(Stack):
             "dynamodb:BatchGetItem",
             "dynamodb:UpdateItem",
             "dynamodb:DeleteItem",
-            "dynamodb:PartiQLInsert",
         )
         _may_read(functions.api, secret)
 

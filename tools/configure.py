@@ -87,7 +87,8 @@ def apply(
 def history(context: typer.Context, versions: Annotated[int, typer.Option(help="How many.")] = 10) -> None:
     """What was changed, when and by whom; the newest first."""
     with stack(context) as records:
-        for applied in records.history(versions):
+        found, _ = records.history(versions)
+        for applied in found:
             typer.echo(f"Version {applied.version}, {_clock(applied.at)}, {applied.by}")
             _show(applied.changes)
 

@@ -255,7 +255,7 @@ OF_THE_API = {
     },
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
-        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:PartiQLInsert"
+        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
     },
     "Secret": {"secretsmanager:GetSecretValue"},
 }  # fmt: skip
