@@ -1,4 +1,4 @@
-"""The functions that publishers call."""
+"""The functions that publishers call, and the one that comes every hour."""
 
 from collections.abc import Mapping
 
@@ -19,6 +19,7 @@ from constructs import Construct
 
 # A claim on a ping may be taken over after 10 seconds; whoever made it must be dead by then.
 TIMEOUT = Duration.seconds(9)
+HOURLY_TIMEOUT = Duration.minutes(15)
 LIVE = "live"
 """The alias that the API calls. It names a published version: what runs is what was deployed, whole, and going back is
 to name an older one."""
@@ -45,7 +46,7 @@ class Functions(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
 
-        def function(name: str) -> Alias:
+        def function(name: str, timeout: Duration = TIMEOUT) -> Alias:
             log = LogGroup(self, f"{name}Log", retention=log_retention, removal_policy=removal_policy)
             # Without a role given, the CDK attaches a policy of AWS that may write every log of the account.
             role = Role(self, f"{name}Role", assumed_by=ServicePrincipal("lambda.amazonaws.com"))
@@ -58,7 +59,7 @@ class Functions(Construct):
                 runtime=runtime,
                 architecture=architecture,
                 memory_size=memory_mb,
-                timeout=TIMEOUT,
+                timeout=timeout,
                 snap_start=SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
                 tracing=Tracing.ACTIVE,
                 environment={"POWERTOOLS_SERVICE_NAME": service, **environment},
@@ -77,6 +78,7 @@ class Functions(Construct):
         self.ping = function("Ping")
         self.post = function("Post")
         self.full = function("Full")
+        self.hourly = function("Hourly", HOURLY_TIMEOUT)
 
         Validations.of(self).acknowledge(
             Acknowledgment(

@@ -1,7 +1,10 @@
 """The drawing: what there is, what leads where, and who may do what."""
 
-from aws_cdk import Acknowledgment, CfnOutput, Environment, RemovalPolicy, SecretValue, Stack, Validations
-from aws_cdk.aws_iam import Grant
+from aws_cdk import Acknowledgment, CfnOutput, Duration, Environment, RemovalPolicy, SecretValue, Stack, Validations
+from aws_cdk.aws_dynamodb import Table
+from aws_cdk.aws_events import Rule, Schedule
+from aws_cdk.aws_events_targets import LambdaFunction
+from aws_cdk.aws_iam import Grant, IGrantable
 from aws_cdk.aws_lambda import Code
 from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
 from constructs import Construct
@@ -92,23 +95,42 @@ class Ringpost(Stack):
             service=construct_id,
             api_id=api.id,
             functions=(functions.ping, functions.post, functions.full),
-            tables=(tables.config, tables.pings, tables.leases, tables.callers),
+            hourly=functions.hourly,
+            tables=(tables.config, tables.pings, tables.leases, tables.callers, tables.journal),
             addresses=stage.alarm_addresses,
         )
 
         for function in (functions.ping, functions.post, functions.full):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
-            tables.pings.grant(function, "dynamodb:GetItem", "dynamodb:PutItem")
+            _grant(function, tables.pings, "dynamodb:GetItem", "dynamodb:PutItem")
             tables.leases.grant(function, "dynamodb:BatchGetItem")
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+            tables.journal.grant(function, "dynamodb:UpdateItem")
             Grant.add_to_principal(
                 grantee=function,
                 actions=["secretsmanager:GetSecretValue"],
                 resource_arns=[secret.secret_arn, buyer_secrets.secret_arn],
             )
         for seller in (functions.post, functions.full):
-            tables.pings.grant(seller, "dynamodb:UpdateItem")
+            _grant(seller, tables.pings, "dynamodb:UpdateItem")
             tables.leases.grant(seller, "dynamodb:UpdateItem")
+
+        Rule(
+            self,
+            "Hourly",
+            description="Repairs caps and removes old leads",
+            schedule=Schedule.rate(Duration.hours(1)),
+            targets=[LambdaFunction(functions.hourly)],
+        )
+        tables.config.grant(functions.hourly, "dynamodb:GetItem", "dynamodb:Query")
+        tables.leases.grant(functions.hourly, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.journal.grant(functions.hourly, "dynamodb:GetItem", "dynamodb:PutItem")
+        _grant(functions.hourly, tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        for index in ("by_log", "by_buyer"):
+            _grant(functions.hourly, tables.pings, "dynamodb:Query", index=index)
+        Grant.add_to_principal(
+            grantee=functions.hourly, actions=["secretsmanager:GetSecretValue"], resource_arns=[secret.secret_arn]
+        )
 
         CfnOutput(self, "Url", value=api.url)
         if api.domain_target:
@@ -120,3 +142,9 @@ class Ringpost(Stack):
         CfnOutput(self, "JournalTable", value=tables.journal.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
         CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)
+
+
+def _grant(grantee: IGrantable, table: Table, *actions: str, index: str = "") -> None:
+    """On a table with indexes, or on one index of it: the table's own `grant` would give all of them too."""
+    arn = f"{table.table_arn}/index/{index}" if index else table.table_arn
+    Grant.add_to_principal(grantee=grantee, actions=[*actions], resource_arns=[arn])

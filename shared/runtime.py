@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
+    from shared.store.erasing import Erasing
+    from shared.store.repair import Repair
 
 REQUEST_SECONDS = 7
 BUYER_SECRETS_SECONDS = 300
@@ -109,6 +111,15 @@ def prepare() -> None:
             first.together(lambda: first.endpoint(""), lambda: first.endpoint(""))
         first.compiled.dynamo.rehearse()
         gc.freeze()  # what is there now stays: a look through it would take longer than the request that it falls into
+
+
+def upkeep() -> "tuple[Repair, Erasing]":
+    """What the hourly function works with: its calls have no deadline but its own time-out."""
+    from shared.store.erasing import Erasing  # none of this is of use to the functions that publishers call
+    from shared.store.repair import Repair
+
+    process, signing_keys, *_rest = _process()
+    return Repair(process, _now), Erasing(process, signing_keys, _now, lambda: time.sleep(1))
 
 
 def _now() -> int:
