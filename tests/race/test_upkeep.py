@@ -19,9 +19,9 @@ from tests.race.test_caps import BUYER_IDS
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-INTERLEAVINGS = 200
+INTERLEAVINGS = 120
 CROWD = 24
-ROUNDS = 6
+ROUNDS = 4
 
 
 def counted(client: "DynamoDBClient", endpoint: Endpoint, now: int) -> dict[int, dict[str, int]]:
