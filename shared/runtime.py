@@ -56,12 +56,26 @@ def _session() -> botocore.session.Session:
 
 @cache
 def _process() -> tuple[
-    Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], dict[int, Seen], Gathered, ThreadPoolExecutor
+    Dynamo,
+    keys.Keys,
+    Memory,
+    dict[tuple[int, tuple[int, ...]], int],
+    dict[int, Seen],
+    Gathered,
+    tuple[ThreadPoolExecutor, ThreadPoolExecutor],
 ]:
     wanted = settings.read(os.environ)
     client = cast("DynamoDBClient", _session().create_client("dynamodb", config=SDK))
     secret = bytes.fromhex(wanted.secret) if wanted.secret else _secret(wanted.secret_arn)
-    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, {}, Gathered(), ThreadPoolExecutor(max_workers=6)
+    return (
+        Dynamo(client, wanted),
+        keys.derive(secret),
+        Memory(),
+        {},
+        {},
+        Gathered(),
+        (ThreadPoolExecutor(max_workers=4), ThreadPoolExecutor(max_workers=4)),
+    )
 
 
 def _secret(arn: str) -> bytes:
@@ -128,7 +142,7 @@ def _now() -> int:
 
 def world() -> World:
     came_in = time.monotonic()
-    process, signing_keys, memory, free_at, counted, gathered, beside = _process()
+    process, signing_keys, memory, free_at, counted, gathered, (beside, aside) = _process()
     dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
     return World(
         compiled=Compiled(dynamo, memory),
@@ -143,5 +157,6 @@ def world() -> World:
         now=_now,
         random_bytes=os.urandom,
         beside=beside,
+        aside=aside,
         pause=lambda: time.sleep(0.05),
     )
