@@ -15,7 +15,7 @@ import typer
 
 from shared.domain import configuration, phone
 from shared.domain.configuration import Change, InvalidConfiguration
-from tools import document, live, outlook, replay, suppression
+from tools import document, live, outlook, replay, suppression, upkeep
 from tools.stack import DATA, Target, fail, stack
 
 SHOWN = 100
@@ -146,6 +146,9 @@ app.command()(outlook.caps)
 app.command()(replay.replay)
 app.command()(live.unsettled)
 app.command()(live.settle)
+app.command()(upkeep.erase)
+app.command()(upkeep.erasures)
+app.command()(upkeep.repair)
 
 
 def _show(changes: list[Change]) -> None:
