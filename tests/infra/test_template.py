@@ -22,8 +22,8 @@ from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)(?<!SignIn)Secret[0-9A-F]{8}")
 DOMAIN = "SignInPoolDomain"
-UNCOUNTED = ("Sandbox", "Instructions")
-FUNCTIONS = ("Ping", "Post", "Full", *UNCOUNTED, "Api", "Dashboard")
+PUBLISHERS_CALL, UNCOUNTED = ("Ping", "Post", "Full"), ("Sandbox", "Instructions")
+FUNCTIONS = (*PUBLISHERS_CALL, *UNCOUNTED, "Api", "Dashboard", "Hourly")
 TABLES = ("Config", "Pings", "Leases", "Callers", "Journal")
 
 
@@ -158,8 +158,8 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
-    office = {"FunctionsApi": 29, "FunctionsDashboard": 29}
-    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | office
+    others = {"FunctionsApi": 29, "FunctionsDashboard": 29, "FunctionsHourly": 900}
+    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | others
 
 
 def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template) -> None:
@@ -260,6 +260,7 @@ OF_A_SELLER = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesJournal": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
@@ -280,8 +281,18 @@ OF_PING = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem"},
     "TablesLeases": {"dynamodb:BatchGetItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesJournal": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
+}
+OF_THE_HOURLY = {
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "TablesPings/index/by_log": {"dynamodb:Query"},
+    "TablesPings/index/by_buyer": {"dynamodb:Query"},
+    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:PutItem"},
+    "Secret": {"secretsmanager:GetSecretValue"},
 }
 
 
@@ -292,7 +303,7 @@ OF_THE_API = {
     },
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
-        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:PartiQLInsert"
+        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
     },
     "Secret": {"secretsmanager:GetSecretValue"},
 }  # fmt: skip
@@ -319,6 +330,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsInstructionsRole": OF_INSTRUCTIONS | traces | {"FunctionsInstructionsLog": write_its_log},
         "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
         "FunctionsDashboardRole": OF_THE_DASHBOARD | traces | {"FunctionsDashboardLog": write_its_log},
+        "FunctionsHourlyRole": OF_THE_HOURLY | traces | {"FunctionsHourlyLog": write_its_log},
     }
 
 
@@ -326,11 +338,19 @@ def test_ping_cannot_touch_the_rings(template: Template) -> None:
     assert grants(template)["FunctionsPingRole"]["TablesLeases"] == {"dynamodb:BatchGetItem"}
 
 
-def test_no_function_may_scan_and_none_of_publishers_may_delete(template: Template) -> None:
+def test_no_function_may_scan_and_none_of_publishers_may_query_or_delete(template: Template) -> None:
+    office = dict.fromkeys(("FunctionsApiRole", "FunctionsDashboardRole"), r"Scan|\*")
+    never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*"}
     for role, granted in grants(template).items():
-        office = role in ("FunctionsApiRole", "FunctionsDashboardRole")
-        never = r"Scan|\*" if office else r"Delete|Scan|Query|\*"
-        assert not [action for actions in granted.values() for action in actions if re.search(never, action)]
+        forbidden = never.get(role, r"Delete|Scan|Query|\*")
+        assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
+
+
+def test_the_hourly_function_comes_every_hour(template: Template) -> None:
+    [rule] = properties(template, "AWS::Events::Rule").values()
+    [of_rule] = rule["Targets"]
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 hour)", "ENABLED")
+    assert invoked(of_rule["Arn"], template) == "FunctionsHourly"
 
 
 def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
@@ -342,9 +362,10 @@ def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
     assert set(roles) == {f"Functions{name}Role" for name in FUNCTIONS}
     assert all(set(role) == {"AssumeRolePolicyDocument"} for role in roles.values())
     template.resource_count_is("AWS::IAM::ManagedPolicy", 0)
-    template.all_resources_properties(
-        "AWS::Lambda::Permission", {"Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
-    )
+    for permission in properties(template, "AWS::Lambda::Permission").values():
+        hourly = invoked(permission["FunctionName"], template) == "FunctionsHourly"
+        principal = "events.amazonaws.com" if hourly else "apigateway.amazonaws.com"
+        assert (permission["Action"], permission["Principal"]) == ("lambda:InvokeFunction", principal)
 
 
 # The API
@@ -512,7 +533,9 @@ def test_nothing_waits_for_itself(template: Template) -> None:
 
 # What an operator is told
 
-ALARMS = {"Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "NoSales"}
+ALARMS = {
+    "Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "NoSales", "HourlyFailed"
+}  # fmt: skip
 
 
 def metrics_of(alarm: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -581,7 +604,7 @@ def test_what_publishers_see_is_watched_at_the_api(
 @pytest.mark.parametrize(
     ("name", "dimension", "watched"),
     [
-        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS}),
+        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS if name != "Hourly"}),
         (
             "TablesThrottled",
             "TableName",
