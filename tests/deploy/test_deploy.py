@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -391,12 +391,16 @@ def test_the_managed_login_knows_the_dashboard_as_deployed(demo: Stack) -> None:
     assert away.headers["location"] == "/dashboard/sign_in?to=%2Fdashboard"
     login = urlsplit(demo.site.get(away.headers["location"]).headers["location"])
     assert re.fullmatch(r"ringpost-dev-\w+\.auth\.us-east-1\.amazoncognito\.com", login.netloc)
-    # The emulator has the pages of every managed login at its own address; it refuses a client or a way back that the
-    # user pool does not know.
-    with httpx.Client(base_url=demo.account.emulator.url, trust_env=False) as browser:
-        page = browser.get(f"{login.path}?{login.query}")
+    # The emulator has the pages of every managed login at its own address, and tells functions theirs without its port.
+    # It refuses a client, and a way back, that the user pool does not know.
+    wanted = dict(parse_qsl(login.query))
+    back = urlsplit(wanted.pop("redirect_uri"))
+    assert (back.hostname, back.path) == (urlsplit(demo.outputs["Url"]).hostname, "/dashboard/signed_in")
+    url = f"{demo.account.emulator.url}{login.path}"
+    with httpx.Client(params=wanted, trust_env=False) as browser:
+        page = browser.get(url, params={"redirect_uri": f"{demo.outputs['Url']}{back.path}"})
         assert (page.status_code, 'name="password"' in page.text) == (200, True), page.text
-        assert browser.get(f"{login.path}?{login.query.replace('signed_in', 'elsewhere')}").status_code == 400
+        assert browser.get(url, params={"redirect_uri": f"{demo.outputs['Url']}/elsewhere"}).status_code == 400
 
 
 def test_the_dashboard_with_one_grant_less_lets_nobody_in(demo: Stack, tmp_path: Path) -> None:
