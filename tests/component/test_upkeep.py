@@ -11,7 +11,7 @@ from functions.hourly.handler import lambda_handler
 from shared import flows, runtime
 from shared.domain import caps, configuration
 from shared.domain.caps import Cap
-from shared.domain.models import DAY, SANDBOX, Endpoint
+from shared.domain.models import DAY, Endpoint
 from shared.domain.schedule import local_time
 from shared.edge.requests import Request
 from shared.store.counters import Counters
@@ -131,9 +131,9 @@ def test_a_ping_that_is_being_sold_is_waited_for(stage: Stage, publisher: Publis
 
 
 def test_a_sandbox_forgets_a_caller_too(stage: Stage, erasing: Erasing) -> None:
-    stage.publish(an_endpoint(vanity_uri=f"{SANDBOX}my_endpoint"))
-    world = stage.world()
-    endpoint = world.endpoint(f"{SANDBOX}my_endpoint")
+    stage.publish(an_endpoint())
+    world = stage.world().twin()
+    endpoint = world.endpoint("my_endpoint")
     flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
     assert erasing.erase(CALLER, "somebody", wait=False).sales == 1
     assert CALLER not in everything(stage)
