@@ -52,6 +52,8 @@ TRIMMED = (
     "phonenumbers/geodata",
     "phonenumbers/tzdata",
     "propcache/*.pyx",
+    "pydantic/mypy.py",
+    "pydantic/v1",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/tzdata.zi",
     "tzdata/zoneinfo/leap*",
@@ -61,6 +63,7 @@ TRIMMED = (
     "**/*.pyi",
     "**/py.typed",
     "botocore/data/*/*/examples-1.json",
+    "yaml/*.so",
     "yarl/*.pyx",
 )
 FIXED_TIME = 315_532_800
