@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
+    from shared.edge.cognito import Cognito
     from shared.operators.access import Office
     from shared.operators.desk import Desk
     from shared.store.erasing import Erasing
@@ -213,4 +214,17 @@ def desk() -> "Desk":
     from shared.store.journal import Journal
 
     found, (_, signing_keys, *_rest, (beside, _aside)) = office(), _process()
-    return Desk(found.records, found.callers, Journal(found.records.dynamo, signing_keys, beside))
+    journal = Journal(found.records.dynamo, signing_keys, beside)
+    return Desk(found.records, found.callers, journal, _cognito())
+
+
+@cache
+def _cognito() -> "Cognito | None":
+    from shared.edge.cognito import Cognito
+
+    process, *_ = _process()
+    wanted = process.settings
+    if not wanted.cognito_url:
+        return None
+    secret = _secret(wanted.cognito_secret_arn).decode() if wanted.cognito_secret_arn else wanted.cognito_secret
+    return Cognito(wanted.cognito_url, wanted.cognito_issuer, wanted.cognito_client_id, secret)
