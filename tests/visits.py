@@ -2,6 +2,7 @@
 
 import html
 from dataclasses import dataclass, field
+from functools import cached_property
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode
@@ -122,6 +123,10 @@ class Guest:
     name: str
     calls: int = 0
 
+    @cached_property
+    def cookie(self) -> str:
+        return f"{edge.COOKIE}={edge.session(self.stage.keys, self.name)}"
+
     def open(self, path: str, query: str = "") -> Seen:
         return self.ask("GET", path, query)
 
@@ -139,7 +144,7 @@ class Guest:
     def ask(self, method: str, path: str, query: str = "", pairs: list[tuple[str, str]] | None = None) -> Seen:
         body = urlencode(pairs).encode() if pairs is not None else None
         event: dict[str, Any] = an_event(method=method, path=f"{edge.ROOT}{path}", query=query, body=body)
-        event["cookies"] = [f"{edge.COOKIE}={edge.session(self.stage.keys, self.name)}"]
+        event["cookies"] = [self.cookie]
         event["requestContext"]["domainName"] = "ringpost.example"
         dynamo = Counting(self.stage.client, self.stage.settings)
         records = Records(dynamo, self.stage.keys, self.stage.clock)

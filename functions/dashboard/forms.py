@@ -28,7 +28,8 @@ HOURS = range(24)
 
 
 class Input(Struct, frozen=True):
-    """`path` is in the resource, or in the row of a table. `default` is what an absent value means."""
+    """`path` is in the resource, or in the row of a table. `default` is what an absent value means; `also` is another
+    path where the value may stand."""
 
     path: str
     label: str
@@ -36,12 +37,14 @@ class Input(Struct, frozen=True):
     hint: str = ""
     options: tuple[str, ...] = ()
     default: str = ""
+    also: str = ""
 
     def names(self, _: Texts) -> list[str]:
         return [self.path]
 
     def written(self, content: Plain, into: dict[str, str], prefix: str = "") -> None:
-        into[prefix + self.path] = self._text(at(content, self.path))
+        value = at(content, self.path)
+        into[prefix + self.path] = self._text(at(content, self.also) if value is None else value)
 
     def read(self, texts: Texts, mistakes: Mistakes, prefix: str = "") -> Any:
         """None if nothing is said."""
@@ -133,10 +136,12 @@ class Table(Struct, frozen=True):
 
 
 class Week(Struct, frozen=True):
-    """Opening hours: a text for each weekday, and a picture of the week."""
+    """Opening hours: a text for each weekday, and a picture of the week. `others` are those of single dates: with them
+    alone, the week has none."""
 
     path: str
     label: str
+    others: str
 
     def names(self, _: Texts) -> list[str]:
         return [f"{self.path}.{day}" for day in WEEKDAYS]
@@ -162,7 +167,7 @@ class Week(Struct, frozen=True):
         return {
             ",".join(days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}" for days in runs): [*rows]
             for rows, runs in together.items()
-        } or None
+        } or ({} if any(name.startswith(f"{self.others}[") for name in texts) else None)
 
     def opening(self, texts: Texts) -> list[list[int]] | None:
         """How many minutes of each hour of the week are open; None if a text cannot be read."""
@@ -215,9 +220,16 @@ class Form(Struct, frozen=True):
         shown = self.written(was)
         content: Plain = {}
         mistakes: Mistakes = {}
+        moved: dict[Input, Any] = {}
         for part in self.parts:
             same = [texts.get(name, "") for name in part.names(texts)] == [shown[name] for name in part.names(shown)]
-            put(content, part.path, at(was, part.path) if same else part.read(texts, mistakes))
+            value = at(was, part.path) if same else part.read(texts, mistakes)
+            if same and isinstance(part, Input) and part.also and value is None:
+                moved[part] = at(was, part.also)
+            put(content, part.path, value)
+        for part, value in moved.items():
+            stays = at(content, part.also.rpartition(".")[0]) is not None
+            put(content, part.also if stays else part.path, value)
         return content, mistakes
 
     def settled(self, texts: Texts) -> dict[str, str]:
@@ -243,6 +255,7 @@ class Form(Struct, frozen=True):
     def _place(self, path: str, texts: Texts, inputs: Mapping[str, Part]) -> tuple[str, str]:
         for table in self.tables:
             path = _in_its_row(table, path, texts)
+        path = next((part.path for part in self.parts if isinstance(part, Input) and part.also == path and path), path)
         if path in inputs:
             return path, ""
         above = [name for name in inputs if path.startswith((f"{name}.", f"{name}["))]

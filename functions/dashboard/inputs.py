@@ -39,8 +39,8 @@ CONTACT_FIELDS = Table(
         Input("type", "Type", "select", options=get_args(FieldType), default="text"),
         Input("required_on", "Required on", "checks", options=("ping", "post")),
         Input("choices", "Choices", "lines"),
-        Input("minimum", "Minimum"),
-        Input("maximum", "Maximum"),
+        Input("minimum", "At least"),
+        Input("maximum", "At most"),
         Input("min_length", "Shortest"),
         Input("max_length", "Longest"),
         Input("pattern", "Pattern"),
@@ -49,7 +49,7 @@ CONTACT_FIELDS = Table(
         Input("description", "Description", "area"),
     ),
     ordered=True,
-    hint="Choices: one in each line. Minimum and maximum are for numbers; lengths and pattern (RE2) for text.",
+    hint="Choices: one in each line. At least and at most are for numbers; lengths and pattern (RE2) for text.",
 )
 
 OFFER = Form(
@@ -124,7 +124,13 @@ BUYER = Form(
                 Input("bid", "Bid", hint="Dollars. Nothing for a live buyer."),
                 Input("tier", "Tier", hint="Lower ones first; 1 unless said."),
                 Input("weight", "Weight", hint="Its share inside of the tier; 100 unless said."),
-                Input("zone", "Time zone", hint="The buyer's clock, for schedule and caps.", options=ZONES),
+                Input(
+                    "zone",
+                    "Time zone",
+                    hint="The buyer's clock, for schedule and caps.",
+                    options=ZONES,
+                    also="schedule.zone",
+                ),
                 Input("conversion_seconds", "Conversion, seconds", hint="How long a paid call lasts."),
                 Input("paused", "Paused", "check"),
             ),
@@ -133,7 +139,7 @@ BUYER = Form(
         Group(
             "Schedule",
             (
-                Week("schedule.open", "Opening hours"),
+                Week("schedule.open", "Opening hours", "schedule.open_on"),
                 Input("schedule.closed_on", "Closed on", "lines", "Dates like 2026-12-25, one in each line."),
                 _mapping("schedule.open_on", "Other hours on", "Date", "Hours", hours=True),
             ),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from functions.dashboard import forms
 from functions.dashboard.forms import Form, Mistakes, Texts
@@ -35,6 +36,7 @@ class Filled(Struct, frozen=True):
     elsewhere: Mistakes = {}
     different: list[tuple[str, str, str]] = []
     blank_rows: int = forms.BLANK_ROWS
+    code: int = 200
 
 
 class Section(Struct, frozen=True):
@@ -97,18 +99,13 @@ class Section(Struct, frozen=True):
             resources.delete(desk.records, visit.user.name, self.kind, name, visit.values.get("version", ""))
         except ANSWERED as objection:
             found = resources.one(desk.records, self.kind, name)
-            return self._page(desk, visit, found, _objected(filled(desk, found), objection), _code(objection))
+            return self._page(desk, visit, found, _objected(filled(desk, found), objection))
         return Elsewhere(f"{ROOT}/{self.kind}?gone={name}")
 
-    def _page(
-        self, desk: Desk, visit: Visit, found: Resource | None, form: Filled, code: int | None = None, **values: Any
-    ) -> Shown:
+    def _page(self, desk: Desk, visit: Visit, found: Resource | None, form: Filled, **values: Any) -> Shown:
         beside = self.beside(desk, visit, found) if found else {}
         known = {"kind": self.kind, "one": ONE[self.kind], "found": found, "filled": form}
-        if code is None:
-            code = 409 if form.different else 422 if form.errors or form.elsewhere else 200
-        template = ONE[self.kind].replace(" ", "_")
-        return Shown(f"{template}.html", {**known, **beside, **values}, code)
+        return Shown(f"{ONE[self.kind].replace(' ', '_')}.html", {**known, **beside, **values}, form.code)
 
 
 def filled(desk: Desk, found: Resource) -> Filled:
@@ -123,7 +120,7 @@ def save(desk: Desk, visit: Visit, kind: Kind, found: Resource | None) -> Filled
     wish, version = texts.get("rows"), texts.get("version", "")
     again = Filled(form, form.settled(forms.arranged(texts, wish or "")), options(desk), version)
     if wish:
-        return Filled(form, again.texts, again.options, version, blank_rows=forms.MORE_ROWS)
+        return replace(again, blank_rows=forms.MORE_ROWS)
     content, mistakes = form.read(again.texts, found.content if found else {})
     try:
         if mistakes:
@@ -158,8 +155,12 @@ def _objected(form: Filled, objection: Objection) -> Filled:
     if isinstance(objection, Outdated):
         version = objection.current["version"]
         different = form.form.different(form.form.written(dict(objection.current)), form.texts)
-    return Filled(form.form, form.texts, form.options, version, str(objection), errors, elsewhere, different)
-
-
-def _code(objection: Objection) -> int:
-    return HTTP_STATUS[type(objection)]
+    return replace(
+        form,
+        version=version,
+        sentence=str(objection),
+        errors=errors,
+        elsewhere=elsewhere,
+        different=different,
+        code=HTTP_STATUS[type(objection)],
+    )

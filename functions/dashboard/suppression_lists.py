@@ -38,7 +38,15 @@ def _change(desk: Desk, visit: Visit) -> Shown:
 
 
 def _page(desk: Desk, code: int = 200, **values: Any) -> Shown:
-    blank = {"number": "", "found": None, "name": "", "entries": "", "changed": None, "where": "on", "wrong": {}}
+    blank: dict[str, Any] = {
+        "number": "",
+        "found": None,
+        "name": "",
+        "entries": "",
+        "changed": None,
+        "where": "on",
+        "wrong": {},
+    }
     return Shown("suppression_lists.html", {**blank, "lists": suppression.lists(desk.records), **values}, code)
 
 

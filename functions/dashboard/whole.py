@@ -25,7 +25,7 @@ def _account(desk: Desk, visit: Visit) -> Shown | Elsewhere:
     saved = parts.save(desk, visit, "account", resources.one(desk.records, "account", "account"))
     if isinstance(saved, Elsewhere):
         return saved
-    return _page(desk, code=409 if saved.different else 422 if saved.errors or saved.elsewhere else 200, account=saved)
+    return _page(desk, code=saved.code, account=saved)
 
 
 def _export(desk: Desk, _: Visit) -> File:
