@@ -8,6 +8,7 @@ not sent again (ETag).
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -118,13 +119,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"inline": inline, "NAVIGATION": NAVIGATION}
-    made.filters["cell"] = _cell
+    made.filters |= {"cell": _cell, "minute": _minute}
     return made
 
 
 def _cell(text: object) -> str:
     """As a cell of a Markdown table."""
     return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _minute(at: int) -> str:
+    """A time, UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _refusal(refused: Refusal, path: str, request_id: str) -> Page:
