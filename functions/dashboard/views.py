@@ -1,11 +1,10 @@
 """The dashboard as a table: what is shown at which address, and to whom."""
 
-from functions.dashboard import signing, today
+from functions.dashboard import signing, watching
 from shared.edge.desk import View
-from shared.operators.access import EVERYBODY
 from shared.operators.desk import Desk
 
 VIEWS: tuple[View[Desk], ...] = (
-    View("GET", "", today.show, EVERYBODY),
     *signing.VIEWS,
+    *watching.VIEWS,
 )

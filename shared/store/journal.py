@@ -30,12 +30,12 @@ from shared.store.dynamo import Dynamo, Item
 from shared.store.pings import LOG_SHARDS, Asked, Pings, Route, Start, State, log_partition, seen
 from shared.store.rings import PoolChanged, Rings
 
-CALLS = 8
+CALLS = 4
 """The most calls that a page of the log takes. One that filters for what is rare may be shorter than it could be, and
 has a cursor to search on."""
 PAGE = 50
-EXAMINED = 1000
-"""How many pings a shard's first call of a filtered page examines; the second examines a megabyte of them."""
+EXAMINED = 2000
+"""How many pings each call of a filtered page examines, or a megabyte of them."""
 EXPORTED = 1000
 """Rows of a page of an export."""
 
@@ -132,7 +132,8 @@ class Opened(Struct, frozen=True, kw_only=True):
     """One ping with everything that is known. The `lead` is that of PING and POST together, and empty once its
     retention is over. `number` and `held_until` are the sale's; `lease_until` is how long the number is still leased to
     it, cooldown included, `route` where a call to its static or overflow number goes now. `failures` are why the others
-    did not bid, decided anew; `unsettled` what is not settled with live buyers, by id."""
+    did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is the one that the
+    PING met, None if that version is gone."""
 
     row: Row
     version: int
@@ -148,6 +149,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     answer: str = ""
     failures: list[Failure] = []
     unsettled: dict[int, Asked] = {}
+    endpoint: Endpoint | None = None
 
 
 class Journal:
@@ -270,7 +272,7 @@ class Journal:
         cursor: str = "",
         size: int = PAGE,
     ) -> Page:
-        """The pings of the UTC day that begins at `day`. Up to eight calls, four at a time. Raises `BadCursor`."""
+        """The pings of the UTC day that begins at `day`. Four calls, at once. Raises `BadCursor`."""
         wanted = _Wanted(now)
         if user is not None:
             wanted.equal("user", user)
@@ -284,16 +286,12 @@ class Journal:
             _Shard(log_partition(day, shard), start)
             for shard, start in enumerate(_read_cursor(cursor, list[Start | bool | None], LOG_SHARDS))
         ]
-        rows: list[Item] = []
         limit = size if len(wanted.conditions) == 1 else EXAMINED
-        for limited in range(CALLS // LOG_SHARDS):
-            empty = [shard for shard in shards if not shard.items and not shard.done]
-            read = partial(self._read_shard, wanted, limit if not limited or limit == size else 0)
-            for shard, answer in zip(empty, self.beside.map(read, empty), strict=True):
-                shard.take(answer)
-            rows += _merged(shards, size - len(rows))
-            if len(rows) == size or not empty:
-                break
+        unread = [shard for shard in shards if not shard.done]
+        read = partial(self._read_shard, wanted, limit)
+        for shard, answer in zip(unread, self.beside.map(read, unread), strict=True):
+            shard.take(answer)
+        rows = _merged(shards, size)
         over = all(shard.done and not shard.items for shard in shards)
         return Page(
             [self._row(item, user, now) for item in rows],
@@ -312,7 +310,7 @@ class Journal:
 
     def of_caller(self, caller: str, now: int, *, user: str | None = None, cursor: str = "", size: int = PAGE) -> Page:
         """The pings of a caller (E.164) whose leads are kept, by the time of the PING. Two calls; with `user` up to
-        eight. Raises `BadCursor`."""
+        four. Raises `BadCursor`."""
         hashed = signing.caller_hash(self.keys, caller)
 
         def read(start: Start | None) -> tuple[list[Item], Start | None]:
@@ -332,7 +330,7 @@ class Journal:
         cursor: str = "",
         size: int = PAGE,
     ) -> Page:
-        """The sales to a buyer from `start` to before `end`, the last first. One call; with `user` up to eight. Raises
+        """The sales to a buyer from `start` to before `end`, the last first. One call; with `user` up to four. Raises
         `BadCursor`."""
         limit = size if user is None else EXAMINED
 
@@ -399,6 +397,7 @@ class Journal:
             if endpoint and lead and for_all
             else [],
             unsettled=claim.asked if for_all else {},
+            endpoint=endpoint,
         )
 
     def _version(self, ping: Ping) -> Endpoint | None:
@@ -446,7 +445,7 @@ class Journal:
             "ExpressionAttributeNames": {"#log": "log", **wanted.names},
             "ExpressionAttributeValues": {":log": {"S": shard.partition}, **wanted.values},
             "ScanIndexForward": False,
-            **({"Limit": limit} if limit else {}),
+            "Limit": limit,
             **({"ExclusiveStartKey": shard.key(shard.start)} if isinstance(shard.start, tuple) else {}),
         }
         return next(self._query(request))
@@ -463,11 +462,12 @@ class Journal:
                 return
 
 
-def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
-    """The rows as CSV with a head (RFC 4180). What a spreadsheet would take for a formula begins with an apostrophe."""
-    yield _csv_line(Row.__struct_fields__)
+def csv_lines(rows: Iterable[Struct], names: Collection[str] = Row.__struct_fields__) -> Iterator[str]:
+    """These members of rows as CSV with a head (RFC 4180). What a spreadsheet would take for a formula begins with an
+    apostrophe."""
+    yield _csv_line(names)
     for row in rows:
-        yield _csv_line([getattr(row, name) for name in Row.__struct_fields__])
+        yield _csv_line([getattr(row, name) for name in names])
 
 
 def _csv_line(values: Collection[object]) -> str:
