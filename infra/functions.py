@@ -21,6 +21,7 @@ from constructs import Construct
 TIMEOUT = Duration.seconds(9)
 OFFICE_TIMEOUT = Duration.seconds(29)
 """Applying a configuration takes seconds; API Gateway waits for thirty."""
+HOURLY_TIMEOUT = Duration.minutes(15)
 LIVE = "live"
 """The alias that the API calls. It names a published version: what runs is what was deployed, whole, and going back is
 to name an older one."""
@@ -86,6 +87,7 @@ class Functions(Construct):
         self.sandbox = function("Sandbox", UNCOUNTED)
         self.instructions = function("Instructions", UNCOUNTED)
         self.api = function("Api", timeout=OFFICE_TIMEOUT)
+        self.hourly = function("Hourly", timeout=HOURLY_TIMEOUT)
 
         Validations.of(self).acknowledge(
             Acknowledgment(

@@ -1,6 +1,9 @@
 """The drawing: what there is, what leads where, and who may do what."""
 
-from aws_cdk import Acknowledgment, CfnOutput, Environment, RemovalPolicy, SecretValue, Stack, Validations
+from aws_cdk import Acknowledgment, CfnOutput, Duration, Environment, RemovalPolicy, SecretValue, Stack, Validations
+from aws_cdk.aws_dynamodb import Table
+from aws_cdk.aws_events import Rule, Schedule
+from aws_cdk.aws_events_targets import LambdaFunction
 from aws_cdk.aws_iam import Grant, IGrantable
 from aws_cdk.aws_lambda import Code
 from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
@@ -107,24 +110,26 @@ class Ringpost(Stack):
                 functions.instructions,
                 functions.api,
             ),
-            tables=(tables.config, tables.pings, tables.leases, tables.callers),
+            hourly=functions.hourly,
+            tables=(tables.config, tables.pings, tables.leases, tables.callers, tables.journal),
             addresses=stage.alarm_addresses,
         )
 
         for function in (functions.ping, functions.post, functions.full):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
-            tables.pings.grant(function, "dynamodb:GetItem", "dynamodb:PutItem")
+            _grant(function, tables.pings, "dynamodb:GetItem", "dynamodb:PutItem")
             tables.leases.grant(function, "dynamodb:BatchGetItem")
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+            tables.journal.grant(function, "dynamodb:UpdateItem")
             _may_read(function, secret, buyer_secrets)
         for seller in (functions.post, functions.full):
-            tables.pings.grant(seller, "dynamodb:UpdateItem")
+            _grant(seller, tables.pings, "dynamodb:UpdateItem")
             tables.leases.grant(seller, "dynamodb:UpdateItem")
         for function in (functions.sandbox, functions.instructions):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
-            tables.pings.grant(function, "dynamodb:GetItem")
+            _grant(function, tables.pings, "dynamodb:GetItem")
             _may_read(function, secret)
-        tables.pings.grant(functions.sandbox, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        _grant(functions.sandbox, tables.pings, "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.leases.grant(functions.sandbox, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.callers.grant(functions.sandbox, "dynamodb:UpdateItem")
         tables.config.grant(
@@ -142,9 +147,23 @@ class Ringpost(Stack):
             "dynamodb:BatchGetItem",
             "dynamodb:UpdateItem",
             "dynamodb:DeleteItem",
-            "dynamodb:PartiQLInsert",
         )
         _may_read(functions.api, secret)
+
+        Rule(
+            self,
+            "Hourly",
+            description="Repairs caps and removes old leads",
+            schedule=Schedule.rate(Duration.hours(1)),
+            targets=[LambdaFunction(functions.hourly)],
+        )
+        tables.config.grant(functions.hourly, "dynamodb:GetItem", "dynamodb:Query")
+        tables.leases.grant(functions.hourly, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.journal.grant(functions.hourly, "dynamodb:GetItem", "dynamodb:PutItem")
+        _grant(functions.hourly, tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        for index in ("by_log", "by_buyer"):
+            _grant(functions.hourly, tables.pings, "dynamodb:Query", index=index)
+        _may_read(functions.hourly, secret)
 
         CfnOutput(self, "Url", value=api.url)
         if api.domain_target:
@@ -164,3 +183,9 @@ def _may_read(function: IGrantable, *secrets: Secret) -> None:
         actions=["secretsmanager:GetSecretValue"],
         resource_arns=[secret.secret_arn for secret in secrets],
     )
+
+
+def _grant(grantee: IGrantable, table: Table, *actions: str, index: str = "") -> None:
+    """On a table with indexes, or on one index of it: the table's own `grant` would give all of them too."""
+    arn = f"{table.table_arn}/index/{index}" if index else table.table_arn
+    Grant.add_to_principal(grantee=grantee, actions=[*actions], resource_arns=[arn])

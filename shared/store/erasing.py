@@ -120,7 +120,7 @@ class Erasing:
         """Remove the leads of sales that came more than `lead_seconds` ago, from where the last sweep ended; how many.
         Four calls a day that is looked at, two a sale."""
         swept, until = 0, self.now() - lead_seconds
-        since = self._swept_until() or until - max(0, sale_seconds - lead_seconds)
+        since = (self._swept_until() or until - max(0, sale_seconds - lead_seconds)) + 1
         for day in range(since // DAY * DAY, until + 1, DAY):
             for shard in range(LOG_SHARDS):
                 for ping_id in self.pings.sold_in(day, shard, max(day, since), until):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -25,9 +26,9 @@ from shared.domain.keys import ID_BYTES, Keys
 from shared.domain.matching import Failure
 from shared.domain.models import DAY, Endpoint, Lead, Ping, Sale
 from shared.domain.refusals import UnknownEndpoint
-from shared.store.compiled import Compiled, Memory
+from shared.store.compiled import Compiled, Entry, Memory
 from shared.store.dynamo import Dynamo, Item
-from shared.store.pings import LOG_SHARDS, Asked, Pings, Route, Start, State, log_partition, seen
+from shared.store.pings import LOG_SHARDS, STATES, Asked, LogState, Pings, Route, Start, State, log_partition, seen
 from shared.store.rings import PoolChanged, Rings
 
 CALLS = 4
@@ -35,11 +36,14 @@ CALLS = 4
 has a cursor to search on."""
 PAGE = 50
 EXAMINED = 2000
-"""How many pings each call of a filtered page examines, or a megabyte of them."""
+"""How many pings of each partition a filtered page examines."""
 EXPORTED = 1000
 """Rows of a page of an export."""
 
 Status = Literal["open", "sold", "expired"]
+PARTITIONS = [*product(STATES, range(LOG_SHARDS))]
+"""Of the log of a day, in the order in which a cursor has them."""
+
 T = TypeVar("T")
 
 
@@ -282,13 +286,13 @@ class Journal:
             wanted.equal("source", source)
         if status:
             wanted.status(status)
+        starts = _read_cursor(cursor, list[Start | bool | None], len(PARTITIONS))
         shards = [
-            _Shard(log_partition(day, shard), start)
-            for shard, start in enumerate(_read_cursor(cursor, list[Start | bool | None], LOG_SHARDS))
+            _Shard(log_partition(day, state, shard), start if wanted.may_be(state) else False)
+            for (state, shard), start in zip(PARTITIONS, starts, strict=True)
         ]
-        limit = size if len(wanted.conditions) == 1 else EXAMINED
         unread = [shard for shard in shards if not shard.done]
-        read = partial(self._read_shard, wanted, limit)
+        read = partial(self._read_shard, wanted, max(size, EXAMINED) if wanted.filters else size)
         for shard, answer in zip(unread, self.beside.map(read, unread), strict=True):
             shard.take(answer)
         rows = _merged(shards, size)
@@ -367,7 +371,7 @@ class Journal:
 
     def opened(self, ping_id: str, now: int, *, user: str | None = None) -> Opened | None:
         """One ping by any of its ids, of any endpoint, or by its raw id in hexadecimal; None if it is not there, or not
-        to be shown. Two calls, five if it is sold."""
+        to be shown. Two calls; if it is sold four, and one more where its endpoint has changed since."""
         raw, public = _raw(ping_id)
         item = self.pings.item(raw) if raw else None
         claim = seen(item, now)
@@ -377,8 +381,9 @@ class Journal:
         if public and signing.read_ping_id(self.keys, ping.endpoint, ping_id) is None:
             return None
         lead = Lead(ping.lead | (sale.posted if sale else {})) if ping.lead_until > now else Lead()
-        endpoint = self._version(ping)
-        lease_until, route = self._line(ping, sale, lead, now) if sale else (0, None)
+        compiled = Compiled(self.dynamo, Memory())
+        endpoint = self._version(compiled, ping)
+        lease_until, route = self._line(compiled, ping, sale, lead, now) if sale else (0, None)
         for_all = user is None
         return Opened(
             row=self._row(item, user, now),
@@ -400,16 +405,19 @@ class Journal:
             endpoint=endpoint,
         )
 
-    def _version(self, ping: Ping) -> Endpoint | None:
+    def _version(self, compiled: Compiled, ping: Ping) -> Endpoint | None:
+        """The endpoint that the PING met. It need not be read once more if it is still live."""
         try:
-            return Compiled(self.dynamo, Memory()).version(ping.endpoint, ping.version)
+            endpoint = compiled.version(ping.endpoint, ping.version)
         except LookupError:
             return None
+        compiled.memory.endpoints[ping.endpoint] = Entry(endpoint, 0, 0)
+        return endpoint
 
-    def _line(self, ping: Ping, sale: Sale, lead: Lead, now: int) -> tuple[int, Route | None]:
+    def _line(self, compiled: Compiled, ping: Ping, sale: Sale, lead: Lead, now: int) -> tuple[int, Route | None]:
         """Until when the sold number is leased to this ping, and its route, as they are now."""
         try:
-            pool = Compiled(self.dynamo, Memory()).latest(ping.endpoint, now).pool
+            pool = compiled.latest(ping.endpoint, now).pool
             shard = next((shard for shard in pool.shards if sale.number in shard.numbers), None) if pool else None
             if pool is None or shard is None:
                 key = signing.route_key(self.keys, sale.number, lead.caller)
@@ -488,6 +496,15 @@ class _Wanted:
         self.conditions = ["delete_at > :now"]
         self.names: dict[str, str] = {}
         self.values: dict[str, Any] = {":now": {"N": str(now)}}
+        self.states: tuple[LogState, ...] = STATES
+
+    @property
+    def filters(self) -> bool:
+        """Whether some of the pings in its partitions are not wanted."""
+        return len(self.conditions) > 1
+
+    def may_be(self, state: LogState) -> bool:
+        return state in self.states
 
     def equal(self, name: str, value: str) -> None:
         if not value:
@@ -497,12 +514,9 @@ class _Wanted:
         self.values[f":{name}"] = {"S": value}
 
     def status(self, status: Status) -> None:
-        sold = self._name("buyer")
-        self.conditions += {
-            "sold": [f"attribute_exists({sold})"],
-            "open": [f"attribute_not_exists({sold})", "expires_at > :now"],
-            "expired": [f"attribute_not_exists({sold})", "expires_at <= :now"],
-        }[status]
+        self.states = ("sold",) if status == "sold" else ("open",)
+        if status != "sold":
+            self.conditions.append("expires_at > :now" if status == "open" else "expires_at <= :now")
 
     def _name(self, name: str) -> str:
         self.names[f"#{name}"] = name

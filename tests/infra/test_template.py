@@ -15,13 +15,14 @@ from infra import operations
 from infra.stages import STAGES, Domain, Throttle
 from shared.domain.refusals import Refusal
 from shared.edge import metrics
+from shared.schema import PINGS
 from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)Secret[0-9A-F]{8}")
-UNCOUNTED = ("Sandbox", "Instructions")
-FUNCTIONS = ("Ping", "Post", "Full", *UNCOUNTED, "Api")
-TABLES = ("Config", "Pings", "Leases", "Callers")
+PUBLISHERS_CALL, UNCOUNTED = ("Ping", "Post", "Full"), ("Sandbox", "Instructions")
+FUNCTIONS = (*PUBLISHERS_CALL, *UNCOUNTED, "Api", "Hourly")
+TABLES = ("Config", "Pings", "Leases", "Callers", "Journal")
 
 
 def resources(template: Template, kind: str) -> dict[str, Any]:
@@ -34,7 +35,10 @@ def properties(template: Template, kind: str) -> dict[str, Any]:
 
 
 def target(value: Any) -> str:
-    """The name of the resource that a `Ref` or the `Arn` of a `Fn::GetAtt` leads to."""
+    """The name of the resource that a `Ref` or the `Arn` of a `Fn::GetAtt` leads to, with what is joined to it."""
+    if "Fn::Join" in value:
+        first, *rest = value["Fn::Join"][1]
+        return target(first) + "".join(rest)
     logical_id: str = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
     return logical_id[:-8]
 
@@ -74,7 +78,7 @@ def grants(template: Template) -> dict[str, dict[str, set[str]]]:
 # The tables
 
 
-def test_there_are_four_tables_and_each_is_encrypted_on_demand_and_recoverable_to_any_second(
+def test_there_are_five_tables_and_each_is_encrypted_on_demand_and_recoverable_to_any_second(
     template: Template,
 ) -> None:
     assert set(resources(template, "AWS::DynamoDB::Table")) == {f"Tables{name}" for name in TABLES}
@@ -109,11 +113,21 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
         "TablesLeases": by_pk_and_sk,
         "TablesPings": ([("ping_id", "HASH")], {"ping_id": "B"}),
         "TablesCallers": ([("caller", "HASH")], {"caller": "B"}),
+        "TablesJournal": by_pk_and_sk,
     }.items():
-        table = tables[name]
-        schema = [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]]
-        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-        assert (schema, types) == expected
+        schema = [(key["AttributeName"], key["KeyType"]) for key in tables[name]["KeySchema"]]
+        types = {each["AttributeName"]: each["AttributeType"] for each in tables[name]["AttributeDefinitions"]}
+        assert (schema, {key: types[key] for key, _ in schema}) == expected
+
+
+def test_the_indexes_are_those_that_the_local_run_makes(template: Template) -> None:
+    tables = properties(template, "AWS::DynamoDB::Table")
+    found = {index["IndexName"]: index for index in tables["TablesPings"]["GlobalSecondaryIndexes"]}
+    assert set(found) == set(PINGS.indexes)
+    for name, index in PINGS.indexes.items():
+        assert [key["AttributeName"] for key in found[name]["KeySchema"]] == [*index.keys]
+        assert found[name]["Projection"].get("NonKeyAttributes", []) == [*index.projected]
+    assert not [name for name, table in tables.items() if "GlobalSecondaryIndexes" in table and name != "TablesPings"]
 
 
 def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -> None:
@@ -123,6 +137,7 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
         "TablesLeases": None,
         "TablesPings": {"AttributeName": "delete_at", "Enabled": True},
         "TablesCallers": {"AttributeName": "delete_at", "Enabled": True},
+        "TablesJournal": {"AttributeName": "delete_at", "Enabled": True},
     }
 
 
@@ -131,7 +146,8 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
-    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | {"FunctionsApi": 29}
+    others = {"FunctionsApi": 29, "FunctionsHourly": 900}
+    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | others
 
 
 def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template) -> None:
@@ -223,6 +239,7 @@ OF_A_SELLER = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesJournal": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
@@ -243,8 +260,18 @@ OF_PING = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem"},
     "TablesLeases": {"dynamodb:BatchGetItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesJournal": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
+}
+OF_THE_HOURLY = {
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "TablesPings/index/by_log": {"dynamodb:Query"},
+    "TablesPings/index/by_buyer": {"dynamodb:Query"},
+    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:PutItem"},
+    "Secret": {"secretsmanager:GetSecretValue"},
 }
 
 
@@ -255,7 +282,7 @@ OF_THE_API = {
     },
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
-        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:PartiQLInsert"
+        "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
     },
     "Secret": {"secretsmanager:GetSecretValue"},
 }  # fmt: skip
@@ -271,6 +298,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsSandboxRole": OF_THE_SANDBOX | traces | {"FunctionsSandboxLog": write_its_log},
         "FunctionsInstructionsRole": OF_INSTRUCTIONS | traces | {"FunctionsInstructionsLog": write_its_log},
         "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
+        "FunctionsHourlyRole": OF_THE_HOURLY | traces | {"FunctionsHourlyLog": write_its_log},
     }
 
 
@@ -278,10 +306,18 @@ def test_ping_cannot_touch_the_rings(template: Template) -> None:
     assert grants(template)["FunctionsPingRole"]["TablesLeases"] == {"dynamodb:BatchGetItem"}
 
 
-def test_no_function_may_scan_and_none_of_publishers_may_delete(template: Template) -> None:
+def test_no_function_may_scan_and_none_of_publishers_may_query_or_delete(template: Template) -> None:
+    never = {"FunctionsApiRole": r"Scan|\*", "FunctionsHourlyRole": r"Delete|Scan|\*"}
     for role, granted in grants(template).items():
-        never = r"Scan|\*" if role == "FunctionsApiRole" else r"Delete|Scan|Query|\*"
-        assert not [action for actions in granted.values() for action in actions if re.search(never, action)]
+        forbidden = never.get(role, r"Delete|Scan|Query|\*")
+        assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
+
+
+def test_the_hourly_function_comes_every_hour(template: Template) -> None:
+    [rule] = properties(template, "AWS::Events::Rule").values()
+    [of_rule] = rule["Targets"]
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 hour)", "ENABLED")
+    assert invoked(of_rule["Arn"], template) == "FunctionsHourly"
 
 
 def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
@@ -293,9 +329,10 @@ def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
     assert set(roles) == {f"Functions{name}Role" for name in FUNCTIONS}
     assert all(set(role) == {"AssumeRolePolicyDocument"} for role in roles.values())
     template.resource_count_is("AWS::IAM::ManagedPolicy", 0)
-    template.all_resources_properties(
-        "AWS::Lambda::Permission", {"Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
-    )
+    for permission in properties(template, "AWS::Lambda::Permission").values():
+        hourly = invoked(permission["FunctionName"], template) == "FunctionsHourly"
+        principal = "events.amazonaws.com" if hourly else "apigateway.amazonaws.com"
+        assert (permission["Action"], permission["Principal"]) == ("lambda:InvokeFunction", principal)
 
 
 # The API
@@ -386,6 +423,7 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "PingsTable",
         "LeasesTable",
         "CallersTable",
+        "JournalTable",
         "SecretArn",
         "BuyerSecretsArn",
     }
@@ -393,7 +431,9 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
 
 # What an operator is told
 
-ALARMS = {"Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "NoSales"}
+ALARMS = {
+    "Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "NoSales", "HourlyFailed"
+}  # fmt: skip
 
 
 def metrics_of(alarm: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -462,7 +502,7 @@ def test_what_publishers_see_is_watched_at_the_api(
 @pytest.mark.parametrize(
     ("name", "dimension", "watched"),
     [
-        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS}),
+        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS if name != "Hourly"}),
         (
             "TablesThrottled",
             "TableName",
