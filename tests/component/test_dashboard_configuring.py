@@ -455,25 +455,6 @@ def test_a_token_is_shown_once_and_revoked(olga: Guest) -> None:
     assert "It has none." in olga.send(page, revoke.removeprefix("/dashboard")).text
 
 
-def test_suppression_lists(stage: Stage) -> None:
-    olga = opened_by(stage, "olga", account={"suppression": ["tcpa"]})
-    page = olga.send(
-        olga.open("/suppression_lists"), "/suppression_lists", entries="614-555-0123\r\n\r\n212*", where="on"
-    )
-    assert "1 numbers and 1 prefixes are on tcpa now." in page.text
-    page = olga.send(page, "/suppression_lists/lookup", number="(614) 555-0123")
-    assert "+16145550123 is on tcpa" in page.text
-    assert olga.send(page, "/suppression_lists/lookup", number="x").code == 422
-    wrong = olga.send(page, "/suppression_lists", entries="614-555-0123\nnobody", where="on")
-    assert (wrong.code, "`nobody` must be a telephone number" in wrong.text) == (422, True)
-    assert dict(wrong.form("/dashboard/suppression_lists").values)["entries"] == "614-555-0123\nnobody"
-    assert olga.send(page, "/suppression_lists", entries="", where="on").code == 422
-    assert olga.send(page, "/suppression_lists", entries="212*", name="other").code == 422
-    page = olga.send(page, "/suppression_lists", entries="614-555-0123", where="off")
-    assert "are off tcpa now." in page.text
-    assert "is on no list" in olga.send(page, "/suppression_lists/lookup", number="6145550123").text
-
-
 def test_a_change_is_undone(olga: Guest, stage: Stage) -> None:
     olga.fill(olga.open("/buyers/1"), "/buyers/1", {"bid": "27.00"})
     page = olga.open("/changes")
