@@ -21,6 +21,7 @@ class Call:
     began: float
     ended: float
     units: float
+    index_units: float
     refused: bool
 
     @property
@@ -41,16 +42,21 @@ class Counted(Dynamo):
         began = time.perf_counter()
         time.sleep(self.seconds)
 
-        def note(units: float, refused: bool) -> None:
-            self.trace.append(Call(method.__name__, table, began, time.perf_counter(), units, refused))
+        def note(units: float, index_units: float, refused: bool) -> None:
+            ended = time.perf_counter()
+            self.trace.append(Call(method.__name__, table, began, ended, units, index_units, refused))
 
         try:
-            answer = super().call(method, *args, **request, ReturnConsumedCapacity="TOTAL")
+            answer = super().call(method, *args, **request, ReturnConsumedCapacity="INDEXES")
         except ConditionFailed as met:
-            note(_units_of_a_refusal(met), refused=True)
+            note(_units_of_a_refusal(met), 0, refused=True)
             raise
         consumed = answer["ConsumedCapacity"]
-        note(sum(each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed])), False)
+        listed = consumed if isinstance(consumed, list) else [consumed]
+        of_indexes = sum(
+            index["CapacityUnits"] for each in listed for index in each.get("GlobalSecondaryIndexes", {}).values()
+        )
+        note(sum(each["CapacityUnits"] for each in listed) - of_indexes, of_indexes, refused=False)
         return answer
 
 

@@ -51,6 +51,7 @@ class Operations(Construct):
         service: str,
         api_id: str,
         functions: Sequence[IFunction],
+        hourly: IFunction,
         tables: Sequence[ITable],
         addresses: Sequence[str],
     ) -> None:
@@ -116,6 +117,13 @@ class Operations(Construct):
             ),
             1,
             f"At least {PINGS_WORTH_A_SALE} leads were priced in an hour, and none was sold.",
+        )
+
+        alarm(
+            "HourlyFailed",
+            hourly.metric_errors(statistic=Stats.SUM, period=Duration.hours(1)),
+            1,
+            "The hourly repair of caps, and removal of old leads, failed. The function's log says where.",
         )
 
         page = Dashboard(self, "Page", dashboard_name=service, default_interval=Duration.days(1))

@@ -65,7 +65,8 @@ class World:
     """What a flow needs from outside, made anew for each request: its store calls share one deadline.
 
     `now` is in seconds since the epoch, `elapsed` in seconds since the request came in; `pause` waits between two looks
-    at a ping that another attempt works on.
+    at a ping that another attempt works on. What runs `beside` is waited for, `aside` is for counts: if they hang, no
+    other call stands behind them.
     """
 
     compiled: Compiled
@@ -80,6 +81,7 @@ class World:
     elapsed: Callable[[], float]
     random_bytes: Callable[[int], bytes]
     beside: Executor
+    aside: Executor
     pause: Callable[[], None]
 
     def endpoint(self, vanity_uri: str) -> Endpoint:
@@ -111,7 +113,7 @@ class World:
 
     def counting(self, first: Callable[[], T], counts: Collection[Callable[[], None]]) -> T:
         """Run a request's own write and, beside it, what is counted: a count that takes longer ends by itself."""
-        running = [self.beside.submit(count) for count in counts]
+        running = [self.aside.submit(count) for count in counts]
         try:
             return first()
         finally:

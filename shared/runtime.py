@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
+    from shared.edge.cognito import Cognito
     from shared.operators.access import Office
     from shared.operators.desk import Desk
+    from shared.store.erasing import Erasing
     from shared.store.records import Known
+    from shared.store.repair import Repair
 
 REQUEST_SECONDS = 7
 OFFICE_SECONDS = 25
@@ -65,12 +68,26 @@ def _session() -> botocore.session.Session:
 
 @cache
 def _process() -> tuple[
-    Dynamo, keys.Keys, Memory, dict[tuple[int, tuple[int, ...]], int], dict[int, Seen], Gathered, ThreadPoolExecutor
+    Dynamo,
+    keys.Keys,
+    Memory,
+    dict[tuple[int, tuple[int, ...]], int],
+    dict[int, Seen],
+    Gathered,
+    tuple[ThreadPoolExecutor, ThreadPoolExecutor],
 ]:
     wanted = settings.read(os.environ)
     client = cast("DynamoDBClient", _session().create_client("dynamodb", config=SDK))
     secret = bytes.fromhex(wanted.secret) if wanted.secret else _secret(wanted.secret_arn)
-    return Dynamo(client, wanted), keys.derive(secret), Memory(), {}, {}, Gathered(), ThreadPoolExecutor(max_workers=6)
+    return (
+        Dynamo(client, wanted),
+        keys.derive(secret),
+        Memory(),
+        {},
+        {},
+        Gathered(),
+        (ThreadPoolExecutor(max_workers=4), ThreadPoolExecutor(max_workers=4)),
+    )
 
 
 def _secret(arn: str, config: Config = SDK) -> bytes:
@@ -140,13 +157,22 @@ def prepare() -> None:
         gc.freeze()  # what is there now stays: a look through it would take longer than the request that it falls into
 
 
+def upkeep() -> "tuple[Repair, Erasing]":
+    """What the hourly function works with: its calls have no deadline but its own time-out."""
+    from shared.store.erasing import Erasing  # none of this is of use to the functions that publishers call
+    from shared.store.repair import Repair
+
+    process, signing_keys, *_rest = _process()
+    return Repair(process, _now), Erasing(process, signing_keys, _now, lambda: time.sleep(1))
+
+
 def _now() -> int:
     return int(time.time())
 
 
 def world() -> World:
     came_in = time.monotonic()
-    process, signing_keys, memory, free_at, counted, gathered, beside = _process()
+    process, signing_keys, memory, free_at, counted, gathered, (beside, aside) = _process()
     dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
     return World(
         compiled=Compiled(dynamo, memory),
@@ -161,6 +187,7 @@ def world() -> World:
         now=_now,
         random_bytes=os.urandom,
         beside=beside,
+        aside=aside,
         pause=lambda: time.sleep(0.05),
     )
 
@@ -186,5 +213,18 @@ def desk() -> "Desk":
     from shared.operators.desk import Desk
     from shared.store.journal import Journal
 
-    found, (_, signing_keys, *_rest, beside) = office(), _process()
-    return Desk(found.records, found.callers, Journal(found.records.dynamo, signing_keys, beside))
+    found, (_, signing_keys, *_rest, (beside, _aside)) = office(), _process()
+    journal = Journal(found.records.dynamo, signing_keys, beside)
+    return Desk(found.records, found.callers, journal, _cognito())
+
+
+@cache
+def _cognito() -> "Cognito | None":
+    from shared.edge.cognito import Cognito
+
+    process, *_ = _process()
+    wanted = process.settings
+    if not wanted.cognito_url:
+        return None
+    secret = _secret(wanted.cognito_secret_arn).decode() if wanted.cognito_secret_arn else wanted.cognito_secret
+    return Cognito(wanted.cognito_url, wanted.cognito_issuer, wanted.cognito_client_id, secret)

@@ -196,6 +196,7 @@ class Stage:
             elapsed=self.elapsed,
             random_bytes=self.random_bytes,
             beside=self.beside,
+            aside=self.beside,
             pause=lambda: None,
         )
 

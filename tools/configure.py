@@ -15,7 +15,7 @@ import typer
 
 from shared.domain import configuration, phone
 from shared.domain.configuration import Change, InvalidConfiguration
-from tools import document, live, outlook, replay, suppression
+from tools import document, live, outlook, replay, suppression, upkeep
 from tools.stack import DATA, Target, fail, stack
 
 SHOWN = 100
@@ -87,7 +87,8 @@ def apply(
 def history(context: typer.Context, versions: Annotated[int, typer.Option(help="How many.")] = 10) -> None:
     """What was changed, when and by whom; the newest first."""
     with stack(context) as records:
-        for applied in records.history(versions):
+        found, _ = records.history(versions)
+        for applied in found:
             typer.echo(f"Version {applied.version}, {_clock(applied.at)}, {applied.by}")
             _show(applied.changes)
 
@@ -145,6 +146,9 @@ app.command()(outlook.caps)
 app.command()(replay.replay)
 app.command()(live.unsettled)
 app.command()(live.settle)
+app.command()(upkeep.erase)
+app.command()(upkeep.erasures)
+app.command()(upkeep.repair)
 
 
 def _show(changes: list[Change]) -> None:

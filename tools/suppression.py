@@ -70,7 +70,7 @@ def _change(context: typer.Context, name: str, file: Path, region: str, where: W
             entries = (str(entry) for _, entry in _entries(file, region))
             while chunk := list(islice(entries, suppression.ENTRIES_AT_ONCE)):
                 try:
-                    suppression.write(callers, name, chunk, where)
+                    suppression.write(callers.suppress if where == "on" else callers.unsuppress, name, chunk)
                 except TemporarilyUnavailable:
                     _stopped(done, count)
                 done += len(chunk)

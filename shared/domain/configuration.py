@@ -92,10 +92,25 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".") or "the file"
 
 
+class Retention(Part):
+    """For how many days a lead is kept after its PING, and a sale without its lead. Caps of a month compare with the
+    sales that are kept."""
+
+    lead_days: Annotated[int, Limits(ge=1, le=3650)] = 30
+    sale_days: Annotated[int, Limits(ge=35, le=3650)] = 395
+
+    @model_validator(mode="after")
+    def _sales_outlive_leads(self) -> "Retention":
+        if self.sale_days < self.lead_days:
+            raise ValueError("must have `sale_days` of at least `lead_days`")
+        return self
+
+
 class Account(Part):
     """What holds for every offer."""
 
     suppression: tuple[ListName, ...] = ()
+    retention: Retention = Retention()
 
 
 class User(Part):
@@ -202,6 +217,7 @@ class Configuration(Part):
 
 PARTS: dict[str, type[Part]] = {
     "account": Account,
+    "retention": Retention,
     "schedule": rules.Schedule,
     "duplicates": rules.Duplicates,
     "caps": rules.Caps,
@@ -587,6 +603,8 @@ def _endpoint(
         limits=endpoint.limits.compiled() if endpoint.limits else (),
         ping_deadline_ms=endpoint.ping_deadline_ms,
         post_deadline_ms=endpoint.post_deadline_ms,
+        lead_seconds=account.retention.lead_days * DAY,
+        sale_seconds=account.retention.sale_days * DAY,
         require_auth_token=endpoint.require_auth_token,
         require_caller_id=endpoint.require_caller_id,
         success_status=endpoint.success_status,

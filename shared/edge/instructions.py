@@ -52,6 +52,13 @@ VALUES = {
     "boolean": "true, yes, 1 or false, no, 0",
 }
 
+DESCRIPTIONS = {
+    "caller_id": "The caller's telephone number.",
+    "traffic_source_id": "Which of your sources the caller comes from.",
+    "trackdrive_number": "Your tracking number, which the caller dials.",
+}
+"""Of the fields that every offer has, where it gives none."""
+
 COLUMNS = {
     "buyer_id": "The buyer. Send it with its ping_id, if you like; it must be the one of the ping_id.",
     "id": "The same as buyer_id.",
@@ -231,7 +238,7 @@ def _row(field: Field, example: str) -> Row:
         required=" and ".join(step.upper() for step in field.required_on) or "no",
         values="; ".join(filter(None, [values, *limits])),
         example=example,
-        description=field.description or samples.IMPLICIT.get(field.name, ""),
+        description=field.description or DESCRIPTIONS.get(field.name, ""),
     )
 
 

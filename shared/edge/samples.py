@@ -6,13 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-IMPLICIT = {
-    "caller_id": "The caller's telephone number.",
-    "traffic_source_id": "Which of your sources the caller comes from.",
-    "trackdrive_number": "Your tracking number, which the caller dials.",
-}
-"""Descriptions of the fields that every offer has, where it gives none."""
-
 LANGUAGES = {"curl": "curl", "python": "Python", "javascript": "JavaScript", "php": "PHP", "get": "GET URL"}
 
 

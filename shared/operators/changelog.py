@@ -18,8 +18,8 @@ def listed(records: Records, *, after: str = "", limit: int = PAGE) -> tuple[lis
     """The newest first; and what to ask for `after`, None at the end. Raises `NotValid`."""
     if after and not _is_version(after):
         raise NotValid({"after": ["must be what `next` said"]})
-    found = records.history(limit + 1, before=int(after or 0))
-    return found[:limit], str(found[limit - 1].version) if len(found) > limit else None
+    found, more = records.history(limit, before=int(after or 0))
+    return found, str(found[-1].version) if more else None
 
 
 def one(records: Records, version: str) -> Applied:

@@ -75,7 +75,7 @@ def change(records: Records, callers: Callers, by: str, name: str, texts: Sequen
     entries = [str(each) for each in found]
     prefixes = sum(each.endswith("*") for each in entries)
     note(records, by, name, len(entries), where)
-    write(callers, name, entries, where)
+    write(callers.enlist if where == "on" else callers.unsuppress, name, entries)
     return Changed(len(entries) - prefixes, prefixes)
 
 
@@ -91,9 +91,8 @@ def note(records: Records, by: str, name: str, count: int, where: Where) -> None
     records.note(by, [Change(f"suppression[{name}]", was, now)])
 
 
-def write(callers: Callers, name: str, entries: Sequence[str], where: Where) -> None:
-    """Raises `TemporarilyUnavailable`."""
-    act: Batch = callers.suppress if where == "on" else callers.unsuppress
+def write(act: Batch, name: str, entries: Sequence[str]) -> None:
+    """Let a method of `Callers` do its work in batches, several at once. Raises `TemporarilyUnavailable`."""
     batches = (entries[start : start + AT_ONCE] for start in range(0, len(entries), AT_ONCE))
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(lambda batch: act(name, batch), batches))

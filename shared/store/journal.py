@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -27,19 +28,22 @@ from shared.domain.models import DAY, Endpoint, Lead, Ping, Sale
 from shared.domain.refusals import UnknownEndpoint
 from shared.store.compiled import Compiled, Memory
 from shared.store.dynamo import Dynamo, Item
-from shared.store.pings import LOG_SHARDS, Asked, Pings, Route, Start, State, log_partition, seen
+from shared.store.pings import LOG_SHARDS, STATES, Asked, LogState, Pings, Route, Start, State, log_partition, seen
 from shared.store.rings import PoolChanged, Rings
 
 CALLS = 8
 """The most calls that a page of the log takes. One that filters for what is rare may be shorter than it could be, and
 has a cursor to search on."""
 PAGE = 50
-EXAMINED = 1000
-"""How many pings a shard's first call of a filtered page examines; the second examines a megabyte of them."""
+EXAMINED = (400, 2000)
+"""How many pings of each partition the first calls of a filtered page examine, and how many the second."""
 EXPORTED = 1000
 """Rows of a page of an export."""
 
 Status = Literal["open", "sold", "expired"]
+PARTITIONS = [*product(STATES, range(LOG_SHARDS))]
+"""Of the log of a day, in the order in which a cursor has them."""
+
 T = TypeVar("T")
 
 
@@ -280,15 +284,15 @@ class Journal:
             wanted.equal("source", source)
         if status:
             wanted.status(status)
+        starts = _read_cursor(cursor, list[Start | bool | None], len(PARTITIONS))
         shards = [
-            _Shard(log_partition(day, shard), start)
-            for shard, start in enumerate(_read_cursor(cursor, list[Start | bool | None], LOG_SHARDS))
+            _Shard(log_partition(day, state, shard), start if wanted.may_be(state) else False)
+            for (state, shard), start in zip(PARTITIONS, starts, strict=True)
         ]
         rows: list[Item] = []
-        limit = size if len(wanted.conditions) == 1 else EXAMINED
-        for limited in range(CALLS // LOG_SHARDS):
+        for examined in EXAMINED:
             empty = [shard for shard in shards if not shard.items and not shard.done]
-            read = partial(self._read_shard, wanted, limit if not limited or limit == size else 0)
+            read = partial(self._read_shard, wanted, max(size, examined) if wanted.filters else size)
             for shard, answer in zip(empty, self.beside.map(read, empty), strict=True):
                 shard.take(answer)
             rows += _merged(shards, size - len(rows))
@@ -334,7 +338,7 @@ class Journal:
     ) -> Page:
         """The sales to a buyer from `start` to before `end`, the last first. One call; with `user` up to eight. Raises
         `BadCursor`."""
-        limit = size if user is None else EXAMINED
+        limit = size if user is None else EXAMINED[0]
 
         def read(after: Start | None) -> tuple[list[Item], Start | None]:
             items, more = self.pings.sold_to(buyer_id, start, end, after, limit)
@@ -488,6 +492,15 @@ class _Wanted:
         self.conditions = ["delete_at > :now"]
         self.names: dict[str, str] = {}
         self.values: dict[str, Any] = {":now": {"N": str(now)}}
+        self.states: tuple[LogState, ...] = STATES
+
+    @property
+    def filters(self) -> bool:
+        """Whether some of the pings in its partitions are not wanted."""
+        return len(self.conditions) > 1
+
+    def may_be(self, state: LogState) -> bool:
+        return state in self.states
 
     def equal(self, name: str, value: str) -> None:
         if not value:
@@ -497,12 +510,9 @@ class _Wanted:
         self.values[f":{name}"] = {"S": value}
 
     def status(self, status: Status) -> None:
-        sold = self._name("buyer")
-        self.conditions += {
-            "sold": [f"attribute_exists({sold})"],
-            "open": [f"attribute_not_exists({sold})", "expires_at > :now"],
-            "expired": [f"attribute_not_exists({sold})", "expires_at <= :now"],
-        }[status]
+        self.states = ("sold",) if status == "sold" else ("open",)
+        if status != "sold":
+            self.conditions.append("expires_at > :now" if status == "open" else "expires_at <= :now")
 
     def _name(self, name: str) -> str:
         self.names[f"#{name}"] = name

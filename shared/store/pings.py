@@ -5,9 +5,10 @@ A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works 
 agreed to a sale that is not recorded. `delete_at` is when nothing of it is shown any more, and DynamoDB's broom comes
 some time after.
 
-What the log shows stands beside, for the indexes of `shared.schema`: `log`, the day and one of a few shards, and `at`,
-when it came; `endpoint`, `user`, `source`, the number of `bids`, `cents` and `payout` of the best one; `caller`, a
-keyed hash; of a sale its `buyer`, `sold_at`, `cents` and `payout`, and what its caps `counted` where that differs.
+What the log shows stands beside, for the indexes of `shared.schema`: `log`, the day, "open" or "sold" and one of a few
+shards, and `at`, when it came; `endpoint`, `user`, `source`, the number of `bids`, `cents` and `payout` of the best
+one; `caller`, a keyed hash; of a sale its `buyer`, `sold_at`, `cents` and `payout`, and what its caps `counted` where
+that differs.
 """
 
 import zlib
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from heapq import nlargest
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -36,8 +37,8 @@ CLAIM_SECONDS = 10
 MARK_SECONDS = DAY
 """How long routes, retry keys and marks outlive their use."""
 
-LOG_SHARDS = 4
-"""Partitions of the log in a day: each takes a thousand pings a second."""
+LOG_SHARDS = 2
+"""Partitions of the log in a day, each for what is sold and what is not: each takes a thousand pings a second."""
 
 PING_IS_LIVE = "attribute_exists(ping_id) AND expires_at > :now"
 PING_IS_UNSOLD = "attribute_not_exists(sale) AND attribute_not_exists(spent)"
@@ -47,6 +48,9 @@ NO_LIVE_SALE_HAS_THE_ROUTE = "attribute_not_exists(ping_id) OR sold = :false OR 
 KEY_IS_FREE = "attribute_not_exists(ping_id) OR held_until <= :now"
 
 CLAIM_IT = "previous = if_not_exists(claim, :nobody), claim = :attempt, claimed_at = :now"
+
+LogState = Literal["open", "sold"]
+STATES: tuple[LogState, ...] = ("open", "sold")
 
 T = TypeVar("T")
 Start = tuple[int, bytes]
@@ -236,16 +240,16 @@ class Pings:
         )
         return answer["Items"], "LastEvaluatedKey" in answer
 
-    def last(self, count: int) -> list[Ping]:
-        """The last PINGs that were stored, the newest first, without those to sandboxes. It reads the whole table, and
-        keeps `count`."""
+    def last(self, count: int, now: int) -> list[Ping]:
+        """The last PINGs that were stored and whose leads are kept, the newest first, without those to sandboxes. It
+        reads the whole table, and keeps `count`."""
         newest: list[tuple[int, bytes, Ping]] = []
         request: dict[str, Any] = {"FilterExpression": "attribute_exists(ping)"}
         while True:
             answer = self.dynamo.call(self.dynamo.client.scan, TableName=self.table, **request)
             found = (_unpack(_bytes(item, "ping"), Ping) for item in answer["Items"])
-            real = ((ping.created_at, ping.id, ping) for ping in found if not sandbox.is_of(ping.endpoint))
-            newest = nlargest(count, [*newest, *real])
+            shown = (ping for ping in found if ping.lead_until > now and not sandbox.is_of(ping.endpoint))
+            newest = nlargest(count, [*newest, *((ping.created_at, ping.id, ping) for ping in shown)])
             if "LastEvaluatedKey" not in answer:
                 return [ping for _, _, ping in newest]
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -370,7 +374,7 @@ class Pings:
             found = _found(item, State.SOLD)
             if found.ping is None:
                 return State.UNKNOWN
-            bare = replace(found.ping, lead=Lead(), facts=Facts())
+            bare = replace(found.ping, lead=Lead(), facts=Facts(), lead_until=0)
             over = ["ping = :ping"]
             values: dict[str, Any] = {":ping": {"B": _pack(bare)}}
             if found.sale:
@@ -418,10 +422,9 @@ class Pings:
                 TableName=self.table,
                 IndexName="by_log",
                 KeyConditionExpression="#log = :log AND #at BETWEEN :since AND :until",
-                FilterExpression="attribute_exists(buyer)",
                 ExpressionAttributeNames={"#log": "log", "#at": "at"},
                 ExpressionAttributeValues={
-                    ":log": {"S": log_partition(day, shard)},
+                    ":log": {"S": log_partition(day, "sold", shard)},
                     ":since": _n(since),
                     ":until": _n(until),
                 },
@@ -556,7 +559,7 @@ def _opened(ping: Ping, caller: bytes) -> dict[str, Any]:
         return item
     best = ping.bids[0]
     return item | {
-        "log": {"S": log_partition(ping.created_at, ping.id[0] % LOG_SHARDS)},
+        "log": {"S": log_partition(ping.created_at, "open", ping.id[0] % LOG_SHARDS)},
         "endpoint": {"S": ping.endpoint},
         **_sender(ping.user, ping.lead),
         "bids": _n(len(ping.bids)),
@@ -568,6 +571,7 @@ def _opened(ping: Ping, caller: bytes) -> dict[str, Any]:
 def _sold(ping: Ping, sale: Sale) -> dict[str, Any]:
     """What a sale changes in that."""
     return {
+        "log": {"S": log_partition(ping.created_at, "sold", ping.id[0] % LOG_SHARDS)},
         "buyer": _n(sale.buyer_id),
         "sold_at": _n(sale.sold_at),
         "cents": _n(sale.cents),
@@ -582,8 +586,8 @@ def _sender(user: str, lead: Lead) -> dict[str, Any]:
     return {name: {"S": value} for name, value in named.items() if value}
 
 
-def log_partition(at: int, shard: int) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y%m%d}#{shard}"
+def log_partition(at: int, state: LogState, shard: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y%m%d}#{state}#{shard}"
 
 
 def _update(over: list[str], gone: list[str]) -> str:

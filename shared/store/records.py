@@ -26,7 +26,6 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -63,6 +62,8 @@ NUMBER_IS_FREE = "attribute_not_exists(pk) OR attribute_not_exists(free_at) OR f
 PASSING_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 VERSION_DIGITS = 8
+HISTORY_BYTES = 256 * 1024
+"""Of packed changes, after which no more entries are read at once: they are ten times as long when they are shown."""
 UNKNOWN = -1
 """A shard id that no shard has."""
 
@@ -273,17 +274,25 @@ class Records:
             self._free(applied.version, given_up)
             return applied
 
-    def history(self, count: int, before: int = 0) -> list[Applied]:
-        """What was done, the newest first: the first entries, or those before the one of this version."""
+    def history(self, count: int, before: int = 0) -> tuple[list[Applied], bool]:
+        """What was done, the newest first: the first entries, or those before the one of this version; and whether
+        there are more. Fewer than asked for where they are large."""
         last = before - 1 if before else 10**VERSION_DIGITS - 1
         pages = self._pages(
             self.client.query,
             KeyConditionExpression="pk = :pk AND sk <= :last",
             ExpressionAttributeValues={":pk": _s("LOG"), ":last": _s(f"{last:0{VERSION_DIGITS}}")},
             ScanIndexForward=False,
-            Limit=count,
+            Limit=count + 1,
         )
-        return [_entry(item) for item in islice(pages, count)]
+        found: list[Applied] = []
+        size = 0
+        for item in pages:
+            if len(found) == count or size > HISTORY_BYTES:
+                return found, True
+            found.append(_entry(item))
+            size += len(item["changes"]["B"])
+        return found, False
 
     def change(self, version: int) -> Applied | None:
         """One entry of the change log."""

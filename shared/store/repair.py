@@ -17,6 +17,7 @@ from shared.domain.models import DAY, Buyer, Endpoint
 from shared.store.compiled import Compiled, Memory
 from shared.store.counters import SINCE, TAKEN_AT, Counters
 from shared.store.dynamo import Dynamo, Item
+from shared.store.erasing import Erasing
 from shared.store.pings import Pings, Start
 
 QUIET_SECONDS = 60
@@ -104,6 +105,13 @@ class Repair:
                         sold[key] += cap.amount(cents)
                 start = (at, item["ping_id"]["B"])
         return sold
+
+
+def upkeep(repair: Repair, erasing: Erasing) -> tuple[list[Repaired], int]:
+    """What is due every hour: what was repaired, and how many leads of sales were removed."""
+    endpoints = repair.endpoints()
+    repaired = repair.repair(endpoints)
+    return repaired, erasing.sweep(endpoints[0].lead_seconds, endpoints[0].sale_seconds) if endpoints else 0
 
 
 def _start(cap: Cap, buyer: Buyer, now: int) -> int:

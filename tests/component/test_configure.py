@@ -433,7 +433,7 @@ def test_a_change_of_more_than_98_endpoints_is_refused_before_anything_is_writte
     apply(records, endpoints=[an_endpoint(vanity_uri=f"a{n}") for n in range(98)])
     before = contents(stage)
     with pytest.raises(Refused, match="changes or removes 100 endpoints; 98 can be switched at once"):
-        apply(records, endpoints=[an_endpoint(vanity_uri=f"a{n}") for n in range(2, 100)])
+        apply(records, endpoints=[an_endpoint(vanity_uri=f"a{n}") for n in range(50, 148)])
     assert contents(stage) == before
 
 
@@ -489,7 +489,7 @@ def begun(stage: Stage) -> int:
 
 
 def test_history_tells_who_changed_what_and_leaves_out_what_died(stage: Stage, records: Records) -> None:
-    assert records.history(10) == []
+    assert records.history(10) == ([], False)
     apply(records, by="ana")
     for calls in range(20):
         with suppress(Died):
@@ -500,7 +500,7 @@ def test_history_tells_who_changed_what_and_leaves_out_what_died(stage: Stage, r
     assert records.live().version == 1
     stage.clock.forward(LOCK_SECONDS)
     apply(records, by="ben", users=[a_user(role="operator")])
-    latest, first = records.history(10)
+    (latest, first), _ = records.history(10)
     assert begun(stage) == 3
     assert (first.by, first.at, latest.by, latest.at) == ("ana", START, "ben", stage.clock.now)
     assert latest.changes == [configuration.Change("users[acme-media].role", "publisher", "operator")]

@@ -1,5 +1,7 @@
 """What operators and publishers are shown of pings and sales, and what showing it takes."""
 
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,6 +101,15 @@ def test_a_table_that_does_not_count_fails_no_request(published: Stage, publishe
     sold(publisher)
     [row] = journal.log(START, START).rows
     assert row.status == "sold"
+
+
+def test_a_count_that_hangs_is_not_waited_for(published: Stage, publisher: Publisher) -> None:
+    class Hanging(Executor):
+        def submit(self, *_: Any, **__: Any) -> "Future[Any]":
+            return Future()
+
+    world = replace(published.world(), aside=Hanging())
+    assert publisher.send("full", world=world, json_body={"caller_id": CALLER}).body["success"]
 
 
 @pytest.mark.usefixtures("published")

@@ -1,22 +1,10 @@
 """Suppression lists by the operators' API."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.build import CALLER, SETTINGS, Publisher, Stage
+from tests.build import CALLER, Publisher, Stage
 from tests.configurations import a_buyer, an_offer
 from tests.office import Operator, as_user, opened
-from tools import engine
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """Over a real engine: moto does not take the statement that puts numbers on a list."""
-    with engine.dynoxide(None) as url:
-        client = engine.client(url)
-        engine.create_tables(client, SETTINGS)
-        yield Stage(client)
 
 
 @pytest.fixture

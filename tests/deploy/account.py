@@ -72,6 +72,7 @@ class Account:
             "dashboard": aws("cloudwatch").list_dashboards()["DashboardEntries"],
             "function": aws("lambda").list_functions()["Functions"],
             "log": aws("logs").describe_log_groups()["logGroups"],
+            "rule": aws("events").list_rules()["Rules"],
             "role": aws("iam").list_roles()["Roles"],
             "secret": aws("secretsmanager").list_secrets()["SecretList"],
             "table": aws("dynamodb").list_tables()["TableNames"],

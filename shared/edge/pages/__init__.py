@@ -92,14 +92,16 @@ def inline(name: str) -> Markup:
 
 
 @cache
-def policy() -> str:
-    """For pages with style sheets and scripts of ours in them, and forms that are sent to where they came from."""
+def policy(elsewhere: str = "") -> str:
+    """For pages with style sheets and scripts of ours in them, and forms that are sent to where they came from, and
+    from there on to `elsewhere`."""
     styles, scripts = (
         " ".join(map(_hash, sorted(path.name for path in FOLDER.glob(f"*.{of}")))) for of in ("css", "js")
     )
+    forms = f"'self' {elsewhere}".strip()
     return (
         f"default-src 'none'; style-src {styles}; script-src {scripts}; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
     )
 
 

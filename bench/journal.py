@@ -1,0 +1,196 @@
+"""`python -m bench.journal [--pings 1000000]`: what the readers of the log and plots take over many stored pings.
+
+It stores so many in a real engine, over two days at 50 endpoints, of 20 users with 5 traffic sources each; one in
+twenty is sold to one of 1,000 buyers. Then it prints calls and milliseconds of every reader.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from bench.report import Report
+from shared.domain import keys
+from shared.domain.models import DAY, Bid, Endpoint, Lead, Ping, RingPool, Sale
+from shared.store import pings
+from shared.store.dynamo import Dynamo
+from shared.store.journal import Journal
+from shared.store.tallies import Gathered, Tallies
+from tests.build import KEYS, SETTINGS, START, Counting, Stage, a_buyer, a_pool, an_endpoint
+from tools import engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ENDPOINTS, USERS, SOURCES, BUYERS, NUMBERS = 50, 20, 5, 1000, 10_000
+SOLD_OF = 20
+DAYS = 2
+NOW = START + DAYS * DAY - 1
+CALLER = "+16145550123"
+BATCH, AT_ONCE = 25, 16
+REPEATS = 5
+HEAD = ("", "calls", "ms", "rows")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.journal", description=__doc__)
+    parser.add_argument("--pings", type=int, default=1_000_000, help="how many are stored (default: %(default)s)")
+    parser.add_argument("--data", type=Path, help="the directory for a file, in place of memory")
+    options = parser.parse_args()
+    with engine.dynoxide(options.data) as url, ThreadPoolExecutor(4) as beside:
+        client = engine.client(url)
+        engine.create_tables(client, SETTINGS)
+        count = options.pings
+        began = time.monotonic()
+        ping_id = fill(client, count, beside)
+        report = Report()
+        report.section("journal", f"{count} stored pings, written in {time.monotonic() - began:.0f} s")
+        dynamo = Counting(client, SETTINGS)
+        report.table(HEAD, [measured(dynamo, *reader) for reader in readers(Journal(dynamo, KEYS, beside), ping_id)])
+
+
+def endpoints() -> list[Endpoint]:
+    shared_buyers = tuple(a_buyer(id=n + 1, name=f"Buyer {n}") for n in range(BUYERS))
+    first = an_endpoint(vanity_uri="e00", buyers=shared_buyers, pool=a_pool(NUMBERS))
+    return [replace(first, vanity_uri=f"e{n:02}") for n in range(ENDPOINTS)]
+
+
+def fill(client: "DynamoDBClient", count: int, beside: Executor) -> str:
+    """Gives the public id of one that was sold."""
+    listed = endpoints()
+    Stage(client).publish(listed[0])
+    made = _items(count, listed)
+    example = ""
+    while batches := [batch for batch in ([*islice(made, BATCH)] for _ in range(AT_ONCE)) if batch]:
+        for sold in beside.map(partial(_store, client), batches):
+            example = sold or example
+    _count(client, listed)
+    return example
+
+
+def _store(client: "DynamoDBClient", items: list[dict[str, Any]]) -> str:
+    left: Any = {SETTINGS.pings_table: [{"PutRequest": {"Item": item}} for item in items]}
+    while left:
+        left = client.batch_write_item(RequestItems=left)["UnprocessedItems"]
+    sold = (item["ping_id"]["B"] for item in items if "buyer" in item and item["endpoint"]["S"] == "e00")
+    return next((keys.ping_id(KEYS, "e00", ping_id) for ping_id in sold), "")
+
+
+def _items(count: int, listed: list[Endpoint]) -> Iterator[dict[str, Any]]:
+    draw = random.Random(1)
+    for n in range(count):
+        at = START + n * DAYS * DAY // count
+        caller = CALLER if n % 1000 == 0 else f"+1614{draw.randrange(10**7):07}"
+        ping = _ping(draw, at, draw.choice(listed), caller)
+        item = {
+            "ping_id": {"B": ping.id},
+            "ping": {"B": pings._pack(ping)},
+            **pings._opened(ping, keys.caller_hash(KEYS, caller)),
+        }
+        if n % SOLD_OF == 0:
+            sale = _sale(ping, at)
+            item |= {"sale": {"B": pings._pack(sale)}, **pings._sold(ping, sale)}
+        yield item
+
+
+def _ping(draw: random.Random, at: int, endpoint: Endpoint, caller: str) -> Ping:
+    user, cents = draw.randrange(USERS), draw.randrange(500, 5000)
+    return Ping(
+        id=draw.randbytes(12),
+        endpoint=endpoint.vanity_uri,
+        version=1,
+        lead=Lead({"caller_id": caller, "traffic_source_id": f"{user}-{draw.randrange(SOURCES)}", "zip": "30340"}),
+        bids=(Bid(draw.randrange(BUYERS) + 1, cents, cents),),
+        seed=b"",
+        created_at=at,
+        expires_at=at + 120,
+        lead_until=at + 30 * DAY,
+        user=f"user-{user}",
+    )
+
+
+def _sale(ping: Ping, at: int) -> Sale:
+    [bid] = ping.bids
+    return Sale(
+        attempt=b"attempt",
+        buyer_id=bid.buyer_id,
+        cents=bid.cents,
+        bid_cents=bid.cents,
+        payout_cents=bid.payout_cents,
+        number="+18005560000",
+        sold_at=at,
+        held_until=at + 300,
+        choice=0,
+        posted=Lead(),
+        answer=b"{}",
+        kept_until=at + 395 * DAY,
+        user=ping.user,
+    )
+
+
+def _count(client: "DynamoDBClient", listed: list[Endpoint]) -> None:
+    """What there is to be plotted of two days."""
+    draw = random.Random(2)
+    pool, ping = listed[0].pool, _ping(draw, START, listed[0], CALLER)
+    assert isinstance(pool, RingPool)
+    for day in range(DAYS):
+        for hour in range(24):
+            at = START + day * DAY + hour * 3600
+            tallies = Tallies(Dynamo(client, SETTINGS), Gathered(), lambda at=at: at)  # type: ignore[misc]
+            for endpoint in listed:
+                tallies.refused(endpoint, "no_matching_buyer")
+                tallies.pool_used(endpoint, replace(pool, name=f"pool-{endpoint.vanity_uri}"), draw.randrange(100))
+            if hour == 0:
+                for n in range(BUYERS):
+                    sale = replace(_sale(ping, at), buyer_id=n + 1, user=f"user-{n % USERS}")
+                    tallies.sold(listed[0], sale, f"{n % USERS}-{n // USERS % SOURCES}")
+                    if n % SOURCES == 0:
+                        _write(tallies)
+            _write(tallies)
+
+
+def _write(tallies: Tallies) -> None:
+    while due := tallies.due(at_once=True):
+        for write in due:
+            write()
+
+
+def readers(journal: Journal, ping_id: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    day = START + DAY
+    first = journal.log(day, NOW)
+    yield "hours of a day", lambda: journal.hours(day, day + DAY)
+    yield "hours of two UTC days", lambda: journal.hours(day - 1, day + DAY)
+    yield "pools of a day", lambda: journal.pools(day, day + DAY)
+    yield "users and traffic sources", lambda: journal.sources(day, day + DAY)
+    yield "one user's", lambda: journal.sources(day, day + DAY, user="user-3")
+    yield "buyers of a day", lambda: journal.buyers(day, day + DAY)
+    yield "log", lambda: journal.log(day, NOW).rows
+    yield "log, next page", lambda: journal.log(day, NOW, cursor=first.cursor).rows
+    yield "log, sold", lambda: journal.log(day, NOW, status="sold").rows
+    yield "log of a user (5 %)", lambda: journal.log(day, NOW, user="user-3").rows
+    yield "log of an endpoint (2 %)", lambda: journal.log(day, NOW, endpoint="e07").rows
+    yield "log, a user's sold (0.25 %)", lambda: journal.log(day, NOW, user="user-3", status="sold").rows
+    yield "log, nothing found", lambda: journal.log(day, NOW, user="nobody").rows
+    yield "a caller", lambda: journal.of_caller(CALLER, NOW).rows
+    yield "a buyer's sales", lambda: journal.sales_of(7, START, NOW, NOW).rows
+    yield "one ping", lambda: [journal.opened(ping_id, NOW)]
+
+
+def measured(dynamo: Counting, name: str, read: Callable[[], Any]) -> tuple[str, int, float, int]:
+    took, rows = [], 0
+    for _ in range(REPEATS):
+        dynamo.calls, began = 0, time.perf_counter()
+        rows = len(read())
+        took.append(1000 * (time.perf_counter() - began))
+    return name, dynamo.calls, sorted(took)[REPEATS // 2], rows
+
+
+if __name__ == "__main__":
+    main()

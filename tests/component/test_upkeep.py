@@ -1,0 +1,343 @@
+"""Callers are erased, leads go when their time has come, caps that a crash left too high are lowered."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from functions.hourly.handler import lambda_handler
+from shared import flows, runtime
+from shared.domain import caps, configuration
+from shared.domain.caps import Cap
+from shared.domain.models import DAY, Endpoint
+from shared.domain.schedule import local_time
+from shared.edge.requests import Request
+from shared.store.counters import Counters
+from shared.store.dynamo import Dynamo
+from shared.store.erasing import SETTLED_SECONDS, Erased, Erasing
+from shared.store.journal import Journal
+from shared.store.records import Records
+from shared.store.repair import QUIET_SECONDS, Repair, Repaired, upkeep
+from tests.build import CALLER, KEYS, SETTINGS, START, Counting, InTurn, Publisher, Stage, a_buyer, a_pool, an_endpoint
+from tests.configurations import a_document
+from tools import configure, engine
+
+OTHER = "+16145550124"
+STATIC = "+18005550170"
+
+
+@pytest.fixture
+def erasing(stage: Stage) -> Erasing:
+    dynamo = Dynamo(stage.client, SETTINGS)
+    return Erasing(dynamo, KEYS, stage.clock, lambda: stage.clock.forward(1))
+
+
+@pytest.fixture
+def journal(stage: Stage) -> Journal:
+    return Journal(Dynamo(stage.client, SETTINGS), KEYS, InTurn())
+
+
+def everything(stage: Stage) -> str:
+    """Whatever is stored, unpacked as far as it can be."""
+    found = repr(stage.contents())
+    for item in stage.client.scan(TableName="pings")["Items"]:
+        claim = stage.world().pings.read(item["ping_id"]["B"], START) if "ping" in item else None
+        if claim and claim.ping:
+            found += repr({**claim.ping.lead}) + repr(claim.ping.facts)
+        if claim and claim.sale:
+            found += repr({**claim.sale.posted}) + repr(claim.sale.answer)
+    return found
+
+
+# Erasing
+
+
+def test_a_caller_is_erased_everywhere_and_its_sales_stay(
+    stage: Stage, publisher: Publisher, erasing: Erasing, journal: Journal
+) -> None:
+    stage.publish(
+        an_endpoint(duplicate_seconds=DAY),
+        an_endpoint(vanity_uri="static", static_numbers={STATIC: "1023"}),
+    )
+    ping_id = publisher.ping(email="lead@example.com").body["try_all_buyers_ping_id"]
+    sale = {"ping_id": ping_id, "caller_id": CALLER, "email": "lead@example.com"}
+    assert publisher.post(**sale).body["success"]
+    publisher.ping(caller_id=OTHER)
+    static_id = publisher.ping("static", caller_id=CALLER, trackdrive_number=STATIC).body["try_all_buyers_ping_id"]
+    publisher.post("static", ping_id=static_id, caller_id=CALLER, trackdrive_number=STATIC)
+    open_id = publisher.ping("static", caller_id=CALLER, trackdrive_number=STATIC).body["try_all_buyers_ping_id"]
+    assert CALLER in everything(stage)
+    assert stage.route(STATIC)
+
+    erased = erasing.erase(CALLER, "somebody", wait=True)
+
+    assert (erased.pings, erased.sales, erased.being_sold, erased.settled) == (3, 2, 0, True)
+    left = everything(stage)
+    assert CALLER not in left
+    assert "example.com" not in left
+    assert OTHER in left
+    assert stage.route(STATIC) is None
+    assert stage.client.scan(TableName="callers")["Items"] == []
+    assert journal.of_caller(CALLER, stage.clock()).rows == []
+    assert [row.cents for row in journal.sales_of(1, START, START + DAY, stage.clock()).rows] == [2500, 2500]
+    opened = journal.opened(ping_id, stage.clock())
+    assert opened
+    assert (opened.row.buyer_id, opened.lead, opened.answer) == (1, {}, "")
+    assert publisher.post(**sale).body["status"] == "ping_id_used"
+    assert publisher.post("static", ping_id=open_id, caller_id=CALLER, trackdrive_number=STATIC).body["status"] == (
+        "ping_id_used"
+    )
+    assert erasing.erasures() == [
+        Erased(at=START, by="somebody", caller=erased.caller, pings=3, sales=2, being_sold=0, settled=True)
+    ]
+    assert erasing.erase(CALLER, "somebody", wait=False).pings == 0
+
+
+def test_a_lead_that_was_sold_without_a_ping_id_is_erased_with_its_retries(
+    stage: Stage, publisher: Publisher, erasing: Erasing
+) -> None:
+    stage.publish(an_endpoint())
+    for verb in ("post", "full"):
+        assert publisher.send(verb, json_body={"caller_id": CALLER}).body["success"]
+    assert erasing.erase(CALLER, "somebody", wait=False).sales == 2
+    for verb in ("post", "full"):
+        assert publisher.send(verb, json_body={"caller_id": CALLER}).body["status"] == "ping_id_used"
+    stage.clock.forward(300)
+    assert publisher.full(caller_id=CALLER).body["success"]
+
+
+def test_an_erased_lead_that_was_not_sold_may_be_sent_again(
+    stage: Stage, publisher: Publisher, erasing: Erasing
+) -> None:
+    stage.publish(an_endpoint(pool=a_pool(1)))
+    publisher.full(caller_id=OTHER)
+    assert publisher.full(caller_id=CALLER).body["status"] == "no_number_available"
+    assert erasing.erase(CALLER, "somebody", wait=False).pings == 1
+    stage.clock.forward(360)
+    assert publisher.full(caller_id=CALLER).body["success"]
+
+
+def test_a_ping_that_is_being_sold_is_waited_for(stage: Stage, publisher: Publisher, erasing: Erasing) -> None:
+    stage.publish(an_endpoint())
+    publisher.ping(caller_id=CALLER)
+    [item] = stage.client.scan(TableName="pings")["Items"]
+    stage.world().pings.claim(item["ping_id"]["B"], b"attempt", START)
+    assert erasing.erase(CALLER, "somebody", wait=False).being_sold == 1
+    erased = erasing.erase(CALLER, "somebody", wait=True)
+    assert (erased.pings, erased.being_sold) == (1, 0)
+    assert stage.clock() <= START + SETTLED_SECONDS + 2
+
+
+def test_a_sandbox_forgets_a_caller_too(stage: Stage, erasing: Erasing) -> None:
+    stage.publish(an_endpoint())
+    world = stage.world().twin()
+    endpoint = world.endpoint("my_endpoint")
+    flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
+    assert erasing.erase(CALLER, "somebody", wait=False).sales == 1
+    assert CALLER not in everything(stage)
+
+
+# Retention
+
+
+def test_the_configuration_says_how_long_leads_and_sales_are_kept() -> None:
+    document = a_document(account={"retention": {"lead_days": 7, "sale_days": 400}})
+    wanted = configuration.read(document)
+    parts = configuration.parts(wanted)
+    assert parts["account", "account"] == {"retention": {"lead_days": 7, "sale_days": 400}}
+    assert configuration.whole(parts) == wanted
+    with pytest.raises(configuration.InvalidConfiguration, match="at least `lead_days`"):
+        configuration.read(a_document(account={"retention": {"lead_days": 400}}))
+
+
+def test_the_lead_of_a_sale_goes_when_its_time_has_come_and_the_sale_stays(
+    stage: Stage, publisher: Publisher, erasing: Erasing, journal: Journal
+) -> None:
+    stage.publish(an_endpoint(lead_seconds=10 * DAY, sale_seconds=60 * DAY))
+    first = publisher.full(caller_id=CALLER).body["try_all_buyers_ping_id"]
+    stage.clock.forward(2 * DAY)
+    publisher.full(caller_id=OTHER)
+    assert erasing.sweep(10 * DAY, 60 * DAY) == 0
+    stage.clock.forward(8 * DAY)
+    assert erasing.sweep(10 * DAY, 60 * DAY) == 1
+    left = everything(stage)
+    assert CALLER not in left
+    assert OTHER in left
+    opened = journal.opened(first, stage.clock())
+    assert opened
+    assert (opened.row.buyer_id, opened.row.cents) == (1, 2500)
+    assert erasing.sweep(10 * DAY, 60 * DAY) == 0
+    stage.clock.forward(2 * DAY)
+    assert erasing.sweep(10 * DAY, 60 * DAY) == 1
+    items = stage.client.scan(TableName="pings", FilterExpression="attribute_exists(sale)")["Items"]
+    assert {int(item["delete_at"]["N"]) - int(item["sold_at"]["N"]) for item in items} == {60 * DAY}
+
+
+# The repair
+
+
+def capped(**overrides: Any) -> Endpoint:
+    limits = (
+        Cap("sales", 5, "hour"),
+        Cap("sales", 50, "day"),
+        Cap("revenue", 100_000, "month"),
+        Cap("sales", 9, "total", "my_endpoint"),
+    )
+    return an_endpoint(buyers=(a_buyer(caps=limits),), **overrides)
+
+
+def left_by_a_crash(stage: Stage, endpoint: Endpoint, times: int = 1) -> None:
+    """Sales that were counted and never recorded."""
+    [buyer] = endpoint.buyers
+    for _ in range(times):
+        now = stage.clock()
+        assert Counters(Dynamo(stage.client, SETTINGS), {}).take(
+            buyer.id, buyer.caps, local_time(buyer.zone, now), 2500, stage.random_bytes(12), now + 60, now
+        )
+
+
+def counts(stage: Stage) -> list[int]:
+    stored = Counters(Dynamo(stage.client, SETTINGS), {}).counts([1], stage.clock())[1]
+    return [stored[caps.key(cap, local_time("UTC", stage.clock()))] for cap in capped().buyers[0].caps]
+
+
+def test_counts_that_a_crash_left_too_high_are_lowered_to_what_was_sold(stage: Stage, publisher: Publisher) -> None:
+    endpoint = capped()
+    stage.publish(endpoint)
+    for caller in (CALLER, OTHER):
+        assert publisher.full(caller_id=caller).body["success"]
+    left_by_a_crash(stage, endpoint, 3)
+    assert counts(stage) == [5, 5, 12500, 5]
+    dynamo = Counting(stage.client, SETTINGS)
+    assert Repair(dynamo, stage.clock).repair([endpoint]) == []  # it is too early to tell
+    assert dynamo.calls == 1
+    stage.clock.forward(QUIET_SECONDS)
+    repaired = Repair(dynamo, stage.clock).repair([endpoint])
+    assert dynamo.calls == 4
+    assert sorted((each.was, each.now) for each in repaired) == [(5, 2), (5, 2), (5, 2), (12500, 5000)]
+    assert counts(stage) == [2, 2, 5000, 2]
+    assert Repair(dynamo, stage.clock).repair([endpoint]) == []
+
+
+def test_a_sale_that_is_counted_meanwhile_leaves_everything_as_it_is(stage: Stage) -> None:
+    endpoint = capped()
+    stage.publish(endpoint)
+    left_by_a_crash(stage, endpoint)
+    stage.clock.forward(QUIET_SECONDS)
+    repair = Repair(Dynamo(stage.client, SETTINGS), stage.clock)
+    sold_to = repair.pings.sold_to
+
+    def meanwhile(*arguments: Any) -> Any:
+        found = sold_to(*arguments)
+        left_by_a_crash(stage, endpoint)
+        return found
+
+    repair.pings.sold_to = meanwhile  # type: ignore[assignment, method-assign]
+    assert repair.repair([endpoint]) == []
+    assert counts(stage) == [2, 2, 5000, 2]
+
+
+def test_a_total_is_left_alone_once_its_first_sales_may_be_gone(stage: Stage) -> None:
+    endpoint = capped(sale_seconds=40 * DAY)
+    stage.publish(endpoint)
+    left_by_a_crash(stage, endpoint)
+    stage.clock.forward(39 * DAY)
+    assert Repair(Dynamo(stage.client, SETTINGS), stage.clock).repair([endpoint]) == []
+    stage.clock.now -= DAY
+    assert Repair(Dynamo(stage.client, SETTINGS), stage.clock).repair([endpoint]) == [
+        Repaired(1, "sales-total-0@my_endpoint", 1, 0)
+    ]
+
+
+def test_revenue_is_compared_by_what_was_bid(stage: Stage, publisher: Publisher) -> None:
+    """A live buyer may pay more than its bid, which is what its cap has counted."""
+    endpoint = capped()
+    stage.publish(endpoint)
+    publisher.full(caller_id=CALLER)
+    [item] = stage.client.scan(TableName="pings", FilterExpression="attribute_exists(buyer)")["Items"]
+    stage.client.update_item(
+        TableName="pings",
+        Key={"ping_id": item["ping_id"]},
+        UpdateExpression="SET cents = :paid, counted = :bid",
+        ExpressionAttributeValues={":paid": {"N": "9900"}, ":bid": {"N": "2500"}},
+    )
+    left_by_a_crash(stage, endpoint)
+    stage.clock.forward(QUIET_SECONDS)
+    Repair(Dynamo(stage.client, SETTINGS), stage.clock).repair([endpoint])
+    assert counts(stage) == [1, 1, 2500, 1]
+
+
+def test_what_is_due_every_hour_goes_by_the_live_configuration(stage: Stage, erasing: Erasing) -> None:
+    repair = Repair(Dynamo(stage.client, SETTINGS), stage.clock)
+    assert upkeep(repair, erasing) == ([], 0)
+    records = Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock)
+    records.apply(configuration.read(a_document()), "somebody")
+    assert [endpoint.vanity_uri for endpoint in repair.endpoints()] == ["my_endpoint"]
+    assert upkeep(repair, erasing) == ([], 0)
+
+
+# The command
+
+
+@pytest.fixture
+def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Runs the operator's command on a deployed stack, by the stage's clock."""
+    environment = SETTINGS.environment() | {
+        "AWS_ACCESS_KEY_ID": engine.KEY,
+        "AWS_SECRET_ACCESS_KEY": engine.KEY,
+        "AWS_DEFAULT_REGION": engine.REGION,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
+    monkeypatch.setattr(time, "sleep", lambda seconds: stage.clock.forward(seconds))
+    runtime._process.cache_clear()
+    yield lambda *arguments, **options: CliRunner().invoke(configure.app, [*map(str, arguments)], **options)
+    runtime._process.cache_clear()
+
+
+def test_the_command_erases_after_it_has_asked_and_says_what_was_done(
+    stage: Stage, publisher: Publisher, command: Callable[..., Result]
+) -> None:
+    stage.publish(an_endpoint())
+    publisher.full(caller_id=CALLER)
+    assert command("erase", "no number").exit_code == 1
+    assert command("erase", CALLER, input="n\n").exit_code == 1
+    assert CALLER in everything(stage)
+    done = command("erase", "614-555-0123", "--yes")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Erased: the leads of 1 pings, of which 1 were sold.")
+    assert CALLER not in everything(stage)
+    shown = command("erasures").output
+    assert "1 pings, 1 sold" in shown
+    assert "614" not in shown
+
+
+def test_what_was_erased_is_not_replayed(stage: Stage, publisher: Publisher, command: Callable[..., Result]) -> None:
+    stage.publish(an_endpoint())
+    ping_id = publisher.full(caller_id=CALLER).body["try_all_buyers_ping_id"]
+    publisher.ping(caller_id=OTHER)
+    command("erase", CALLER, "--yes")
+    replayed = command("replay")
+    assert (replayed.exit_code, replayed.output) == (0, "1 PINGs decided again: 1 the same, 0 otherwise.\n")
+    assert "was erased" in command("replay", ping_id).output
+
+
+def test_the_command_repairs_and_the_hourly_function_does_the_same(
+    stage: Stage, command: Callable[..., Result]
+) -> None:
+    records = Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock)
+    buyer = {"id": 1, "name": "Buyer A", "bid": "25.00", "number": "+18005550181", "caps": {"sales": {"total": 9}}}
+    document = a_document()
+    document["offers"][0]["buyers"] = [buyer]
+    records.apply(configuration.read(document), "somebody")
+    [endpoint] = Repair(Dynamo(stage.client, SETTINGS), stage.clock).endpoints()
+    for lowered in (lambda: command("repair").output.splitlines(), lambda: lambda_handler({}, None)):  # type: ignore[arg-type]
+        left_by_a_crash(stage, endpoint)
+        stage.clock.forward(QUIET_SECONDS)
+        said = lowered()
+        assert said in (
+            ["Buyer 1: sales-total-0 was 1, is 0", "Caps lowered: 1. Leads removed: 0."],
+            {"repaired": 1, "swept": 0},
+        )
