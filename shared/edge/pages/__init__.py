@@ -20,7 +20,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from shared.domain.refusals import InternalError, Refusal, Unauthorized
-from shared.edge import answers, http
+from shared.edge import answers, http, plots
 
 FOLDER = Path(__file__).parent
 HTML, JSON, MARKDOWN = "text/html; charset=utf-8", "application/json", "text/markdown; charset=utf-8"
@@ -119,7 +119,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"inline": inline, "NAVIGATION": NAVIGATION}
-    made.filters |= {"cell": _cell, "minute": _minute}
+    made.filters |= {
+        "cell": _cell,
+        "minute": _minute,
+        "money": plots.money,
+        "stamp": plots.stamp,
+        "date": plots.date,
+        "count": plots.plain,
+    }
     return made
 
 
