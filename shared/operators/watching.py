@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from shared.domain import caps, configuration, phone
 from shared.domain.caps import Cap
-from shared.domain.configuration import Change
+from shared.domain.configuration import ACCOUNT, Account, Change, Retention
 from shared.domain.matching import Shown
 from shared.domain.models import DAY, Buyer, Field, User
 from shared.domain.objections import NotFound, NotValid
@@ -252,6 +252,11 @@ def buyer_names(desk: Desk) -> dict[int, str]:
     """Every buyer's, as configured now."""
     offers = (part for (section, _), part in desk.records.last_seen().parts.items() if section == "offers")
     return {buyer["id"]: buyer["name"] for offer in offers for buyer in offer.get("buyers", ())}
+
+
+def retention(desk: Desk) -> Retention:
+    """How long leads and sales are kept."""
+    return Account.model_validate(desk.records.last_seen().parts.get(ACCOUNT, {})).retention
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
