@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from aws_cdk import Acknowledgment, RemovalPolicy, Validations
-from aws_cdk.aws_apigatewayv2 import CfnApiMapping, CfnStage, DomainName, HttpApi, HttpMethod, HttpRoute
+from aws_cdk.aws_apigatewayv2 import (
+    CfnApiMapping,
+    CfnStage,
+    DomainName,
+    HttpApi,
+    HttpMethod,
+    HttpRoute,
+    HttpRouteKey,
+)
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from aws_cdk.aws_certificatemanager import Certificate
 from aws_cdk.aws_lambda import IFunction
@@ -31,54 +39,63 @@ ACCESS_LOG = {
 
 
 class Route(NamedTuple):
-    """Where requests go, and how many are let through."""
+    """Where requests go, and how many are let through. `itself` leads the prefix there too, not only what is below."""
 
     function: IFunction
     throttle: Throttle
+    itself: bool = False
 
 
 class Api(Construct):
-    """Any method on any path below a prefix goes to one function; all the rest goes to `fallback`.
+    """What publishers and operators call. First there are its addresses, which the functions may be told; then `lead`
+    gives it the functions.
 
-    So 404 and 405 are ours, and a trailing slash is no other route. No CORS here: it would replace the headers with
-    which the functions answer.
-
-    `url` is what publishers call. With a domain, its DNS entry has to lead to `domain_target`.
+    `url` is where it is, `urls` wherever it is: with a domain, whose DNS entry has to lead to `domain_target`, also at
+    the name that AWS gave.
     """
 
-    def __init__(
+    def __init__(self, scope: Construct, construct_id: str, *, name: str, domain: Domain | None) -> None:
+        super().__init__(scope, construct_id)
+        self._http = HttpApi(self, "Http", api_name=name, create_default_stage=False)
+        self._named: DomainName | None = None
+        self.id = self._http.api_id
+        self.urls = [self._http.api_endpoint]
+        self.domain_target: str | None = None
+        if domain:
+            certificate = Certificate.from_certificate_arn(self, "Certificate", domain.certificate_arn)
+            self._named = DomainName(self, "Domain", domain_name=domain.name, certificate=certificate)
+            self.urls.insert(0, f"https://{domain.name}")
+            self.domain_target = self._named.regional_domain_name
+        self.url = self.urls[0]
+
+    def lead(
         self,
-        scope: Construct,
-        construct_id: str,
         *,
-        name: str,
         routes: Mapping[str, Route],
         fallback: Route,
         log_retention: RetentionDays,
         removal_policy: RemovalPolicy,
-        domain: Domain | None,
     ) -> None:
-        super().__init__(scope, construct_id)
-        api = HttpApi(
-            self,
-            "Http",
-            api_name=name,
-            create_default_stage=False,
-            default_integration=HttpLambdaIntegration("Function", fallback.function),
-        )
+        """Any method on any path below a prefix goes to one function; all the rest goes to `fallback`.
+
+        So 404 and 405 are ours, and a trailing slash is no other route. No CORS here: it would replace the headers with
+        which the functions answer.
+        """
         made: list[HttpRoute] = []
         throttles: dict[str, dict[str, int]] = {}
         for prefix, route in routes.items():
-            path = f"{prefix}/{{path+}}"
-            integration = HttpLambdaIntegration("Function", route.function)
-            made += api.add_routes(path=path, methods=[HttpMethod.ANY], integration=integration)
-            throttles[f"ANY {path}"] = _settings(route.throttle)
+            for path in (f"{prefix}/{{path+}}", *([prefix] if route.itself else [])):
+                integration = HttpLambdaIntegration("Function", route.function)
+                made += self._http.add_routes(path=path, methods=[HttpMethod.ANY], integration=integration)
+                throttles[f"ANY {path}"] = _settings(route.throttle)
+        default = HttpLambdaIntegration("Function", fallback.function)
+        HttpRoute(self, "Default", http_api=self._http, route_key=HttpRouteKey.DEFAULT, integration=default)
         log = LogGroup(self, "AccessLog", retention=log_retention, removal_policy=removal_policy)
         # Not HttpStage: its access log settings cannot be given from Python.
         stage = CfnStage(
             self,
             "Stage",
-            api_id=api.api_id,
+            api_id=self.id,
             stage_name="$default",  # any other would become part of the path
             auto_deploy=True,
             default_route_settings=CfnStage.RouteSettingsProperty(
@@ -92,14 +109,8 @@ class Api(Construct):
         )
         for each in made:  # a stage with settings for a route that is not there yet is refused
             stage.node.add_dependency(each)
-        self.id = api.api_id
-        self.url = api.api_endpoint
-        self.domain_target: str | None = None
-        if domain:
-            certificate = Certificate.from_certificate_arn(self, "Certificate", domain.certificate_arn)
-            named = DomainName(self, "Domain", domain_name=domain.name, certificate=certificate)
-            CfnApiMapping(self, "Mapping", api_id=api.api_id, domain_name=named.name, stage=stage.ref)
-            self.url, self.domain_target = f"https://{domain.name}", named.regional_domain_name
+        if self._named:
+            CfnApiMapping(self, "Mapping", api_id=self.id, domain_name=self._named.name, stage=stage.ref)
         Validations.of(self).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-APIG4",

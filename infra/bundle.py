@@ -32,8 +32,8 @@ PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
 
 # Of botocore's four hundred services these are called. Making a client looks through all that are there.
 SERVICES = ("dynamodb", "secretsmanager")
-# What nothing of ours opens: names of places and carriers (half of the whole), a viewer of API descriptions, type
-# stubs, papers of packages but for the one that says its version.
+# What nothing of ours opens: names of places and carriers (half of the whole), a viewer of API descriptions, a compiler
+# of bindings, other ways to sign in, type stubs, papers of packages but for the one that says its version.
 TRIMMED = (
     "bin",
     "aiohttp/.hash",
@@ -44,7 +44,11 @@ TRIMMED = (
     "aiohttp/test_utils.py",
     "aiohttp/web*.py",
     "aiohttp/worker.py",
+    "authlib/integrations",
+    "authlib/jose",
+    "authlib/oauth1",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*",
+    "cffi",
     "dateutil/zoneinfo/*.tar.gz",
     "frozenlist/*.pyx",
     "multidict/_testcapi*",
@@ -52,6 +56,9 @@ TRIMMED = (
     "phonenumbers/geodata",
     "phonenumbers/tzdata",
     "propcache/*.pyx",
+    "pycparser",
+    "pydantic/mypy.py",
+    "pydantic/v1",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/tzdata.zi",
     "tzdata/zoneinfo/leap*",
@@ -61,6 +68,7 @@ TRIMMED = (
     "**/*.pyi",
     "**/py.typed",
     "botocore/data/*/*/examples-1.json",
+    "yaml/*.so",
     "yarl/*.pyx",
 )
 FIXED_TIME = 315_532_800

@@ -33,7 +33,7 @@ UNCOUNTED = {"POWERTOOLS_METRICS_DISABLED": "true"}
 
 class Functions(Construct):
     """Alike but for their handler. Each has a role of its own, which may write its own log and traces and nothing else
-    yet; each is seen by its live alias."""
+    yet; each is seen by its live alias. `dashboard` is what the dashboard's environment has beside that of all."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Functions(Construct):
         snap_start: bool,
         service: str,
         environment: Mapping[str, str],
+        dashboard: Mapping[str, str],
         log_retention: RetentionDays,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -87,6 +88,7 @@ class Functions(Construct):
         self.sandbox = function("Sandbox", UNCOUNTED)
         self.instructions = function("Instructions", UNCOUNTED)
         self.api = function("Api", timeout=OFFICE_TIMEOUT)
+        self.dashboard = function("Dashboard", dashboard, OFFICE_TIMEOUT)
         self.hourly = function("Hourly", timeout=HOURLY_TIMEOUT)
 
         Validations.of(self).acknowledge(

@@ -54,7 +54,7 @@ def deploy(stage: Stage, stack: Standing) -> str:
     alarms = ", ".join(stage.alarm_addresses) or "nobody: infra/stages.py has no address for it"
     return (
         f"{'Updating' if stack.ours else 'Creating'} {stack}: "
-        "an HTTP API, three functions, three tables, two secrets, alarms.\n"
+        "an HTTP API, functions, tables, secrets, a user pool, alarms.\n"
         f"When it is destroyed, its tables and logs are {kept}. Alarms tell {alarms}."
     )
 

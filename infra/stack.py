@@ -1,5 +1,7 @@
 """The drawing: what there is, what leads where, and who may do what."""
 
+from dataclasses import replace
+
 from aws_cdk import Acknowledgment, CfnOutput, Duration, Environment, RemovalPolicy, SecretValue, Stack, Validations
 from aws_cdk.aws_dynamodb import Table
 from aws_cdk.aws_events import Rule, Schedule
@@ -13,6 +15,7 @@ from infra import bundle
 from infra.api import Api, Route
 from infra.functions import Functions
 from infra.operations import Operations
+from infra.sign_in import DASHBOARD, SignIn
 from infra.stages import Stage
 from infra.tables import Tables
 from shared.settings import Settings
@@ -57,6 +60,32 @@ class Ringpost(Stack):
                 id="AwsSolutions::AwsSolutions-SMG4", reason="Buyers give them out, and renew them when they want."
             )
         )
+        api = Api(self, "Api", name=construct_id, domain=stage.domain)
+        sign_in = SignIn(
+            self,
+            "SignIn",
+            name=construct_id,
+            prefix=f"{construct_id}-{api.id}",
+            urls=api.urls,
+            deletion_protection=stage.deletion_protection,
+            removal_policy=stage.removal_policy,
+        )
+        settings = Settings(
+            config_table=tables.config.table_name,
+            pings_table=tables.pings.table_name,
+            leases_table=tables.leases.table_name,
+            callers_table=tables.callers.table_name,
+            journal_table=tables.journal.table_name,
+            secret_arn=secret.secret_arn,
+            buyer_secrets_arn=buyer_secrets.secret_arn,
+        )
+        of_dashboard = replace(
+            settings,
+            cognito_url=sign_in.url,
+            cognito_issuer=sign_in.issuer,
+            cognito_client_id=sign_in.client_id,
+            cognito_secret_arn=sign_in.secret.secret_arn,
+        )
         functions = Functions(
             self,
             "Functions",
@@ -66,23 +95,13 @@ class Ringpost(Stack):
             memory_mb=stage.memory_mb,
             snap_start=stage.snap_start,
             service=construct_id,
-            environment=Settings(
-                config_table=tables.config.table_name,
-                pings_table=tables.pings.table_name,
-                leases_table=tables.leases.table_name,
-                callers_table=tables.callers.table_name,
-                journal_table=tables.journal.table_name,
-                secret_arn=secret.secret_arn,
-                buyer_secrets_arn=buyer_secrets.secret_arn,
-            ).environment(),
+            environment=settings.environment(),
+            dashboard=of_dashboard.environment(),
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
         )
         elsewhere = Route(functions.ping, stage.throttle_elsewhere)
-        api = Api(
-            self,
-            "Api",
-            name=construct_id,
+        api.lead(
             routes={
                 f"{WEBHOOKS}/ping": Route(functions.ping, stage.throttle),
                 f"{WEBHOOKS}/post": Route(functions.post, stage.throttle),
@@ -91,9 +110,9 @@ class Ringpost(Stack):
                 OPERATORS: Route(functions.api, stage.throttle_operators),
                 SANDBOX: elsewhere._replace(function=functions.sandbox),
                 INSTRUCTIONS: elsewhere._replace(function=functions.instructions),
+                DASHBOARD: Route(functions.dashboard, stage.throttle_operators, itself=True),
             },
             fallback=elsewhere,
-            domain=stage.domain,
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
         )
@@ -109,6 +128,7 @@ class Ringpost(Stack):
                 functions.sandbox,
                 functions.instructions,
                 functions.api,
+                functions.dashboard,
             ),
             hourly=functions.hourly,
             tables=(tables.config, tables.pings, tables.leases, tables.callers, tables.journal),
@@ -132,23 +152,29 @@ class Ringpost(Stack):
         _grant(functions.sandbox, tables.pings, "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.leases.grant(functions.sandbox, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.callers.grant(functions.sandbox, "dynamodb:UpdateItem")
-        tables.config.grant(
-            functions.api,
-            "dynamodb:GetItem",
-            "dynamodb:BatchGetItem",
-            "dynamodb:Query",
-            "dynamodb:PutItem",
-            "dynamodb:UpdateItem",
-            "dynamodb:DeleteItem",
-        )
-        tables.leases.grant(functions.api, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-        tables.callers.grant(
-            functions.api,
-            "dynamodb:BatchGetItem",
-            "dynamodb:UpdateItem",
-            "dynamodb:DeleteItem",
-        )
+        for office in (functions.api, functions.dashboard):
+            tables.config.grant(
+                office,
+                "dynamodb:GetItem",
+                "dynamodb:BatchGetItem",
+                "dynamodb:Query",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
+            )
+            tables.leases.grant(office, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+            tables.callers.grant(
+                office,
+                "dynamodb:BatchGetItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
+            )
+        tables.journal.grant(functions.dashboard, "dynamodb:Query")
+        _grant(functions.dashboard, tables.pings, "dynamodb:GetItem", "dynamodb:BatchGetItem")
+        for index in ("by_log", "by_caller", "by_buyer"):
+            _grant(functions.dashboard, tables.pings, "dynamodb:Query", index=index)
         _may_read(functions.api, secret)
+        _may_read(functions.dashboard, secret, sign_in.secret)
 
         Rule(
             self,
@@ -166,6 +192,8 @@ class Ringpost(Stack):
         _may_read(functions.hourly, secret)
 
         CfnOutput(self, "Url", value=api.url)
+        CfnOutput(self, "DashboardUrl", value=f"{api.url}{DASHBOARD}")
+        CfnOutput(self, "UserPoolId", value=sign_in.pool_id)
         if api.domain_target:
             CfnOutput(self, "DomainTarget", value=api.domain_target, description="Where the domain's DNS entry leads")
         CfnOutput(self, "ConfigTable", value=tables.config.table_name)
@@ -175,6 +203,12 @@ class Ringpost(Stack):
         CfnOutput(self, "JournalTable", value=tables.journal.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
         CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)
+
+
+def _grant(grantee: IGrantable, table: Table, *actions: str, index: str = "") -> None:
+    """On a table with indexes, or on one index of it: the table's own `grant` would give all of them too."""
+    arn = f"{table.table_arn}/index/{index}" if index else table.table_arn
+    Grant.add_to_principal(grantee=grantee, actions=[*actions], resource_arns=[arn])
 
 
 def _may_read(function: IGrantable, *secrets: Secret) -> None:

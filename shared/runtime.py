@@ -13,6 +13,7 @@ import botocore.session
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec.structs import replace
 
 from shared import settings
 from shared.bidders.buyers import LiveBuyers
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
+    from shared.edge.cognito import Cognito
     from shared.operators.desk import Desk
     from shared.store.erasing import Erasing
     from shared.store.records import Known
@@ -210,3 +212,20 @@ def desk() -> "Desk":
         Callers(dynamo, signing_keys),
         Journal(dynamo, signing_keys, beside),
     )
+
+
+def visited_desk() -> "Desk":
+    """What visitors work on, who sign in somewhere."""
+    return replace(desk(), cognito=_cognito())
+
+
+@cache
+def _cognito() -> "Cognito | None":
+    from shared.edge.cognito import Cognito
+
+    process, *_ = _process()
+    wanted = process.settings
+    if not wanted.cognito_url:
+        return None
+    secret = _secret(wanted.cognito_secret_arn).decode() if wanted.cognito_secret_arn else wanted.cognito_secret
+    return Cognito(wanted.cognito_url, wanted.cognito_issuer, wanted.cognito_client_id, secret)

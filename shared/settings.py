@@ -13,6 +13,9 @@ class Settings:
 
     `secret_arn` and `buyer_secrets_arn` name secrets in Secrets Manager (deployed); `secret` and `buyer_secrets` are
     themselves (local run and tests). Exactly one of `secret_arn` and `secret` is set.
+
+    `cognito_…` are the dashboard's in a deployed stage: the address of the managed login, whose tokens we take, and who
+    we are there. Without `cognito_url` a printed link alone signs in.
     """
 
     config_table: str
@@ -24,6 +27,11 @@ class Settings:
     secret: str = ""
     buyer_secrets_arn: str = ""
     buyer_secrets: str = ""
+    cognito_url: str = ""
+    cognito_issuer: str = ""
+    cognito_client_id: str = ""
+    cognito_secret_arn: str = ""
+    cognito_secret: str = ""
 
     def environment(self) -> dict[str, str]:
         """The variables from which `read` makes an equal object."""
@@ -43,7 +51,10 @@ def read(environment: Mapping[str, str]) -> Settings:
             raise MissingSetting(f"the environment variable {PREFIX}{name} is not set")
         return value
 
-    secret_arn = environment.get(PREFIX + "SECRET_ARN", "")
+    def choice(name: str) -> str:
+        return environment.get(PREFIX + name, "")
+
+    secret_arn = choice("SECRET_ARN")
     return Settings(
         config_table=variable("CONFIG_TABLE"),
         pings_table=variable("PINGS_TABLE"),
@@ -52,6 +63,11 @@ def read(environment: Mapping[str, str]) -> Settings:
         journal_table=variable("JOURNAL_TABLE"),
         secret_arn=secret_arn,
         secret="" if secret_arn else variable("SECRET"),
-        buyer_secrets_arn=environment.get(PREFIX + "BUYER_SECRETS_ARN", ""),
-        buyer_secrets=environment.get(PREFIX + "BUYER_SECRETS", ""),
+        buyer_secrets_arn=choice("BUYER_SECRETS_ARN"),
+        buyer_secrets=choice("BUYER_SECRETS"),
+        cognito_url=choice("COGNITO_URL"),
+        cognito_issuer=choice("COGNITO_ISSUER"),
+        cognito_client_id=choice("COGNITO_CLIENT_ID"),
+        cognito_secret_arn=choice("COGNITO_SECRET_ARN"),
+        cognito_secret=choice("COGNITO_SECRET"),
     )

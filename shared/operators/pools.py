@@ -1,6 +1,6 @@
 """Ring pools as they are now: each number's lease, and how much of the pool is in use."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -55,8 +55,22 @@ def use(records: Records, name: str, sales_per_hour: int | None = None) -> Use:
     """Raises `NotFound` and `NotValid`."""
     if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
         raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
-    pool, now = _pool(records, name), records.now()
-    states = [_number(lease, pool, now).state for lease in _leases(records, pool, pool.shards).values()]
+    pool = _pool(records, name)
+    return _use(pool, _leases(records, pool, pool.shards).values(), records.now(), sales_per_hour)
+
+
+def uses(records: Records, names: Collection[str]) -> dict[str, Use]:
+    """Of several pools at once."""
+    listed, now = [_pool(records, name) for name in names], records.now()
+    places = [(pool, shard) for pool in listed for shard in pool.shards]
+    leases: dict[str, list[Lease]] = {pool.name: [] for pool in listed}
+    for (pool, shard), ring in zip(places, records.rings.look_at(places), strict=True):
+        leases[pool.name] += ring.leases(shard.numbers)
+    return {pool.name: _use(pool, leases[pool.name], now) for pool in listed}
+
+
+def _use(pool: RingPool, leases: Iterable[Lease], now: int, sales_per_hour: int | None = None) -> Use:
+    states = [_number(lease, pool, now).state for lease in leases]
     free = states.count("free")
     return Use(
         numbers=len(states),

@@ -568,3 +568,9 @@ def test_functions_of_publishers_start_without_what_operators_need(verb: str) ->
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert {"pydantic", "yaml", "shared.operators", "shared.store.records"}.isdisjoint(run.stdout.split())
+
+
+def test_a_file_that_is_nested_without_end_is_told(olga: Operator) -> None:
+    for file in (b"[" * 100_000, b"- " * 100_000, b"{a: " * 100_000):
+        answer = olga.ask("POST", "/configuration/difference", body=file)
+        assert (answer.code, list(answer.body["errors"])) == (422, [""])

@@ -11,7 +11,7 @@ from functions.api.operations import OPERATIONS, Operation
 from tests.build import CALLER, SETTINGS, Publisher, Stage
 from tests.configurations import a_buyer, a_ring_pool, an_endpoint, an_offer
 from tests.office import USERS, Operator, as_user, opened
-from tests.visits import Visitor
+from tests.watchers import Visitor
 from tools import engine
 
 ENDPOINTS, BUYERS, NUMBERS = 50, 1000, 10_000

@@ -18,7 +18,7 @@ from shared.operators import watching
 from tests.build import CALLER, SETTINGS, START, Answer, Publisher, Stage, an_event
 from tests.configurations import a_buyer, a_contact_field, a_ring_pool, an_endpoint, an_offer
 from tests.office import Operator, as_user, opened, records
-from tests.visits import Visitor, text
+from tests.watchers import Visitor, text
 from tools import engine
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from shared.schema import PINGS
 from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
-ANY_SECRET = re.compile(r"(?<!Buyer)Secret[0-9A-F]{8}")
+ANY_SECRET = re.compile(r"(?<!Buyer)(?<!SignIn)Secret[0-9A-F]{8}")
+DOMAIN = "SignInPoolDomain"
 PUBLISHERS_CALL, UNCOUNTED = ("Ping", "Post", "Full"), ("Sandbox", "Instructions")
-FUNCTIONS = (*PUBLISHERS_CALL, *UNCOUNTED, "Api", "Hourly")
+FUNCTIONS = (*PUBLISHERS_CALL, *UNCOUNTED, "Api", "Dashboard", "Hourly")
 TABLES = ("Config", "Pings", "Leases", "Callers", "Journal")
 
 
@@ -41,6 +43,16 @@ def target(value: Any) -> str:
         return target(first) + "".join(rest)
     logical_id: str = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
     return logical_id[:-8]
+
+
+def written(value: Any) -> str:
+    """A text with the names of resources in the place of their own, and of attributes behind a dot."""
+    if isinstance(value, str):
+        return value
+    if "Fn::Join" in value:
+        return "".join(written(part) for part in value["Fn::Join"][1])
+    name, *attribute = [value["Ref"]] if "Ref" in value else value["Fn::GetAtt"]
+    return ".".join([name if name.startswith("AWS::") else name[:-8], *attribute])
 
 
 def invoked(value: Any, template: Template) -> str:
@@ -146,7 +158,7 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
-    others = {"FunctionsApi": 29, "FunctionsHourly": 900}
+    others = {"FunctionsApi": 29, "FunctionsDashboard": 29, "FunctionsHourly": 900}
     assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | others
 
 
@@ -187,7 +199,7 @@ def test_memory_and_snapshots_are_choices_of_the_stage(synthesise: Synthesise) -
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(template: Template, name: str) -> None:
     variables = properties(template, "AWS::Lambda::Function")[f"Functions{name}"]["Environment"]["Variables"]
-    environment = {key: value if isinstance(value, str) else target(value) for key, value in variables.items()}
+    environment = {key: written(value) for key, value in variables.items()}
     settings = Settings(
         config_table="TablesConfig",
         pings_table="TablesPings",
@@ -197,6 +209,14 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         secret_arn="Secret",
         buyer_secrets_arn="BuyerSecrets",
     )
+    if name == "Dashboard":
+        settings = replace(
+            settings,
+            cognito_url=f"https://{DOMAIN}.auth.AWS::Region.amazoncognito.com",
+            cognito_issuer="https://SignInPool.ProviderName",
+            cognito_client_id="SignInPoolClient",
+            cognito_secret_arn="SignInSecret",
+        )
     assert read(environment) == settings
     uncounted = {"POWERTOOLS_METRICS_DISABLED": "true"} if name in UNCOUNTED else {}
     assert environment == settings.environment() | {"POWERTOOLS_SERVICE_NAME": service(template)} | uncounted
@@ -204,6 +224,7 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
 
 def test_no_environment_holds_a_secret_in_the_clear(template: Template) -> None:
     for function in properties(template, "AWS::Lambda::Function").values():
+        assert "ClientSecret" not in json.dumps(function)
         variables = function["Environment"]["Variables"]
         assert variables["RINGPOST_SECRET_ARN"] == {"Ref": ANY_SECRET.findall(json.dumps(variables))[0]}
         assert "RINGPOST_SECRET" not in variables
@@ -222,7 +243,7 @@ def test_every_log_ends_some_day(template: Template) -> None:
 
 def test_the_secret_is_generated_and_outlives_the_stack(template: Template) -> None:
     secrets = resources(template, "AWS::SecretsManager::Secret")
-    assert set(secrets) == {"Secret", "BuyerSecrets"}
+    assert set(secrets) == {"Secret", "BuyerSecrets", "SignInSecret"}
     assert secrets["BuyerSecrets"]["Properties"]["SecretString"] == "{}"  # it is filled by hand
     assert secrets["Secret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
     assert "SecretString" not in secrets["Secret"]["Properties"]
@@ -288,6 +309,16 @@ OF_THE_API = {
 }  # fmt: skip
 
 
+OF_THE_DASHBOARD = OF_THE_API | {
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
+    "TablesPings/index/by_log": {"dynamodb:Query"},
+    "TablesPings/index/by_caller": {"dynamodb:Query"},
+    "TablesPings/index/by_buyer": {"dynamodb:Query"},
+    "TablesJournal": {"dynamodb:Query"},
+    "SignInSecret": {"secretsmanager:GetSecretValue"},
+}
+
+
 def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) -> None:
     write_its_log = {"logs:CreateLogStream", "logs:PutLogEvents"}
     traces = {"*": {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}}
@@ -298,6 +329,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsSandboxRole": OF_THE_SANDBOX | traces | {"FunctionsSandboxLog": write_its_log},
         "FunctionsInstructionsRole": OF_INSTRUCTIONS | traces | {"FunctionsInstructionsLog": write_its_log},
         "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
+        "FunctionsDashboardRole": OF_THE_DASHBOARD | traces | {"FunctionsDashboardLog": write_its_log},
         "FunctionsHourlyRole": OF_THE_HOURLY | traces | {"FunctionsHourlyLog": write_its_log},
     }
 
@@ -307,7 +339,8 @@ def test_ping_cannot_touch_the_rings(template: Template) -> None:
 
 
 def test_no_function_may_scan_and_none_of_publishers_may_query_or_delete(template: Template) -> None:
-    never = {"FunctionsApiRole": r"Scan|\*", "FunctionsHourlyRole": r"Delete|Scan|\*"}
+    office = dict.fromkeys(("FunctionsApiRole", "FunctionsDashboardRole"), r"Scan|\*")
+    never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*"}
     for role, granted in grants(template).items():
         forbidden = never.get(role, r"Delete|Scan|Query|\*")
         assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
@@ -353,6 +386,8 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Tem
         "ANY /posting_instructions/{path+}": "FunctionsInstructions",
         "ANY /api/v1/inbound_webhooks/{path+}": "FunctionsPing",
         "ANY /api/v1/{path+}": "FunctionsApi",
+        "ANY /dashboard": "FunctionsDashboard",
+        "ANY /dashboard/{path+}": "FunctionsDashboard",
         "$default": "FunctionsPing",
     }
 
@@ -380,7 +415,9 @@ def test_each_route_has_a_throttle_of_its_own_and_is_there_before_it(template: T
         ["ANY /api/v1/inbound_webhooks/{path+}", "ANY /sandbox/{path+}", "ANY /posting_instructions/{path+}"],
         settings(known.throttle_elsewhere),
     )
-    operators = {"ANY /api/v1/{path+}": settings(known.throttle_operators)}
+    operators = dict.fromkeys(
+        ["ANY /api/v1/{path+}", "ANY /dashboard", "ANY /dashboard/{path+}"], settings(known.throttle_operators)
+    )
     assert throttled == dict.fromkeys(throttled, settings(known.throttle)) | others | operators
     assert stage["Properties"]["DefaultRouteSettings"] == settings(known.throttle_elsewhere)
     of_verbs = {name: route["Properties"]["RouteKey"] for name, route in routes.items()}
@@ -419,6 +456,8 @@ def test_the_access_log_is_json_and_says_nothing_of_the_lead(template: Template)
 def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
     assert set(template.find_outputs("*")) == {
         "Url",
+        "DashboardUrl",
+        "UserPoolId",
         "ConfigTable",
         "PingsTable",
         "LeasesTable",
@@ -427,6 +466,69 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "SecretArn",
         "BuyerSecretsArn",
     }
+
+
+# Signing in
+
+
+def test_nobody_makes_a_user_of_itself_and_passwords_are_strong(template: Template) -> None:
+    (pool,) = properties(template, "AWS::Cognito::UserPool").values()
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    policy = pool["Policies"]["PasswordPolicy"]
+    assert policy["MinimumLength"] >= 12
+    assert all(policy[f"Require{kind}"] for kind in ("Lowercase", "Numbers", "Symbols", "Uppercase"))
+    assert (pool["MfaConfiguration"], pool["EnabledMfas"]) == ("OPTIONAL", ["SOFTWARE_TOKEN_MFA"])
+    assert pool["UsernameConfiguration"] == {"CaseSensitive": True}
+
+
+def test_the_users_of_production_outlive_its_stack(templates: dict[str, Template]) -> None:
+    for name, kept, protection in (("prod", "Retain", "ACTIVE"), ("dev", "Delete", "INACTIVE")):
+        (pool,) = resources(templates[name], "AWS::Cognito::UserPool").values()
+        assert (pool["DeletionPolicy"], pool["UpdateReplacePolicy"]) == (kept, kept)
+        assert pool["Properties"]["DeletionProtection"] == protection
+
+
+def test_the_dashboard_gets_a_code_and_nothing_else(template: Template) -> None:
+    (client,) = properties(template, "AWS::Cognito::UserPoolClient").values()
+    assert (client["AllowedOAuthFlows"], client["AllowedOAuthScopes"]) == (["code"], ["openid"])
+    assert client["GenerateSecret"] is True
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert [written(url) for url in client["CallbackURLs"]] == ["ApiHttp.ApiEndpoint/dashboard/signed_in"]
+    assert [written(url) for url in client["LogoutURLs"]] == ["ApiHttp.ApiEndpoint/dashboard/signed_out"]
+    secret = properties(template, "AWS::SecretsManager::Secret")["SignInSecret"]
+    assert written(secret["SecretString"]) == "SignInPoolClient.ClientSecret"
+
+
+def test_one_signs_in_at_a_domain_of_its_own_that_has_pages(template: Template) -> None:
+    (domain,) = properties(template, "AWS::Cognito::UserPoolDomain").values()
+    assert (written(domain["Domain"]), domain["ManagedLoginVersion"]) == (f"{service(template)}-ApiHttp", 2)
+    (branding,) = properties(template, "AWS::Cognito::ManagedLoginBranding").values()
+    assert (written(branding["ClientId"]), branding["UseCognitoProvidedValues"]) == ("SignInPoolClient", True)
+
+
+def test_with_a_domain_one_signs_in_from_either_address(synthesise: Synthesise) -> None:
+    domain = Domain(name="calls.example.com", certificate_arn="arn:aws:acm:eu-west-1:111122223333:certificate/1")
+    template = synthesise(replace(STAGES["dev"], domain=domain))
+    (client,) = properties(template, "AWS::Cognito::UserPoolClient").values()
+    assert [written(url) for url in client["CallbackURLs"]] == [
+        "https://calls.example.com/dashboard/signed_in",
+        "ApiHttp.ApiEndpoint/dashboard/signed_in",
+    ]
+    assert template.find_outputs("*")["DashboardUrl"]["Value"] == "https://calls.example.com/dashboard"
+
+
+def test_nothing_waits_for_itself(template: Template) -> None:
+    """A circle is found by CloudFormation only when it is asked to make it."""
+    made = template.to_json()["Resources"]
+
+    def named(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            here = {value["Ref"]} if "Ref" in value else {value["Fn::GetAtt"][0]} if "Fn::GetAtt" in value else set()
+            return here.union(*map(named, value.values()))
+        return set().union(*map(named, value)) if isinstance(value, list) else set()
+
+    waits = {key: (named(each) | set(each.get("DependsOn", []))) & set(made) for key, each in made.items()}
+    TopologicalSorter(waits).prepare()
 
 
 # What an operator is told

@@ -8,6 +8,7 @@ not sent again (ETag).
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -91,14 +92,16 @@ def inline(name: str) -> Markup:
 
 
 @cache
-def policy() -> str:
-    """For pages with style sheets and scripts of ours in them, and forms that are sent to where they came from."""
+def policy(elsewhere: str = "") -> str:
+    """For pages with style sheets and scripts of ours in them, and forms that are sent to where they came from, and
+    from there on to `elsewhere`."""
     styles, scripts = (
         " ".join(map(_hash, sorted(path.name for path in FOLDER.glob(f"*.{of}")))) for of in ("css", "js")
     )
+    forms = f"'self' {elsewhere}".strip()
     return (
         f"default-src 'none'; style-src {styles}; script-src {scripts}; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
     )
 
 
@@ -118,6 +121,7 @@ def _environment() -> Environment:
     made.globals |= {"inline": inline, "NAVIGATION": NAVIGATION}
     made.filters |= {
         "cell": _cell,
+        "minute": _minute,
         "money": plots.money,
         "stamp": plots.stamp,
         "date": plots.date,
@@ -129,6 +133,11 @@ def _environment() -> Environment:
 def _cell(text: object) -> str:
     """As a cell of a Markdown table."""
     return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _minute(at: int) -> str:
+    """A time, UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _refusal(refused: Refusal, path: str, request_id: str) -> Page:
