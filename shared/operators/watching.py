@@ -14,10 +14,10 @@ from typing import Literal, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain import configuration, phone
-from shared.domain.configuration import ACCOUNT, Account, Change, Retention
+from shared.domain import phone
+from shared.domain.configuration import ACCOUNT, Account, Change, Plain, Retention
 from shared.domain.matching import Shown
-from shared.domain.models import DAY, Buyer, Field, User
+from shared.domain.models import DAY, Field, User
 from shared.domain.objections import NotFound, NotValid
 from shared.operators import outlook
 from shared.operators.desk import Desk
@@ -196,29 +196,35 @@ def fills(desk: Desk, after: str = "") -> Fills:
     """The caps of the next buyers in the order of their ids. Raises `NotValid`."""
     if after and not (after.isascii() and after.isdecimal() and len(after) <= 10):
         raise NotValid({"after": ["must be the id of a buyer"]})
-    capped = sorted(_capped(desk), key=lambda pair: pair[1].id)
-    rest = [pair for pair in capped if pair[1].id > int(after or 0)]
+    capped = sorted(_capped(desk), key=lambda buyer: int(buyer["id"]))
+    rest = [buyer for buyer in capped if buyer["id"] > int(after or 0)]
     some = rest[:CAPPED]
-    following = str(some[-1][1].id) if len(rest) > CAPPED else None
+    following = str(some[-1]["id"]) if len(rest) > CAPPED else None
     return Fills(_filled(desk, some), len(some), len(capped), following)
 
 
 def _fullest(desk: Desk, buyers: Sequence[Sold]) -> Fills:
     """Of more buyers than one call reads, those that have sold most today."""
     most = {sold.buyer_id: place for place, sold in enumerate(buyers)}
-    capped = sorted(_capped(desk), key=lambda pair: (most.get(pair[1].id, len(most)), pair[1].id))
+    capped = sorted(_capped(desk), key=lambda buyer: (most.get(buyer["id"], len(most)), buyer["id"]))
     some = capped[:BATCH]
     return Fills(_filled(desk, some)[:FULLEST], len(some), len(capped))
 
 
-def _capped(desk: Desk) -> list[tuple[str, Buyer]]:
-    buyers = configuration.buyers(configuration.whole(desk.records.last_seen().parts))
-    return [(offer, buyer) for offer, buyer in buyers if buyer.caps]
+def _capped(desk: Desk) -> list[Plain]:
+    """The buyers with caps, as they are listed one by one."""
+    offers = ((name, part) for (section, name), part in desk.records.last_seen().parts.items() if section == "offers")
+    return [{"offer": name, **buyer} for name, offer in offers for buyer in offer.get("buyers", ()) if "caps" in buyer]
 
 
-def _filled(desk: Desk, buyers: Sequence[tuple[str, Buyer]]) -> list[Fill]:
-    gauges = outlook.counted(desk.records, [buyer for _, buyer in buyers])
-    found = [Fill(buyer.id, buyer.name, offer, gauge) for offer, buyer in buyers for gauge in gauges[buyer.id]]
+def _filled(desk: Desk, buyers: Sequence[Plain]) -> list[Fill]:
+    compiled = outlook.buyers(desk.records.last_seen().parts, buyers)
+    gauges = outlook.counted(desk.records, [*compiled.values()])
+    found = [
+        Fill(buyer["id"], buyer["name"], buyer["offer"], gauge)
+        for buyer in buyers
+        for gauge in gauges.get(buyer["id"], ())
+    ]
     return sorted(found, key=lambda fill: (not fill.gauge.is_full, -fill.gauge.percent, fill.buyer_id))
 
 
