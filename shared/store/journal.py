@@ -35,8 +35,8 @@ CALLS = 4
 """The most calls that a page of the log takes. One that filters for what is rare may be shorter than it could be, and
 has a cursor to search on."""
 PAGE = 50
-EXAMINED = (400, 1000)
-"""How many pings of each partition the first calls of a filtered page examine, and how many the second."""
+EXAMINED = 1000
+"""How many pings of each partition a filtered page examines."""
 EXPORTED = 1000
 """Rows of a page of an export."""
 
