@@ -59,6 +59,7 @@ TRIMMED = (
     "phonenumbers/tzdata",
     "propcache/*.pyx",
     "pycparser",
+    "pydantic/mypy.py",
     "pydantic/v1",
     "tzdata/zoneinfo/*.tab",
     "tzdata/zoneinfo/tzdata.zi",
@@ -69,6 +70,7 @@ TRIMMED = (
     "**/*.pyi",
     "**/py.typed",
     "botocore/data/*/*/examples-1.json",
+    "yaml/*.so",
     "yarl/*.pyx",
 )
 FIXED_TIME = 315_532_800

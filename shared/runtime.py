@@ -13,6 +13,7 @@ import botocore.session
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec.structs import replace
 
 from shared import settings
 from shared.bidders.buyers import LiveBuyers
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from shared.bidders.asking import Asking
     from shared.edge.cognito import Cognito
-    from shared.operators.access import Office
     from shared.operators.desk import Desk
     from shared.store.erasing import Erasing
     from shared.store.records import Known
@@ -197,25 +197,26 @@ def _known() -> "Known":
     return {}
 
 
-def office() -> "Office":
-    """What operators work on, for one request. What it imports is slow to start, and no other function needs it."""
-    from shared.operators.access import Office
+def desk() -> "Desk":
+    """What operators and visitors work on, for one request. What it imports is slow to start, and no other function
+    needs it."""
+    from shared.operators.desk import Desk
+    from shared.store.journal import Journal
     from shared.store.records import Records
 
     deadline = time.monotonic() + OFFICE_SECONDS
-    process, signing_keys, *_ = _process()
+    process, signing_keys, *_rest, (beside, _aside) = _process()
     dynamo = Dynamo(process.client, process.settings, deadline)
-    return Office(Records(dynamo, signing_keys, lambda: int(time.time()), _known()), Callers(dynamo, signing_keys))
+    return Desk(
+        Records(dynamo, signing_keys, _now, _known()),
+        Callers(dynamo, signing_keys),
+        Journal(dynamo, signing_keys, beside),
+    )
 
 
-def desk() -> "Desk":
-    """What the pages work on, for one visit."""
-    from shared.operators.desk import Desk
-    from shared.store.journal import Journal
-
-    found, (_, signing_keys, *_rest, (beside, _aside)) = office(), _process()
-    journal = Journal(found.records.dynamo, signing_keys, beside)
-    return Desk(found.records, found.callers, journal, _cognito())
+def visited_desk() -> "Desk":
+    """What visitors work on, who sign in somewhere."""
+    return replace(desk(), cognito=_cognito())
 
 
 @cache

@@ -7,9 +7,10 @@ from functions.api.operations import OPERATIONS
 from shared.domain import configuration
 from shared.edge import api
 from shared.operators import access
-from shared.operators.access import Office
+from shared.operators.desk import Desk
 from shared.store.callers import Callers
 from shared.store.dynamo import Dynamo
+from shared.store.journal import Journal
 from shared.store.records import Known, Records
 from tests.build import REQUEST_ID, Answer, Counting, Stage, an_event
 from tests.configurations import a_document, a_user
@@ -49,9 +50,10 @@ class Operator:
         self.calls = dynamo.calls
         return Answer(found["statusCode"], found["headers"], found["body"])
 
-    def office(self, dynamo: Dynamo) -> Office:
-        records = Records(dynamo, self.stage.keys, self.stage.clock, self.known)
-        return Office(records, Callers(dynamo, self.stage.keys))
+    def office(self, dynamo: Dynamo) -> Desk:
+        keys = self.stage.keys
+        records = Records(dynamo, keys, self.stage.clock, self.known)
+        return Desk(records, Callers(dynamo, keys), Journal(dynamo, keys, self.stage.beside))
 
 
 def records(stage: Stage) -> Records:

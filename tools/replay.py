@@ -55,7 +55,7 @@ def replay(
             ping = _found(records, ping_id)
             same = _show(ping, versions.of(ping), others.get(ping.endpoint) if wanted else versions.of(ping))
         else:
-            same = _compare(records.pings.last(last), versions, others, config)
+            same = _compare(records.pings.last(last, records.now()), versions, others, config)
     if not same:
         raise typer.Exit(1)
 
@@ -75,7 +75,9 @@ def _found(records: Records, ping_id: str) -> Ping:
     said = keys.unchecked_ping_id(ping_id)
     ping = records.pings.read(said[0], records.now()).ping if said and said[0] else None
     if ping is None or keys.read_ping_id(records.keys, ping.endpoint, ping_id) is None:
-        fail(f"There is no PING {ping_id}: it is of another stack, or older than 30 days.")
+        fail(f"There is no PING {ping_id}: it is of another stack, or deleted.")
+    if ping.lead_until <= records.now():
+        fail(f"The lead of {ping_id} was erased, or is over its retention.")
     return ping
 
 

@@ -11,4 +11,4 @@ from shared.operators import access
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return api.serve(event, context.aws_request_id, OPERATIONS, runtime.office(), access.admitted, access.check_role)
+    return api.serve(event, context.aws_request_id, OPERATIONS, runtime.desk(), access.admitted, access.check_role)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,12 +11,15 @@ from shared.domain import configuration
 from shared.domain.objections import NotValid, VersionMissing
 from shared.edge import api, openapi
 from shared.edge.api import FILE, Asked, Said
-from shared.operators import access, changelog, pools, resources, suppression, tokens, whole
+from shared.operators import access, callers, changelog, pools, resources, suppression, tokens, watching, whole
 from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
+from shared.operators.desk import Desk
 from shared.operators.resources import FILTERS, LONGEST_PAGE, NAMED_BY, ONE, PAGE, Kind, Page, Resource
+from shared.store import journal
+from shared.store.erasing import Erased
 from shared.store.records import Applied, Token
 
-Operation = api.Operation[Office]
+Operation = api.Operation[Desk]
 T = TypeVar("T")
 
 SCHEMAS: dict[Kind, str] = {
@@ -45,6 +48,13 @@ class Lookup(Struct, forbid_unknown_fields=True):
 
     number: str
     region: str = "US"
+
+
+class Caller(Lookup, forbid_unknown_fields=True):
+    """And which of its pings: `after` is `next` of the page before."""
+
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=watching.CALLERS_AT_ONCE)] = PAGE
 
 
 class Undone(Struct):
@@ -140,7 +150,8 @@ def _apply(office: Office, asked: Asked) -> Said:
 def _description() -> Any:
     parts = {schema: getattr(configuration, schema) for schema in SCHEMAS.values()}
     structs = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression.Changed, suppression.Found,
-               suppression.SuppressionList, tokens.Issued, whole.Difference]  # fmt: skip
+               suppression.SuppressionList, tokens.Issued, whole.Difference, Caller, Erased,
+               journal.Row, watching.OpenedPing]  # fmt: skip
     return openapi.document(OPERATIONS, parts, structs)
 
 
@@ -225,6 +236,42 @@ def _undo(office: Office, asked: Asked) -> Said:
     return Said(Undone(changelog.undo(office.records, asked.user.name, asked.path["version"])))
 
 
+# What has happened.
+
+
+def _pings(desk: Desk, asked: Asked) -> Said:
+    wanted = watching.Wanted(**_log(asked))
+    return _rows(watching.pings(desk, asked.user, wanted, _limit(asked)))
+
+
+def _sales(desk: Desk, asked: Asked) -> Said:
+    wanted = watching.Wanted(**_log(asked), status="sold")
+    return _rows(watching.pings(desk, asked.user, wanted, _limit(asked)))
+
+
+def _ping(desk: Desk, asked: Asked) -> Said:
+    return Said(watching.opened(desk, asked.user, asked.path["ping_id"]))
+
+
+def _pings_of(desk: Desk, asked: Asked) -> Said:
+    wanted = _body(asked, Caller)
+    caller = watching.number(wanted.number, wanted.region)
+    return _rows(watching.pings_of(desk, asked.user, caller, wanted.after, wanted.limit))
+
+
+def _erase(desk: Desk, asked: Asked) -> Said:
+    wanted = _body(asked, Lookup)
+    return Said(callers.erase(desk, asked.user.name, wanted.number, wanted.region))
+
+
+def _log(asked: Asked) -> dict[str, str]:
+    return {name: value for name, value in asked.query.items() if name != "limit"}
+
+
+def _rows(page: journal.Page) -> Said:
+    return Said({"items": page.rows, "next": page.cursor or None})
+
+
 def _resource(resource: Resource) -> Said:
     return Said(resource.shown, version=resource.version)
 
@@ -244,6 +291,14 @@ def _body(asked: Asked, kind: type[T]) -> T:
         raise NotValid({place.strip("`.").removeprefix("."): [sentence]}) from None
 
 
+LOG: dict[str, Any] = {
+    "day": {"type": "string", "format": "date", "description": "A UTC day; today without one"},
+    "endpoint": {"type": "string", "description": "Its `vanity_uri`"},
+    "source": {"type": "string", "description": "The traffic source"},
+    "buyer": {"type": "string", "description": "The sales to a buyer, by its id, on the day on which they were sold"},
+    **PAGED,
+}
+STATUS = {"type": "string", "enum": [*get_args(journal.Status)]}
 SALES_PER_HOUR = {"type": "integer", "minimum": 0, "maximum": pools.MAX_SALES_PER_HOUR}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -288,6 +343,22 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("GET", "/changes/{version}", "Get a change", _change, READERS, gives="Applied"),
     Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone"),
+    Operation(
+        "GET", "/pings", "List the pings of a day, the newest first", _pings, EVERYBODY, gives="Row", many=True,
+        query={"status": STATUS, **LOG},
+    ),
+    Operation("GET", "/pings/{ping_id}", "Open a ping, with its lead masked", _ping, EVERYBODY, gives="OpenedPing"),
+    Operation(
+        "GET", "/sales", "List the pings of a day that were sold, the newest first", _sales, EVERYBODY, gives="Row",
+        many=True, query=LOG,
+    ),
+    Operation(
+        "POST", "/callers/lookup", "List the pings of a caller, the newest first", _pings_of, EVERYBODY, takes="Caller",
+        gives="Row", many=True,
+    ),
+    Operation(
+        "POST", "/callers/erase", "Erase a caller's leads, for ever", _erase, OPERATORS, takes="Lookup", gives="Erased"
+    ),
     Operation("GET", "/configuration", "Write the configuration as YAML", _written, READERS, gives=FILE),
     Operation(
         "PUT", "/configuration", "Apply a YAML file", _apply, OPERATORS, takes=FILE, gives="Undone", versioned=True

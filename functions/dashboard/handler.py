@@ -11,6 +11,6 @@ from shared.operators.desk import known
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    world = runtime.desk()
+    world = runtime.visited_desk()
     elsewhere = world.cognito.url if world.cognito else ""
     return desk.serve(event, context.aws_request_id, VIEWS, world, world.records.keys, known, elsewhere)

@@ -11,8 +11,8 @@ from shared.domain.configuration import Problem
 FILE_BYTES = 1024 * 1024
 VALUES = 100_000
 DEPTH = 20
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C, where it is there, reads a thousand buyers in a ninth of the time."""
+LOADER = yaml.SafeLoader
+"""Not the one in C, nine times as fast: what is nested deep enough ends its process, without an error."""
 NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 
 Lines = dict[configuration.Path, int]

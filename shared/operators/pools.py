@@ -1,6 +1,6 @@
 """Ring pools as they are now: each number's lease, and how much of the pool is in use."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -53,10 +53,32 @@ def numbers(records: Records, name: str, *, after: str = "", limit: int = PAGE) 
 
 def use(records: Records, name: str, sales_per_hour: int | None = None) -> Use:
     """Raises `NotFound` and `NotValid`."""
-    if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
-        raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
-    pool, now = _pool(records, name), records.now()
-    states = [_number(lease, pool, now).state for lease in _leases(records, pool, pool.shards).values()]
+    pool = _checked(records, name, sales_per_hour)
+    return _use(pool, _leases(records, pool, pool.shards).values(), records.now(), sales_per_hour)
+
+
+def seen(records: Records, name: str, sales_per_hour: int, *, after: str = "", limit: int = PAGE) -> tuple[Use, Page]:
+    """Its use and some of its numbers, at one look. Raises what `use` raises."""
+    pool, now = _checked(records, name, sales_per_hour), records.now()
+    leases = _leases(records, pool, pool.shards)
+    rest = sorted(number for number in leases if number > after)
+    items = [_number(leases[number], pool, now) for number in rest[:limit]]
+    page = Page(items, items[-1].number if len(rest) > limit else None, len(leases))
+    return _use(pool, leases.values(), now, sales_per_hour), page
+
+
+def uses(records: Records, names: Collection[str]) -> dict[str, Use]:
+    """Of several pools at once."""
+    listed, now = [_pool(records, name) for name in names], records.now()
+    places = [(pool, shard) for pool in listed for shard in pool.shards]
+    leases: dict[str, list[Lease]] = {pool.name: [] for pool in listed}
+    for (pool, shard), ring in zip(places, records.rings.look_at(places), strict=True):
+        leases[pool.name] += ring.leases(shard.numbers)
+    return {pool.name: _use(pool, leases[pool.name], now) for pool in listed}
+
+
+def _use(pool: RingPool, leases: Iterable[Lease], now: int, sales_per_hour: int | None = None) -> Use:
+    states = [_number(lease, pool, now).state for lease in leases]
     free = states.count("free")
     return Use(
         numbers=len(states),
@@ -68,6 +90,12 @@ def use(records: Records, name: str, sales_per_hour: int | None = None) -> Use:
         sales_per_hour=sales_per_hour,
         recommended=None if sales_per_hour is None else erlang.recommended(sales_per_hour, pool.lease_seconds),
     )
+
+
+def _checked(records: Records, name: str, sales_per_hour: int | None) -> RingPool:
+    if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
+        raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
+    return _pool(records, name)
 
 
 def _pool(records: Records, name: str) -> RingPool:

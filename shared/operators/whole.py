@@ -10,7 +10,6 @@ from shared.operators import document
 from shared.store.records import Applied, Records
 
 WIDTH = 120
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Difference(Struct, frozen=True):
@@ -24,7 +23,7 @@ def written(records: Records) -> tuple[str, int]:
     """The live configuration as a YAML file that `applied` takes, and its version."""
     live = records.last_seen()
     listed: Plain = {section: parts for section, parts in configuration.document(live.parts).items() if parts}
-    text: str = yaml.dump(listed, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=WIDTH)
+    text: str = yaml.safe_dump(listed, sort_keys=False, allow_unicode=True, width=WIDTH)
     return text, live.version
 
 

@@ -6,12 +6,12 @@ lead when its time has come, and leaves buyer, amounts and times. Until then nob
 Every erasing is an item of the config table, "ERASED" and the time: who, whose keyed hash, how much.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec import Struct
 
-from shared.domain.keys import Keys, caller_hash, route_key
+from shared.domain.keys import Keys, caller_hash, of_sandbox, route_key
 from shared.domain.models import DAY, Lead
 from shared.store.callers import Callers
 from shared.store.dynamo import Dynamo, Item
@@ -129,26 +129,28 @@ class Erasing:
         return swept
 
     def _pass(self, caller: str) -> tuple[int, int, int]:
-        """How many pings of the caller were erased, how many of them were sold, and how many are just being sold."""
-        hashed = caller_hash(self.keys, caller)
-        states: list[State] = []
-        start: Start | None = None
-        more = True
-        while more:
-            found, more = self.pings.of_caller(hashed, start, BATCH)
-            states += [self._erase(caller, ping_id) for _, ping_id in found]
-            start = found[-1] if found else start
+        """How many pings of the caller were erased, how many of them were sold, and how many are just being sold; those
+        to sandboxes too."""
+        states = [state for keys in (self.keys, of_sandbox(self.keys)) for state in self._under(keys, caller)]
         erased = [state for state in states if state in (State.SOLD, State.SPENT)]
         return len(erased), erased.count(State.SOLD), states.count(State.CLAIMED)
 
-    def _erase(self, caller: str, ping_id: bytes) -> State:
+    def _under(self, keys: Keys, caller: str) -> Iterator[State]:
+        start: Start | None = None
+        more = True
+        while more:
+            found, more = self.pings.of_caller(caller_hash(keys, caller), start, BATCH)
+            yield from (self._erase(keys, caller, ping_id) for _, ping_id in found)
+            start = found[-1] if found else start
+
+    def _erase(self, keys: Keys, caller: str, ping_id: bytes) -> State:
         claim = self.pings.read(ping_id, self.now())
         state = self.pings.forget(ping_id, self.now())
         if state is State.CLAIMED or claim.ping is None:
             return state
         lead = Lead(claim.ping.lead | (claim.sale.posted if claim.sale else {}))
         for number in {lead.get("trackdrive_number", ""), claim.sale.number if claim.sale else ""} - {""}:
-            self.pings.remove_route(route_key(self.keys, number, caller), ping_id)
+            self.pings.remove_route(route_key(keys, number, caller), ping_id)
         return state
 
     def _swept_until(self) -> int:

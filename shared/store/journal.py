@@ -26,17 +26,17 @@ from shared.domain.keys import ID_BYTES, Keys
 from shared.domain.matching import Failure
 from shared.domain.models import DAY, Endpoint, Lead, Ping, Sale
 from shared.domain.refusals import UnknownEndpoint
-from shared.store.compiled import Compiled, Memory
+from shared.store.compiled import Compiled, Entry, Memory
 from shared.store.dynamo import Dynamo, Item
 from shared.store.pings import LOG_SHARDS, STATES, Asked, LogState, Pings, Route, Start, State, log_partition, seen
 from shared.store.rings import PoolChanged, Rings
 
-CALLS = 8
+CALLS = 4
 """The most calls that a page of the log takes. One that filters for what is rare may be shorter than it could be, and
 has a cursor to search on."""
 PAGE = 50
-EXAMINED = (400, 2000)
-"""How many pings of each partition the first calls of a filtered page examine, and how many the second."""
+EXAMINED = 1000
+"""How many pings of each partition a filtered page examines."""
 EXPORTED = 1000
 """Rows of a page of an export."""
 
@@ -136,7 +136,8 @@ class Opened(Struct, frozen=True, kw_only=True):
     """One ping with everything that is known. The `lead` is that of PING and POST together, and empty once its
     retention is over. `number` and `held_until` are the sale's; `lease_until` is how long the number is still leased to
     it, cooldown included, `route` where a call to its static or overflow number goes now. `failures` are why the others
-    did not bid, decided anew; `unsettled` what is not settled with live buyers, by id."""
+    did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is the one that the
+    PING met, None if that version is gone."""
 
     row: Row
     version: int
@@ -152,6 +153,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     answer: str = ""
     failures: list[Failure] = []
     unsettled: dict[int, Asked] = {}
+    endpoint: Endpoint | None = None
 
 
 class Journal:
@@ -274,7 +276,7 @@ class Journal:
         cursor: str = "",
         size: int = PAGE,
     ) -> Page:
-        """The pings of the UTC day that begins at `day`. Up to eight calls, four at a time. Raises `BadCursor`."""
+        """The pings of the UTC day that begins at `day`. Four calls, at once. Raises `BadCursor`."""
         wanted = _Wanted(now)
         if user is not None:
             wanted.equal("user", user)
@@ -289,15 +291,11 @@ class Journal:
             _Shard(log_partition(day, state, shard), start if wanted.may_be(state) else False)
             for (state, shard), start in zip(PARTITIONS, starts, strict=True)
         ]
-        rows: list[Item] = []
-        for examined in EXAMINED:
-            empty = [shard for shard in shards if not shard.items and not shard.done]
-            read = partial(self._read_shard, wanted, max(size, examined) if wanted.filters else size)
-            for shard, answer in zip(empty, self.beside.map(read, empty), strict=True):
-                shard.take(answer)
-            rows += _merged(shards, size - len(rows))
-            if len(rows) == size or not empty:
-                break
+        unread = [shard for shard in shards if not shard.done]
+        read = partial(self._read_shard, wanted, max(size, EXAMINED) if wanted.filters else size)
+        for shard, answer in zip(unread, self.beside.map(read, unread), strict=True):
+            shard.take(answer)
+        rows = _merged(shards, size)
         over = all(shard.done and not shard.items for shard in shards)
         return Page(
             [self._row(item, user, now) for item in rows],
@@ -316,7 +314,7 @@ class Journal:
 
     def of_caller(self, caller: str, now: int, *, user: str | None = None, cursor: str = "", size: int = PAGE) -> Page:
         """The pings of a caller (E.164) whose leads are kept, by the time of the PING. Two calls; with `user` up to
-        eight. Raises `BadCursor`."""
+        four. Raises `BadCursor`."""
         hashed = signing.caller_hash(self.keys, caller)
 
         def read(start: Start | None) -> tuple[list[Item], Start | None]:
@@ -336,9 +334,9 @@ class Journal:
         cursor: str = "",
         size: int = PAGE,
     ) -> Page:
-        """The sales to a buyer from `start` to before `end`, the last first. One call; with `user` up to eight. Raises
+        """The sales to a buyer from `start` to before `end`, the last first. One call; with `user` up to four. Raises
         `BadCursor`."""
-        limit = size if user is None else EXAMINED[0]
+        limit = size if user is None else EXAMINED
 
         def read(after: Start | None) -> tuple[list[Item], Start | None]:
             items, more = self.pings.sold_to(buyer_id, start, end, after, limit)
@@ -373,7 +371,7 @@ class Journal:
 
     def opened(self, ping_id: str, now: int, *, user: str | None = None) -> Opened | None:
         """One ping by any of its ids, of any endpoint, or by its raw id in hexadecimal; None if it is not there, or not
-        to be shown. Two calls, five if it is sold."""
+        to be shown. Two calls; if it is sold four, and one more where its endpoint has changed since."""
         raw, public = _raw(ping_id)
         item = self.pings.item(raw) if raw else None
         claim = seen(item, now)
@@ -383,8 +381,9 @@ class Journal:
         if public and signing.read_ping_id(self.keys, ping.endpoint, ping_id) is None:
             return None
         lead = Lead(ping.lead | (sale.posted if sale else {})) if ping.lead_until > now else Lead()
-        endpoint = self._version(ping)
-        lease_until, route = self._line(ping, sale, lead, now) if sale else (0, None)
+        compiled = Compiled(self.dynamo, Memory())
+        endpoint = self._version(compiled, ping)
+        lease_until, route = self._line(compiled, ping, sale, lead, now) if sale else (0, None)
         for_all = user is None
         return Opened(
             row=self._row(item, user, now),
@@ -403,18 +402,22 @@ class Journal:
             if endpoint and lead and for_all
             else [],
             unsettled=claim.asked if for_all else {},
+            endpoint=endpoint,
         )
 
-    def _version(self, ping: Ping) -> Endpoint | None:
+    def _version(self, compiled: Compiled, ping: Ping) -> Endpoint | None:
+        """The endpoint that the PING met. It need not be read once more if it is still live."""
         try:
-            return Compiled(self.dynamo, Memory()).version(ping.endpoint, ping.version)
+            endpoint = compiled.version(ping.endpoint, ping.version)
         except LookupError:
             return None
+        compiled.memory.endpoints[ping.endpoint] = Entry(endpoint, 0, 0)
+        return endpoint
 
-    def _line(self, ping: Ping, sale: Sale, lead: Lead, now: int) -> tuple[int, Route | None]:
+    def _line(self, compiled: Compiled, ping: Ping, sale: Sale, lead: Lead, now: int) -> tuple[int, Route | None]:
         """Until when the sold number is leased to this ping, and its route, as they are now."""
         try:
-            pool = Compiled(self.dynamo, Memory()).latest(ping.endpoint, now).pool
+            pool = compiled.latest(ping.endpoint, now).pool
             shard = next((shard for shard in pool.shards if sale.number in shard.numbers), None) if pool else None
             if pool is None or shard is None:
                 key = signing.route_key(self.keys, sale.number, lead.caller)
@@ -450,7 +453,7 @@ class Journal:
             "ExpressionAttributeNames": {"#log": "log", **wanted.names},
             "ExpressionAttributeValues": {":log": {"S": shard.partition}, **wanted.values},
             "ScanIndexForward": False,
-            **({"Limit": limit} if limit else {}),
+            "Limit": limit,
             **({"ExclusiveStartKey": shard.key(shard.start)} if isinstance(shard.start, tuple) else {}),
         }
         return next(self._query(request))
@@ -467,11 +470,12 @@ class Journal:
                 return
 
 
-def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
-    """The rows as CSV with a head (RFC 4180). What a spreadsheet would take for a formula begins with an apostrophe."""
-    yield _csv_line(Row.__struct_fields__)
+def csv_lines(rows: Iterable[Struct], names: Collection[str] = Row.__struct_fields__) -> Iterator[str]:
+    """These members of rows as CSV with a head (RFC 4180). What a spreadsheet would take for a formula begins with an
+    apostrophe."""
+    yield _csv_line(names)
     for row in rows:
-        yield _csv_line([getattr(row, name) for name in Row.__struct_fields__])
+        yield _csv_line([getattr(row, name) for name in names])
 
 
 def _csv_line(values: Collection[object]) -> str:

@@ -240,16 +240,16 @@ class Pings:
         )
         return answer["Items"], "LastEvaluatedKey" in answer
 
-    def last(self, count: int) -> list[Ping]:
-        """The last PINGs that were stored, the newest first, without those to sandboxes. It reads the whole table, and
-        keeps `count`."""
+    def last(self, count: int, now: int) -> list[Ping]:
+        """The last PINGs that were stored and whose leads are kept, the newest first, without those to sandboxes. It
+        reads the whole table, and keeps `count`."""
         newest: list[tuple[int, bytes, Ping]] = []
         request: dict[str, Any] = {"FilterExpression": "attribute_exists(ping)"}
         while True:
             answer = self.dynamo.call(self.dynamo.client.scan, TableName=self.table, **request)
             found = (_unpack(_bytes(item, "ping"), Ping) for item in answer["Items"])
-            real = ((ping.created_at, ping.id, ping) for ping in found if not sandbox.is_of(ping.endpoint))
-            newest = nlargest(count, [*newest, *real])
+            shown = (ping for ping in found if ping.lead_until > now and not sandbox.is_of(ping.endpoint))
+            newest = nlargest(count, [*newest, *((ping.created_at, ping.id, ping) for ping in shown)])
             if "LastEvaluatedKey" not in answer:
                 return [ping for _, _, ping in newest]
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -374,7 +374,7 @@ class Pings:
             found = _found(item, State.SOLD)
             if found.ping is None:
                 return State.UNKNOWN
-            bare = replace(found.ping, lead=Lead(), facts=Facts())
+            bare = replace(found.ping, lead=Lead(), facts=Facts(), lead_until=0)
             over = ["ping = :ping"]
             values: dict[str, Any] = {":ping": {"B": _pack(bare)}}
             if found.sale:

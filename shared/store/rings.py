@@ -6,7 +6,7 @@ newest are appended. `closed` says that the shard was retired. Names are short b
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared.domain.leasing import Lease, Ring, next_ring
@@ -40,20 +40,27 @@ class Rings:
         shards = list(shards) or (
             list(pool.shards) if len(pool.shards) <= SHARDS_LOOKED_AT else random.sample(pool.shards, SHARDS_DRAWN)
         )
-        found: dict[str, Item] = {}
-        for start in range(0, len(shards), BATCH):
-            keys = [_key(pool, shard) for shard in shards[start : start + BATCH]]
+        rings = self.look_at([(pool, shard) for shard in shards])
+        random.shuffle(rings)
+        return {ring.shard: ring for ring in rings}
+
+    def look_at(self, wanted: Sequence[tuple[RingPool, Shard]]) -> list[Ring]:
+        """The rings of shards of any pools, in this order."""
+        keys = [_key(pool, shard) for pool, shard in wanted]
+        found: dict[tuple[str, str], Item] = {}
+        for start in range(0, len(keys), BATCH):
             answer = self.dynamo.call(
-                self.dynamo.client.batch_get_item, RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
+                self.dynamo.client.batch_get_item,
+                RequestItems={self.table: {"Keys": keys[start : start + BATCH], "ConsistentRead": True}},
             )
             if answer.get("UnprocessedKeys"):
                 raise TemporarilyUnavailable
-            found |= {item["sk"]["S"]: item for item in answer["Responses"][self.table]}
-        if len(found) < len(shards):
+            found |= {(item["pk"]["S"], item["sk"]["S"]): item for item in answer["Responses"][self.table]}
+        if len(found) < len(keys):
             raise PoolChanged
-        rings = [_ring(found[_key(pool, shard)["sk"]["S"]], shard) for shard in shards]
-        random.shuffle(rings)
-        return {ring.shard: ring for ring in rings}
+        return [
+            _ring(found[key["pk"]["S"], key["sk"]["S"]], shard) for key, (_, shard) in zip(keys, wanted, strict=True)
+        ]
 
     def known_exhausted(self, pool: RingPool, now: int) -> bool:
         return self.free_at.get(_memory_key(pool), 0) > now

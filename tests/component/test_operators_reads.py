@@ -1,18 +1,22 @@
-"""What reading costs at the size of a large marketplace: 1,000 buyers, 50 endpoints and 10,000 numbers."""
+"""What reading costs at the size of a large marketplace: 1,000 buyers, 50 endpoints and 10,000 numbers.
+`bench/journal.py` counts the same of the log with a million pings."""
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from functions.api.operations import OPERATIONS, Operation
-from tests.build import SETTINGS, Stage
+from tests.build import CALLER, SETTINGS, Publisher, Stage
 from tests.configurations import a_buyer, a_ring_pool, an_endpoint, an_offer
 from tests.office import USERS, Operator, as_user, opened
+from tests.watchers import Visitor
 from tools import engine
 
 ENDPOINTS, BUYERS, NUMBERS = 50, 1000, 10_000
 CALLS = 8
+DAYS = ("2099-12-28", "2100-01-01")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,12 @@ def olga() -> Iterator[Operator]:
     worst for whoever looks at it."""
     each = BUYERS // ENDPOINTS
     offers = [
-        an_offer(name=f"offer-{n}", buyers=[a_buyer(id=n * each + k, name=f"Buyer {k}") for k in range(1, each + 1)])
+        an_offer(
+            name=f"offer-{n}",
+            buyers=[
+                a_buyer(id=n * each + k, name=f"Buyer {k}", caps={"sales": {"day": 50}}) for k in range(1, each + 1)
+            ],
+        )
         for n in range(ENDPOINTS)
     ]
     pools = [
@@ -34,7 +43,29 @@ def olga() -> Iterator[Operator]:
         engine.create_tables(client, SETTINGS)
         stage = Stage(client)
         opened(stage, users=USERS, offers=offers, ring_pools=pools, endpoints=endpoints)
+        publisher = Publisher(stage)
+        answer = publisher.full("endpoint-7", caller_id=CALLER)
+        assert answer.body["success"]
+        for n in range(60):
+            stage.clock.forward(1)
+            publisher.ping(f"endpoint-{n % ENDPOINTS}", caller_id=CALLER)
         yield as_user(stage, "olga")
+
+
+def a_ping(olga: Operator) -> str:
+    """The one that was sold."""
+    [row] = olga.get("/sales")["items"]
+    return str(row["ping_id"])
+
+
+@contextmanager
+def scans(stage: Stage) -> Iterator[list[str]]:
+    """The names of the tables that are scanned meanwhile."""
+    found: list[str] = []
+    events = stage.client.meta.events
+    events.register("before-parameter-build.dynamodb.Scan", lambda params, **_: found.append(params["TableName"]), "s")
+    yield found
+    events.unregister("before-parameter-build.dynamodb.Scan", unique_id="s")
 
 
 NAMES = {"users": "olga", "offers": "offer-7", "ring_pools": "auto-us", "endpoints": "endpoint-7", "buyers": "7"}
@@ -44,15 +75,40 @@ NAMES = {"users": "olga", "offers": "offer-7", "ring_pools": "auto-us", "endpoin
     "operation", [each for each in OPERATIONS if each.method == "GET"], ids=lambda operation: operation.path
 )
 def test_a_read_takes_few_calls_and_scans_nothing(olga: Operator, operation: Operation) -> None:
-    name = NAMES.get(operation.path.split("/")[1], "1")
+    section = operation.path.split("/")[1]
+    name = a_ping(olga) if section == "pings" else NAMES.get(section, "1")
     path = re.sub(r"{\w+}", name, operation.path)
-    scans: list[str] = []
-    events = olga.stage.client.meta.events
-    events.register("before-call.dynamodb.Scan", lambda **_: scans.append(path), unique_id="scans")
-    answer = olga.ask("GET", path, query="limit=200" if "limit" in operation.query else "")
-    events.unregister("before-call.dynamodb.Scan", unique_id="scans")
+    with scans(olga.stage) as scanned:
+        answer = olga.ask("GET", path, query="limit=200" if "limit" in operation.query else "")
     assert answer.code == 200, answer.text
-    assert (olga.calls <= CALLS, scans) == (True, []), olga.calls
+    assert (olga.calls <= CALLS, scanned) == (True, []), olga.calls
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("", ""), ("/caps", ""), ("/caps", "after=500"), ("/log", ""), ("/log", "status=sold"), ("/log", "source=none"),
+        ("/log", "buyer=141"), ("/pings/{ping_id}", ""), ("/sources", f"from={DAYS[0]}&to={DAYS[1]}"), ("/erasing", ""),
+    ],
+)  # fmt: skip
+def test_a_page_takes_few_calls_and_scans_nothing(olga: Operator, path: str, query: str) -> None:
+    visitor = Visitor(olga.stage, "olga")
+    with scans(olga.stage) as scanned:
+        answer = visitor.get(path.format(ping_id=a_ping(olga)), query)
+    assert answer.code == 200, answer.text
+    assert (visitor.calls <= CALLS, scanned) == (True, []), visitor.calls
+
+
+def test_a_caller_takes_few_calls_and_scans_nothing(olga: Operator) -> None:
+    visitor = Visitor(olga.stage, "olga")
+    csrf = visitor.csrf
+    with scans(olga.stage) as scanned:
+        for path in ("/log", "/erasing"):
+            assert visitor.send(path, number=CALLER, csrf=csrf).code == 200
+            assert visitor.calls <= CALLS
+        assert olga.ask("POST", "/callers/lookup", {"number": CALLER}).code == 200
+        assert olga.calls <= CALLS
+    assert scanned == []
 
 
 def test_a_process_that_knows_the_version_reads_it_no_second_time(olga: Operator) -> None:

@@ -128,5 +128,5 @@ def test_an_id_that_is_none_is_one_sentence(replayed: Replay, ping_id: str) -> N
     told = replayed(ping_id)
     assert (told.exit_code, told.stderr) == (
         1,
-        f"There is no PING {ping_id}: it is of another stack, or older than 30 days.\n",
+        f"There is no PING {ping_id}: it is of another stack, or deleted.\n",
     )

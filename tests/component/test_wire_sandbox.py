@@ -136,4 +136,4 @@ def test_replay_does_not_see_the_sandbox(stage: Stage, publisher: Publisher) -> 
     stage.publish(an_endpoint())
     sandbox(stage, "ping")
     publisher.ping()
-    assert [ping.endpoint for ping in stage.world().pings.last(10)] == ["my_endpoint"]
+    assert [ping.endpoint for ping in stage.world().pings.last(10, stage.clock())] == ["my_endpoint"]

@@ -8,6 +8,7 @@ not sent again (ETag).
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from shared.domain.refusals import InternalError, Refusal, Unauthorized
-from shared.edge import answers, http
+from shared.edge import answers, http, plots
 
 FOLDER = Path(__file__).parent
 HTML, JSON, MARKDOWN = "text/html; charset=utf-8", "application/json", "text/markdown; charset=utf-8"
@@ -118,13 +119,25 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"inline": inline, "NAVIGATION": NAVIGATION}
-    made.filters["cell"] = _cell
+    made.filters |= {
+        "cell": _cell,
+        "minute": _minute,
+        "money": plots.money,
+        "stamp": plots.stamp,
+        "date": plots.date,
+        "count": plots.plain,
+    }
     return made
 
 
 def _cell(text: object) -> str:
     """As a cell of a Markdown table."""
     return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _minute(at: int) -> str:
+    """A time, UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _refusal(refused: Refusal, path: str, request_id: str) -> Page:

@@ -1,0 +1,523 @@
+"""The pages that watch and explain, and what the operators' API gives of the same."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from functions.dashboard import watching as views
+from shared.domain.models import DAY, Field
+from shared.operators import watching
+from tests.build import CALLER, SETTINGS, START, Answer, Publisher, Stage, an_event
+from tests.configurations import a_buyer, a_contact_field, a_ring_pool, an_endpoint, an_offer
+from tests.office import Operator, as_user, opened, records
+from tests.watchers import Visitor, text
+from tools import engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+OTHER = "+16145550124"
+FIELDS = [
+    a_contact_field(name="caller_id", type="phone", required_on=["post"]),
+    a_contact_field(),
+    a_contact_field(name="email", type="email"),
+    a_contact_field(name="age", type="integer"),
+    a_contact_field(name="traffic_source_id", type="text"),
+    a_contact_field(name="first_name", type="text"),
+]
+BUYERS = [
+    a_buyer(caps={"sales": {"day": 4}, "revenue": {"month": "500.00"}}),
+    a_buyer(id=2, name="Buyer B", bid="20.00", number="+18005550182", filters=["first_name == Bob"]),
+    a_buyer(id=3, name="Buyer C", bid="22.00", number="+18005550183", filters=["age > 60"]),
+]
+LEAD = {"caller_id": CALLER, "zip": "30340", "email": "ann@mail.example", "first_name": "Ann", "age": "41"}
+PRIVATE = (CALLER, "ann@mail.example", "Ann")
+
+
+@pytest.fixture
+def market(stage: Stage) -> Stage:
+    """A margin, a token of acme-media's, and another endpoint."""
+    opened(
+        stage,
+        offers=[an_offer(contact_fields=FIELDS, buyers=BUYERS, margin={"fixed": "5.00"})],
+        endpoints=[an_endpoint(), an_endpoint(vanity_uri="other", tracking="static")],
+    )
+    for user in ("acme-media", "bolt"):
+        records(stage).issue(user, "a test", f"of {user}")
+    return stage
+
+
+@pytest.fixture
+def olga(market: Stage) -> Visitor:
+    return Visitor(market, "olga")
+
+
+@pytest.fixture
+def acme(market: Stage) -> Visitor:
+    return Visitor(market, "acme-media")
+
+
+def pinged(publisher: Publisher, uri: str = "my_endpoint", **more: Any) -> str:
+    ping_id: str = publisher.ping(uri, **LEAD | more).body["try_all_buyers_ping_id"]
+    return ping_id
+
+
+def sold(publisher: Publisher, **more: Any) -> str:
+    ping_id = pinged(publisher, **more)
+    assert publisher.post(ping_id=ping_id, **LEAD | more).body["success"]
+    return ping_id
+
+
+def of_acme(publisher: Publisher, **more: Any) -> str:
+    return sold(publisher, auth_token="of acme-media", traffic_source_id="1023", **more)
+
+
+def rows(answer: Answer) -> list[dict[str, str]]:
+    assert answer.code == 200, answer.text
+    return [*csv.DictReader(io.StringIO(answer.text))]
+
+
+def ids(answer: Answer) -> list[str]:
+    """The pings that a page of the log leads to."""
+    return re.findall(r'href="/dashboard/pings/([\w-]+)"', answer.text)
+
+
+# The day
+
+
+def test_the_day_has_its_counts_in_plots_and_in_tables(olga: Visitor, publisher: Publisher) -> None:
+    sold(publisher)
+    publisher.post(ping_id="nobody's", **LEAD)
+    olga.stage.clock.forward(DAY + 3600)
+    sold(publisher)
+    pinged(publisher, caller_id=OTHER)
+    answer = olga.get("")
+    page = text(answer)
+    assert "Sales 1 1 the day before" in page
+    assert "Revenue 25.00 25.00 the day before" in page
+    assert "Payout 20.00 20.00 the day before" in page
+    assert "ping_id_unknown 0 1" in page
+    assert "Leads by hour The most is 2 from 01:00." in page
+    assert "01:00 2 0 0" in page
+    assert "my_endpoint 2 1 1 1 0 1 25.00 25.00 20.00 20.00" in page
+    assert "auto-us 1 0 % 0" in page
+    assert "Buyer A 1 auto-insurance sales per day 1 4 25 % Sun 03 Jan 00:00" in page
+    assert "revenue per month 50.00 500.00 10 %" in page
+    assert "style=" not in answer.text
+    yesterday = olga.see("", "day=2100-01-01")
+    assert "Sales 1 0 the day before" in yesterday
+    assert "sales per day" not in yesterday
+
+
+def test_refusals_of_many_kinds_have_a_colour_each_as_far_as_there_are_some(market: Stage, olga: Visitor) -> None:
+    counts = {f"refused:status_{n}": {"N": str(n + 1)} for n in range(7)}
+    item = {"pk": {"S": "HOURS#21000101"}, "sk": {"S": "00#my_endpoint"}, **counts}
+    market.client.put_item(TableName=SETTINGS.journal_table, Item=item)
+    page = olga.get("").text
+    assert '<li class="c3">status_3</li>' in page
+    assert '<li class="c4">others</li>' in page
+    assert 'class="c5"' not in page
+
+
+def test_an_empty_day_says_so(olga: Visitor) -> None:
+    page = olga.see("", "day=2100-03-01")
+    assert "Nothing was sent on this day or the day before." in page
+    assert "Nobody bought." in page
+
+
+def test_a_pool_that_was_exhausted_is_marked(stage: Stage, publisher: Publisher) -> None:
+    opened(stage)
+    for n in range(9):
+        publisher.full(caller_id=f"+1614555013{n}")
+    stage.clock.forward(1)
+    publisher.ping()
+    page = Visitor(stage, "olga").get("").text
+    assert page.count('class="mark"') == 2  # in the plot and in its key
+    assert "100 %" in page
+
+
+def test_a_full_cap_comes_first_and_every_cap_has_a_page(olga: Visitor, publisher: Publisher) -> None:
+    for n in range(4):
+        sold(publisher, caller_id=f"+1614555012{n}")
+    page = olga.see("/caps")
+    assert "2 of 2 buyers" not in page
+    assert "1 of 1 buyers with caps" in page
+    assert page.index("sales per day 4 4 100 % full") < page.index("revenue per month")
+    assert olga.get("/caps", "after=x").code == 422
+
+
+def test_a_publisher_sees_its_own_day_without_a_price(acme: Visitor, publisher: Publisher) -> None:
+    of_acme(publisher)
+    sold(publisher, caller_id=OTHER)
+    page = acme.see("")
+    assert "Sales 1" in page
+    assert "Payout 20.00" in page
+    assert "25.00" not in page
+    assert acme.get("/caps").code == 403
+
+
+# The log
+
+
+def test_the_log_has_the_newest_first_in_pages(olga: Visitor, publisher: Publisher) -> None:
+    pings = []
+    for _ in range(60):
+        olga.stage.clock.forward(1)
+        pings.append(pinged(publisher))
+    first = olga.get("/log")
+    assert ids(first) == pings[:9:-1]
+    following = re.search(r'href="\?(after=[^"]+)"', first.text)
+    assert following
+    second = olga.get("/log", following[1])
+    assert ids(second) == pings[9::-1]
+    assert "Older" not in second.text
+
+
+def test_the_log_is_searched_by_everything_it_shows(olga: Visitor, publisher: Publisher) -> None:
+    first = of_acme(publisher)
+    olga.stage.clock.forward(200)
+    other = pinged(publisher, "other", trackdrive_number="8005550170")
+    found = {
+        "status=sold": [first],
+        "status=open": [other],
+        "endpoint=other": [other],
+        "source=1023": [other, first],
+        "buyer=1": [first],
+        "buyer=buyer a": [first],
+        "buyer=1&endpoint=other": [],
+        "buyer=1&status=open": [],
+        "day=2099-12-31": [],
+        "day=2100-01-01": [other, first],
+    }
+    for query, expected in found.items():
+        assert ids(olga.get("/log", quote(query, safe="=&"))) == expected, query
+    assert olga.get("/log", f"ping_id={first}").headers["Location"] == f"/dashboard/pings/{first}"
+
+
+def test_a_search_that_cannot_be_is_told_what_would_be_right(olga: Visitor) -> None:
+    sentences = {
+        "day=yesterday": "Day must be a day like 2026-11-25.",
+        "day=2100-02-30": "Day must be a day like 2026-11-25.",
+        "status=lost": "Status must be one of open, sold, expired.",
+        "buyer=buyer": "Buyer is part of the name of 3 buyers; it must be of one, or an id.",
+        "buyer=0": "Buyer is part of the name of 0 buyers",
+        "after=x": "After must be what `next` said.",
+        "buyer=1&after=x": "After must be what `next` said.",
+    }
+    for query, sentence in sentences.items():
+        answer = olga.get("/log", query)
+        assert (answer.code, sentence in text(answer)) == (422, True), query
+    assert "Number must be a telephone number" in text(olga.send("/log", number="12"))
+    assert "After must be" in text(olga.send("/log", number=CALLER, after="x"))
+    for path in ("", "/sources"):
+        assert olga.get(path, "day=x&from=x").code == 422
+
+
+def test_a_caller_is_found_by_a_form_and_stands_in_no_address(
+    olga: Visitor, publisher: Publisher, log: io.StringIO
+) -> None:
+    first = sold(publisher)
+    pinged(publisher, caller_id=OTHER)
+    answer = olga.send("/log", number="(614) 555-0123")
+    assert ids(answer) == [first]
+    assert "Erase this caller" in answer.text
+    assert not re.search(r'(href|action)="[^"]*555', answer.text)
+    assert "5550123" not in log.getvalue()
+    [row] = rows(olga.send("/log", number=CALLER, **{"as": "csv"}))
+    assert row["ping_id"] == first
+    assert CALLER not in row.values()
+
+
+def test_an_export_has_what_was_searched(
+    olga: Visitor, acme: Visitor, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = of_acme(publisher)
+    pinged(publisher, traffic_source_id="=1+1")
+    exported = olga.get("/log", "status=sold&as=csv")
+    assert exported.headers["Content-Disposition"] == 'attachment; filename="pings-2100-01-01.csv"'
+    [row] = rows(exported)
+    assert (row["ping_id"], row["cents"], row["payout_cents"], row["buyer_id"]) == (first, "2500", "2000", "1")
+    assert [row["source"] for row in rows(olga.get("/log", "as=csv"))].count("'=1+1") == 1
+    [row] = rows(acme.get("/log", "as=csv"))
+    assert (row["ping_id"], "cents" in row) == (first, False)
+    monkeypatch.setattr("shared.operators.watching.EXPORTED_ROWS", 1)
+    cut = olga.get("/log", "as=csv")
+    assert "pings-2100-01-01-the-first-1.csv" in cut.headers["Content-Disposition"]
+    assert len(rows(cut)) == 1
+
+
+def test_a_publisher_finds_its_own_pings_and_no_other(acme: Visitor, publisher: Publisher) -> None:
+    mine = of_acme(publisher)
+    others = sold(publisher, caller_id=OTHER)
+    olgas = sold(publisher, auth_token="of bolt", traffic_source_id="77")
+    for answer in (acme.get("/log"), acme.get("/log", "buyer=1"), acme.send("/log", number=CALLER)):
+        assert ids(answer) == [mine]
+        assert "25.00" not in answer.text
+        assert "Buyer A" not in answer.text
+    assert ids(acme.send("/log", number=OTHER)) == []
+    for ping_id in (others, olgas):
+        assert acme.get(f"/pings/{ping_id}").code == 404
+    page = acme.see(f"/pings/{mine}")
+    assert "20.00" in page
+    assert "25.00" not in page
+    assert "Why the others did not bid" not in page
+    assert acme.get("/log", "buyer=Buyer+A").code == 422
+    assert acme.send(f"/pings/{mine}").code == 403
+    assert acme.send("/erasing", number=CALLER).code == 403
+
+
+# One ping
+
+
+def test_a_ping_is_opened_masked_with_why_the_others_did_not_bid(olga: Visitor, publisher: Publisher) -> None:
+    page = olga.see(f"/pings/{sold(publisher)}")
+    assert "caller_id +1614•••23 masked" in page
+    assert "email ••• masked" in page
+    assert "first_name ••• masked" in page
+    assert "zip 30340" in page
+    assert "age 41" in page
+    assert "Buyer C 3 filter 41 age > 60 2100-01-01T00:00:00+00:00" in page
+    assert "Buyer B 2 filter ••• first_name == Bob" in page
+    assert "still this sale's, with its cooldown until 2100-01-01 00:06:00 UTC" in page
+    assert "Price 25.00 Payout 20.00" in page
+    assert '"buyer_name":"Buyer A"' in page
+    assert not any(value in page for value in PRIVATE)
+
+
+def test_who_looks_behind_a_mask_stands_in_the_change_log(olga: Visitor, market: Stage, publisher: Publisher) -> None:
+    ping_id = sold(publisher)
+    page = text(olga.send(f"/pings/{ping_id}"))
+    assert all(value in page for value in PRIVATE)
+    assert "Buyer B 2 filter Ann first_name == Bob" in page
+    before, _ = records(market).history(9)
+    entry = before[0]
+    assert (entry.by, entry.at) == ("olga", START)
+    assert [(change.path, change.was, change.now) for change in entry.changes] == [
+        (f"pings[{ping_id}].lead", None, "shown unmasked")
+    ]
+    assert Visitor(market, "vera").send(f"/pings/{ping_id}").code == 403
+    assert olga.send("/pings/none").code == 404
+    assert records(market).history(9)[0] == before
+
+
+def test_a_look_that_cannot_be_recorded_shows_nothing(
+    olga: Visitor, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping_id = sold(publisher)
+    csrf = olga.csrf
+
+    def fails(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("shared.store.records.Records.note", fails)
+    answer = olga.send(f"/pings/{ping_id}", csrf=csrf)
+    assert answer.code == 500
+    assert CALLER not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "value", "shown"),
+    [
+        ("caller_id", "phone", "+16145550123", "+1614•••23"),
+        ("caller_id", "phone", "+442079460123", "+•••23"),
+        ("email", "email", "ann@mail.example", "•••"),
+        ("born", "date", "1985-04-01", "•••"),
+        ("note", "text", "Ann", "•••"),
+        ("ssn", "integer", "123456789", "•••"),
+        ("income", "integer", "12345678", "12345678"),
+        ("debt", "decimal", "12000.50", "12000.50"),
+        ("state", "us_state", "TX", "TX"),
+        ("insured", "boolean", "true", "true"),
+        ("cover", "choice", "full", "full"),
+        ("traffic_source_id", "text", "1023", "1023"),
+        ("trackdrive_number", "phone", "+18005550170", "+18005550170"),
+    ],
+)
+def test_what_tells_a_person_is_masked(name: str, type_: Any, value: str, shown: str) -> None:
+    assert watching.masked(name, value, Field(name=name, type=type_)) == shown
+    if name not in watching.OURS:
+        assert watching.masked(name, value, None) == watching.MASK
+
+
+def test_a_static_sale_shows_its_route(olga: Visitor, publisher: Publisher) -> None:
+    ping_id = publisher.ping("other", **LEAD, trackdrive_number="8005550170").body["try_all_buyers_ping_id"]
+    publisher.post("other", **LEAD, ping_id=ping_id)
+    assert "a call goes to buyer 1 at +18005550181 until" in olga.see(f"/pings/{ping_id}")
+
+
+def test_a_ping_that_is_not_there_is_a_sentence(olga: Visitor, publisher: Publisher) -> None:
+    ping_id = sold(publisher)
+    for unknown in ("x", "pg_", ping_id[:-1], "00" * 12, "é", "%2F"):
+        answer = olga.get(f"/pings/{unknown}")
+        assert (answer.code, "There is no such ping" in answer.text) == (404, True)
+
+
+# Sources
+
+
+def test_sources_are_summed_over_days(olga: Visitor, acme: Visitor, publisher: Publisher) -> None:
+    of_acme(publisher)
+    sold(publisher, traffic_source_id="1023")
+    olga.stage.clock.forward(DAY)
+    of_acme(publisher)
+    page = olga.see("/sources", "from=2100-01-01&to=2100-01-02")
+    assert "1023 acme-media 2 2 2 50.00 40.00" in page
+    assert "All 3 3 3 75.00 60.00" in page
+    assert "1023 acme-media 1 1 1 25.00 20.00" in olga.see("/sources")
+    mine = acme.see("/sources", "from=2100-01-01&to=2100-01-02")
+    assert "1023 2 2 2 40.00" in mine
+    assert "50.00" not in mine
+    query = "from=2100-01-01&to=2100-01-31&as=csv"
+    assert {row["user"] for row in rows(olga.get("/sources", query))} == {"acme-media", ""}
+    assert [row.keys() & {"revenue_cents"} for row in rows(acme.get("/sources", query))] == [set()]
+    assert "may be up to 5 days" in olga.get("/sources", "from=2100-01-01&to=2100-01-06").text
+    assert "may be up to 31 days" in olga.get("/sources", "from=2100-01-01&to=2100-02-01&as=csv").text
+    assert "must not be before" in olga.get("/sources", "from=2100-01-02&to=2100-01-01").text
+
+
+# Erasing
+
+
+def test_a_caller_is_erased_after_a_question_and_it_is_recorded(olga: Visitor, publisher: Publisher) -> None:
+    ping_id = sold(publisher)
+    pinged(publisher)
+    question = text(olga.send("/erasing", number="614 555 0123"))
+    assert "Erase +16145550123?" in question
+    assert "There are 2 pings of this caller whose leads are kept, 1 of them sold." in question
+    assert "caller_id" in olga.see(f"/pings/{ping_id}")
+    done = text(olga.send("/erasing/confirmed", number=CALLER))
+    assert "Erased: 2 pings, 1 of them sold." in done
+    page = olga.see(f"/pings/{ping_id}")
+    assert "None is kept" in page
+    assert "caller_id" not in page
+    assert "Price 25.00" in page
+    assert ids(olga.send("/log", number=CALLER)) == []
+    assert "2100-01-01 00:00:00 olga 2 1" in olga.see("/erasing")
+    assert "No ping of this caller is kept." in text(olga.send("/erasing", number=CALLER))
+    for path in ("/erasing", "/erasing/confirmed"):
+        assert olga.send(path, number="x").code == 422
+
+
+def test_a_form_of_another_visit_erases_nobody(olga: Visitor, publisher: Publisher) -> None:
+    ping_id = sold(publisher)
+    assert olga.send("/erasing/confirmed", number=CALLER, csrf="x").code == 403
+    assert "caller_id" in olga.see(f"/pings/{ping_id}")
+
+
+# The operators' API
+
+
+def test_the_api_lists_and_opens_the_same(market: Stage, publisher: Publisher) -> None:
+    olga, acme = as_user(market, "olga"), as_user(market, "acme-media")
+    mine = of_acme(publisher)
+    market.clock.forward(1)
+    other = pinged(publisher, caller_id=OTHER)
+    assert [row["ping_id"] for row in olga.get("/pings")["items"]] == [other, mine]
+    first = olga.get("/pings", "limit=1")
+    assert [row["ping_id"] for row in first["items"]] == [other]
+    second = olga.get("/pings", urlencode({"limit": 1, "after": first["next"]}))
+    assert [row["ping_id"] for row in second["items"]] == [mine]
+    [sale] = olga.get("/sales")["items"]
+    assert (sale["ping_id"], sale["cents"], sale["buyer_id"]) == (mine, 2500, 1)
+    assert olga.get("/sales", "buyer=2") == {"items": [], "next": None}
+    found = olga.get(f"/pings/{mine}")
+    assert {value["name"]: value["value"] for value in found["lead"]}["caller_id"] == "+1614•••23"
+    assert [(reason["buyer_id"], reason["rule"]) for reason in found["reasons"]] == [(2, "filter"), (3, "filter")]
+    assert found["sale"]["name"] == "Buyer A"
+    for path in ("/pings", "/sales"):
+        [row] = acme.get(path)["items"]
+        assert (row["ping_id"], row["cents"], row["payout_cents"]) == (mine, None, 2000)
+    assert acme.ask("GET", f"/pings/{other}").code == 404
+    assert acme.get(f"/pings/{mine}")["reasons"] == []
+    [row] = olga.ask("POST", "/callers/lookup", {"number": CALLER}).body["items"]
+    assert row["ping_id"] == mine
+    assert acme.ask("POST", "/callers/lookup", {"number": OTHER}).body == {"items": [], "next": None}
+
+
+def test_the_api_erases_callers_for_operators(market: Stage, publisher: Publisher) -> None:
+    olga = as_user(market, "olga")
+    ping_id = sold(publisher)
+    for name in ("acme-media", "vera"):
+        assert as_user(market, name).ask("POST", "/callers/erase", {"number": CALLER}).code == 403
+    erased = olga.ask("POST", "/callers/erase", {"number": "614-555-0123"}).body
+    assert (erased["pings"], erased["sales"], erased["by"], erased["settled"]) == (1, 1, "olga", False)
+    assert CALLER not in str(erased)
+    assert olga.get(f"/pings/{ping_id}")["lead"] == []
+
+
+def test_the_api_says_what_is_wrong(market: Stage) -> None:
+    olga = as_user(market, "olga")
+    for path, query, wrong in (
+        ("/pings", "day=x&status=y", {"day", "status"}),
+        ("/pings", "after=x", {"after"}),
+        ("/pings", "limit=0", {"limit"}),
+        ("/sales", "buyer=nobody", {"buyer"}),
+        ("/sales", "status=open", {"status"}),
+    ):
+        answer = olga.ask("GET", path, query=query)
+        assert (answer.code, answer.body["errors"].keys()) == (422, wrong), answer.text
+    for path, body, name in (
+        ("/callers/lookup", {"number": "12"}, "number"),
+        ("/callers/lookup", {"number": CALLER, "after": "x"}, "after"),
+        ("/callers/lookup", {"number": CALLER, "limit": 101}, "limit"),
+        ("/callers/erase", {}, ""),
+        ("/callers/erase", {"number": "5550123", "region": "??"}, "number"),
+    ):
+        answer = olga.ask("POST", path, body)
+        assert (answer.code, [*answer.body["errors"]]) == (422, [name]), answer.text
+
+
+# Whatever is sent
+
+
+@pytest.fixture(scope="module")
+def visited(client: "DynamoDBClient") -> Iterator[Visitor]:
+    with mock_aws():
+        engine.create_tables(client, SETTINGS)
+        stage = Stage(client)
+        opened(stage, offers=[an_offer(contact_fields=FIELDS, buyers=BUYERS)], ring_pools=[a_ring_pool()])
+        sold(Publisher(stage))
+        yield Visitor(stage, "olga")
+
+
+NAMES = st.sampled_from(
+    ["day", "status", "endpoint", "source", "buyer", "after", "from", "to", "as", "number", "region"]
+)
+SOUND = ["2100-01-01", "2100-01-40", "9999-12-31", "sold", "my_endpoint", "1", "-1", "9" * 12, "csv", CALLER]
+CURSORS = ["k8DAwA==", "lMDAwMA=", "kcA="]
+VALUES = st.text(max_size=12) | st.sampled_from([*SOUND, *CURSORS])
+SENT = st.dictionaries(NAMES, VALUES, max_size=4)
+STEPS = st.sampled_from(["1", "pg_", "00" * 12, "é", "%"])
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(view=st.sampled_from(views.VIEWS), sent=SENT, step=STEPS, user=st.sampled_from(["olga", "vera", "acme-media"]))
+def test_whatever_is_asked_of_a_page_is_answered(
+    visited: Visitor, view: Any, sent: dict[str, str], step: str, user: str
+) -> None:
+    visited.stage.clock.forward(60)
+    visitor = Visitor(visited.stage, user)
+    path = view.path.replace("{ping_id}", step)
+    answer = visitor.get(path, urlencode(sent)) if view.method == "GET" else visitor.send(path, **sent)
+    assert answer.code in (200, 303, 403, 404, 422), answer.text
+
+
+@settings(max_examples=100)
+@given(path=st.sampled_from(["/pings", "/sales"]), sent=st.dictionaries(NAMES, VALUES, max_size=3))
+def test_whatever_is_asked_of_the_log_by_the_api_is_answered(visited: Visitor, path: str, sent: dict[str, str]) -> None:
+    visited.stage.clock.forward(60)
+    olga: Operator = as_user(visited.stage, "olga")
+    answer = olga.send(
+        an_event(
+            method="GET", path=f"/api/v1{path}", query=urlencode(sent), headers={"Authorization": f"Token {olga.token}"}
+        )
+    )
+    assert answer.code in (200, 422), answer.text

@@ -1,0 +1,61 @@
+"""Somebody who visits the dashboard, one event at a time."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from html import unescape
+from typing import Any
+
+from functions.dashboard.views import VIEWS
+from shared.edge import desk
+from shared.operators.desk import Desk, known
+from shared.store.callers import Callers
+from shared.store.journal import Journal
+from shared.store.records import Records
+from tests.build import REQUEST_ID, Answer, Counting, Stage, an_event
+
+
+@dataclass
+class Visitor:
+    """`calls` counts those to DynamoDB of the last visit, of a process that remembers nothing."""
+
+    stage: Stage
+    user: str
+    calls: int = 0
+
+    def see(self, path: str, query: str = "") -> str:
+        """The text of a page that is shown, without its tags."""
+        answer = self.get(path, query)
+        assert answer.code == 200, answer.text
+        return text(answer)
+
+    def get(self, path: str, query: str = "") -> Answer:
+        return self.visit(an_event(method="GET", path=desk.ROOT + path, query=query))
+
+    def send(self, path: str, **form: str) -> Answer:
+        return self.visit(an_event(path=desk.ROOT + path, form={"csrf": self.csrf, **form}))
+
+    def visit(self, event: dict[str, Any]) -> Answer:
+        dynamo, keys = Counting(self.stage.client, self.stage.settings), self.stage.keys
+        records = Records(dynamo, keys, self.stage.clock)
+        world = Desk(records, Callers(dynamo, keys), Journal(dynamo, keys, self.stage.beside))
+        event = event | {"cookies": [f"{desk.COOKIE}={self.cookie}"]}
+        found = desk.serve(event, REQUEST_ID, VIEWS, world, keys, known)
+        self.calls = dynamo.calls
+        return Answer(found["statusCode"], found["headers"], found["body"])
+
+    @cached_property
+    def cookie(self) -> str:
+        return desk.session(self.stage.keys, self.user)
+
+    @cached_property
+    def csrf(self) -> str:
+        found = re.search(r'name="csrf" value="(\w+)"', self.get("/sources").text)
+        assert found
+        return found[1]
+
+
+def text(answer: Answer) -> str:
+    """A page without its styles and tags, in words with single spaces."""
+    without = re.sub(r"(?s)<style>.*?</style>|<[^>]+>", " ", answer.text)
+    return " ".join(unescape(without).split())
