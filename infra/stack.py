@@ -225,9 +225,3 @@ def _may_read(function: IGrantable, *secrets: Secret) -> None:
         actions=["secretsmanager:GetSecretValue"],
         resource_arns=[secret.secret_arn for secret in secrets],
     )
-
-
-def _grant(grantee: IGrantable, table: Table, *actions: str, index: str = "") -> None:
-    """On a table with indexes, or on one index of it: the table's own `grant` would give all of them too."""
-    arn = f"{table.table_arn}/index/{index}" if index else table.table_arn
-    Grant.add_to_principal(grantee=grantee, actions=[*actions], resource_arns=[arn])

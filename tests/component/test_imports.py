@@ -1,4 +1,5 @@
-"""What the three functions that publishers wait for do not import: it would make their start slower."""
+"""What functions do not import, because it would make their start slower: those that publishers wait for, and the
+dashboard's."""
 
 import subprocess
 import sys
@@ -7,13 +8,22 @@ import pytest
 
 from tests.build import SETTINGS
 
+SIGNING = ("authlib", "cryptography", "joserfc")
 SLOW = ("jinja2", "itsdangerous", "pydantic", "yaml", "phonenumbers", "email_validator", "re2", "aiohttp", "boto3")
 
 
 @pytest.mark.parametrize("function", ["ping", "post", "full"])
 def test_a_hot_function_starts_without_what_only_pages_and_rare_leads_need(function: str) -> None:
-    says = f"import sys, functions.{function}.handler; print([n for n in {SLOW!r} if n in sys.modules])"
+    assert imported(function, (*SLOW, *SIGNING)) == "[]"
+
+
+def test_the_dashboard_starts_without_what_only_signing_in_needs() -> None:
+    assert imported("dashboard", SIGNING) == "[]"
+
+
+def imported(function: str, names: tuple[str, ...]) -> str:
+    says = f"import sys, functions.{function}.handler; print([n for n in {names!r} if n in sys.modules])"
     run = subprocess.run(
         [sys.executable, "-c", says], env=SETTINGS.environment(), capture_output=True, text=True, check=True
     )
-    assert run.stdout.strip() == "[]"
+    return run.stdout.strip()
