@@ -171,7 +171,14 @@ class Ringpost(Stack):
                 "dynamodb:DeleteItem",
             )
         tables.journal.grant(functions.dashboard, "dynamodb:Query")
-        _grant(functions.dashboard, tables.pings, "dynamodb:GetItem", "dynamodb:BatchGetItem")
+        _grant(
+            functions.dashboard,
+            tables.pings,
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+        )
         for index in ("by_log", "by_caller", "by_buyer"):
             _grant(functions.dashboard, tables.pings, "dynamodb:Query", index=index)
         _may_read(functions.api, secret)

@@ -310,7 +310,7 @@ OF_THE_API = {
 
 
 OF_THE_DASHBOARD = OF_THE_API | {
-    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "TablesPings/index/by_log": {"dynamodb:Query"},
     "TablesPings/index/by_caller": {"dynamodb:Query"},
     "TablesPings/index/by_buyer": {"dynamodb:Query"},
