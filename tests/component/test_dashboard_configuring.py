@@ -229,6 +229,16 @@ def test_a_buyer_that_bids_live(olga: Guest, stage: Stage) -> None:
     assert again.mistake("live.parameters") == "a is given twice, first in line 1"
 
 
+def test_a_buyer_that_bids_live_no_more(stage: Stage) -> None:
+    live_one = {"dialect": "ringpost", "ping_url": "https://buyer.example/ping", "caller_on_ping": "hashed"}
+    buyer = a_buyer(live=live_one)
+    del buyer["bid"]
+    olga = opened_by(stage, "olga", offers=[an_offer(buyers=[buyer])])
+    given = {"bid": "25", "live.dialect": "", "live.ping_url": "", "live.caller_on_ping": "plain"}
+    assert "Saved." in olga.fill(olga.open("/buyers/1"), "/buyers/1", given).text
+    assert a_buyer_of(stage) == a_buyer()
+
+
 def test_an_endpoint_is_made_in_a_new_pool_and_one_with_static_numbers(olga: Guest, stage: Stage) -> None:
     pool = {"name": "b", "numbers": "+18885550100\r\n+18885550110-+18885550119", "hold_seconds": "300",
             "cooldown_seconds": "0"}  # fmt: skip
