@@ -98,6 +98,7 @@ def _log(
         "is_reader": is_reader,
         "endpoints": desk.records.last_seen().names("endpoints") if is_reader else [],
         "names": watching.buyer_names(desk) if is_reader else {},
+        "retention": watching.retention(desk),
     }
     return Shown("log.html", values, 422 if wrong else 200)
 
@@ -154,7 +155,12 @@ def erase(desk: Desk, visit: Visit) -> Shown:
 
 def _erasing(desk: Desk, done: Mapping[str, Any] | None = None) -> Shown:
     found = callers.erasures(desk)
-    values = {"erasures": found[:SHOWN_ERASURES], "more": len(found) - SHOWN_ERASURES, "again": callers.AGAIN_SECONDS}
+    values = {
+        "erasures": found[:SHOWN_ERASURES],
+        "more": len(found) - SHOWN_ERASURES,
+        "again": callers.AGAIN_SECONDS,
+        "retention": watching.retention(desk),
+    }
     return Shown("erasing.html", {"erased": None, "number": "", **values, **(done or {})})
 
 

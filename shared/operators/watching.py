@@ -14,17 +14,17 @@ from typing import Literal, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain import caps, configuration, phone
-from shared.domain.caps import Cap
-from shared.domain.configuration import Change
+from shared.domain import phone
+from shared.domain.configuration import ACCOUNT, Account, Change, Plain, Retention
 from shared.domain.matching import Shown
-from shared.domain.models import DAY, Buyer, Field, User
+from shared.domain.models import DAY, Field, User
 from shared.domain.objections import NotFound, NotValid
-from shared.domain.schedule import local_time
+from shared.operators import outlook
 from shared.operators.desk import Desk
+from shared.operators.outlook import Gauge
 from shared.operators.resources import PAGE
 from shared.store import journal
-from shared.store.counters import BATCH, Counters
+from shared.store.counters import BATCH
 from shared.store.journal import BadCursor, Hour, PoolHour, Row, Sold, Source, Status
 
 HOURS = 24
@@ -107,21 +107,12 @@ class Use(Struct, frozen=True):
 
 
 class Fill(Struct, frozen=True):
-    """How full a cap is now. `counted` and `limit` are sales or places, or cents of revenue; `is_full` says that it has
-    no room for a sale at the buyer's bid."""
+    """How full a cap of a buyer is now."""
 
     buyer_id: int
     name: str
     offer: str
-    cap: str
-    counted: int
-    limit: int
-    is_full: bool
-    in_cents: bool
-
-    @property
-    def percent(self) -> int:
-        return 100 * self.counted // self.limit if self.limit else 100
+    gauge: Gauge
 
 
 class Fills(Struct, frozen=True):
@@ -182,7 +173,7 @@ def of_day(desk: Desk, at: int) -> Day:
         pools=_pools(desk.journal.pools(at, at + DAY)),
         buyers=buyers,
         names=buyer_names(desk),
-        fills=_fullest(desk, buyers, now) if is_today else None,
+        fills=_fullest(desk, buyers) if is_today else None,
     )
 
 
@@ -205,44 +196,36 @@ def fills(desk: Desk, after: str = "") -> Fills:
     """The caps of the next buyers in the order of their ids. Raises `NotValid`."""
     if after and not (after.isascii() and after.isdecimal() and len(after) <= 10):
         raise NotValid({"after": ["must be the id of a buyer"]})
-    capped = sorted(_capped(desk), key=lambda pair: pair[1].id)
-    rest = [pair for pair in capped if pair[1].id > int(after or 0)]
+    capped = sorted(_capped(desk), key=lambda buyer: int(buyer["id"]))
+    rest = [buyer for buyer in capped if buyer["id"] > int(after or 0)]
     some = rest[:CAPPED]
-    following = str(some[-1][1].id) if len(rest) > CAPPED else None
-    return Fills(_filled(desk, some, desk.records.now()), len(some), len(capped), following)
+    following = str(some[-1]["id"]) if len(rest) > CAPPED else None
+    return Fills(_filled(desk, some), len(some), len(capped), following)
 
 
-def _fullest(desk: Desk, buyers: Sequence[Sold], now: int) -> Fills:
+def _fullest(desk: Desk, buyers: Sequence[Sold]) -> Fills:
     """Of more buyers than one call reads, those that have sold most today."""
     most = {sold.buyer_id: place for place, sold in enumerate(buyers)}
-    capped = sorted(_capped(desk), key=lambda pair: (most.get(pair[1].id, len(most)), pair[1].id))
+    capped = sorted(_capped(desk), key=lambda buyer: (most.get(buyer["id"], len(most)), buyer["id"]))
     some = capped[:BATCH]
-    return Fills(_filled(desk, some, now)[:FULLEST], len(some), len(capped))
+    return Fills(_filled(desk, some)[:FULLEST], len(some), len(capped))
 
 
-def _capped(desk: Desk) -> list[tuple[str, Buyer]]:
-    buyers = configuration.buyers(configuration.whole(desk.records.last_seen().parts))
-    return [(offer, buyer) for offer, buyer in buyers if buyer.caps]
+def _capped(desk: Desk) -> list[Plain]:
+    """The buyers with caps, as they are listed one by one."""
+    offers = ((name, part) for (section, name), part in desk.records.last_seen().parts.items() if section == "offers")
+    return [{"offer": name, **buyer} for name, offer in offers for buyer in offer.get("buyers", ()) if "caps" in buyer]
 
 
-def _filled(desk: Desk, buyers: Sequence[tuple[str, Buyer]], now: int) -> list[Fill]:
-    counts = Counters(desk.records.dynamo, {}).counts([buyer.id for _, buyer in buyers], now)
-    found = [_fill(offer, buyer, cap, counts[buyer.id], now) for offer, buyer in buyers for cap in buyer.caps]
-    return sorted(found, key=lambda fill: (not fill.is_full, -fill.percent, fill.buyer_id))
-
-
-def _fill(offer: str, buyer: Buyer, cap: Cap, counts: Mapping[str, int], now: int) -> Fill:
-    local = local_time(buyer.zone, now)
-    return Fill(
-        buyer_id=buyer.id,
-        name=buyer.name,
-        offer=offer,
-        cap=caps.text(cap),
-        counted=counts.get(caps.key(cap, local), 0),
-        limit=cap.limit,
-        is_full=caps.full([cap], counts, buyer.bid_cents, local) is not None,
-        in_cents=cap.kind == "revenue",
-    )
+def _filled(desk: Desk, buyers: Sequence[Plain]) -> list[Fill]:
+    compiled = outlook.buyers(desk.records.last_seen().parts, buyers)
+    gauges = outlook.counted(desk.records, [*compiled.values()])
+    found = [
+        Fill(buyer["id"], buyer["name"], buyer["offer"], gauge)
+        for buyer in buyers
+        for gauge in gauges.get(buyer["id"], ())
+    ]
+    return sorted(found, key=lambda fill: (not fill.gauge.is_full, -fill.gauge.percent, fill.buyer_id))
 
 
 # The log
@@ -252,6 +235,11 @@ def buyer_names(desk: Desk) -> dict[int, str]:
     """Every buyer's, as configured now."""
     offers = (part for (section, _), part in desk.records.last_seen().parts.items() if section == "offers")
     return {buyer["id"]: buyer["name"] for offer in offers for buyer in offer.get("buyers", ())}
+
+
+def retention(desk: Desk) -> Retention:
+    """How long leads and sales are kept."""
+    return Account.model_validate(desk.records.last_seen().parts.get(ACCOUNT, {})).retention
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
