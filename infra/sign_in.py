@@ -32,7 +32,8 @@ class SignIn(Construct):
     """A user pool with a managed login, and the dashboard as its one client.
 
     `urls` are the addresses that the dashboard has, `prefix` what the managed login's begins with: no other in the
-    region may have it. Users are made by operators, never by themselves.
+    region may have it. Users are made by operators, never by themselves. With `second_factor` the managed login has
+    them set up an authenticator app when they first come; without, it leaves them alone.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class SignIn(Construct):
         name: str,
         prefix: str,
         urls: Sequence[str],
+        second_factor: bool,
         deletion_protection: bool,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -62,7 +64,7 @@ class SignIn(Construct):
                 require_uppercase=True,
                 temp_password_validity=Duration.days(3),
             ),
-            mfa=Mfa.OPTIONAL,
+            mfa=Mfa.REQUIRED if second_factor else Mfa.OPTIONAL,
             mfa_second_factor=MfaSecondFactor(sms=False, otp=True),
             account_recovery=AccountRecovery.EMAIL_ONLY,
             deletion_protection=deletion_protection,
@@ -117,10 +119,6 @@ class SignIn(Construct):
         )
         Validations.of(pool).acknowledge(
             Acknowledgment(
-                id="AwsSolutions::AwsSolutions-COG2",
-                reason="A second factor is each user's choice: who comes without a telephone is not locked out.",
-            ),
-            Acknowledgment(
                 id="AwsSolutions::AwsSolutions-COG3",
                 reason="Threat protection needs the plan Plus, 0.02 dollars a user and month: the operator's choice.",
             ),
@@ -129,3 +127,10 @@ class SignIn(Construct):
                 reason="The plan Essentials is free for the few users that an operator has.",
             ),
         )
+        if not second_factor:
+            Validations.of(pool).acknowledge(
+                Acknowledgment(
+                    id="AwsSolutions::AwsSolutions-COG2",
+                    reason="The stage is for trying things out: a password alone will do.",
+                )
+            )

@@ -67,6 +67,7 @@ class Ringpost(Stack):
             name=construct_id,
             prefix=f"{construct_id}-{api.id}",
             urls=api.urls,
+            second_factor=stage.second_factor,
             deletion_protection=stage.deletion_protection,
             removal_policy=stage.removal_policy,
         )

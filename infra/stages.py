@@ -30,7 +30,7 @@ class Stage:
     deleted.
 
     `throttle` is for each of the three verbs, `throttle_operators` for the operators' API, `throttle_elsewhere` for
-    every other path.
+    every other path. `second_factor` asks whoever signs in with a password for an authenticator app, too.
     `alarm_addresses` get a letter from AWS first, and alarms only once they have said yes to it. `snap_start` restores
     functions from a snapshot instead of starting them: it has a price of its own, see DECISIONS.md. `memory_mb` buys
     CPU too: `make costs` reckons a million at 512, most of it fees that memory does not change.
@@ -43,6 +43,7 @@ class Stage:
     throttle: Throttle
     throttle_operators: Throttle
     throttle_elsewhere: Throttle
+    second_factor: bool
     alarm_addresses: tuple[str, ...] = ()
     domain: Domain | None = None
     memory_mb: int = 512
@@ -60,6 +61,7 @@ STAGES = {
             throttle=Throttle(requests_per_second=50, burst=50),
             throttle_operators=Throttle(requests_per_second=20, burst=20),
             throttle_elsewhere=Throttle(requests_per_second=5, burst=5),
+            second_factor=False,
         ),
         Stage(
             name="prod",
@@ -69,6 +71,7 @@ STAGES = {
             throttle=Throttle(requests_per_second=1000, burst=1000),
             throttle_operators=Throttle(requests_per_second=50, burst=100),
             throttle_elsewhere=Throttle(requests_per_second=50, burst=50),
+            second_factor=True,
         ),
     )
 }

@@ -16,7 +16,7 @@ import typer
 from shared.domain import configuration, phone
 from shared.domain.configuration import Change, InvalidConfiguration
 from tools import document, live, outlook, replay, suppression, upkeep
-from tools.stack import DATA, Target, fail, stack
+from tools.stack import DATA, Target, fail, stack, url
 
 SHOWN = 100
 NOTHING = "Nothing to change."
@@ -114,6 +114,14 @@ def route(context: typer.Context, number: str, caller: str) -> None:
         if found is None:
             fail("Nowhere: no live sale has this number, for this caller.")
         typer.echo(f"{found.name} (buyer {found.buyer_id}) at {found.number}, until {_clock(found.until)}")
+
+
+@app.command("sign-in")
+def sign_in(context: typer.Context, user: str) -> None:
+    """Print a link with which a user signs in to the dashboard: once, within a quarter of an hour."""
+    with stack(context) as records:
+        code = records.give_code(user, getpass.getuser())
+        typer.echo(f"{url(context)}/dashboard/sign_in?code={code}")
 
 
 @tokens.command()

@@ -32,9 +32,10 @@ TOKENS = {"demo-publisher": "RINGPOST_DEMO_TOKEN", "demo-operator": "RINGPOST_DE
 BY = "demo"
 
 
-def prepare(client: "DynamoDBClient", settings: Settings, data: Path) -> dict[str, str]:
-    """Loads the demo configuration once, and gives the demo tokens by user: the same at every start."""
-    stack.note(data, client.meta.endpoint_url, settings)
+def prepare(client: "DynamoDBClient", settings: Settings, data: Path, url: str = "") -> dict[str, str]:
+    """Loads the demo configuration once, and gives the demo tokens by user: the same at every start. `url` is where the
+    service will answer."""
+    stack.note(data, client.meta.endpoint_url, settings, url)
     signing_keys = keys.derive(bytes.fromhex(settings.secret))
     records = Records(Dynamo(client, settings), signing_keys, lambda: int(time.time()))
     if not records.live().version:

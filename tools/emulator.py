@@ -8,13 +8,14 @@ at a time, so that a condition and its write are never torn apart.
 from typing import Any
 
 from ministack import app
+from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
 NOTHING = {"MetricName": "None", "Namespace": "None"}
 
 
 def mend() -> None:
-    """Raises `KeyError` where ministack is another than the locked one."""
+    """Raises `KeyError` or `AttributeError` where ministack is another than the locked one."""
     handlers = provisioners._RESOURCE_HANDLERS
 
     alarms = handlers["AWS::CloudWatch::Alarm"]
@@ -40,6 +41,23 @@ def mend() -> None:
 
     def name(arn: str) -> str:
         return arn.rpartition(":")[2].rpartition("-")[0]
+
+    # Unknown to it: what the pages of a managed login look like.
+    handlers["AWS::Cognito::ManagedLoginBranding"] = {
+        "create": lambda key, *_: (key, {}),
+        "update": lambda key, *_: (key, {}),
+        "delete": lambda *_: None,
+    }
+
+    execute = lambda_svc._execute_function_with_config_scope
+
+    def with_cookies(record: Any, event: dict[str, Any], *rest: Any) -> Any:
+        """Of an HTTP API's event the cookies are a list, and no header."""
+        if "cookie" in event.get("headers", {}):
+            event["cookies"] = event["headers"].pop("cookie").split("; ")
+        return execute(record, event, *rest)
+
+    lambda_svc._execute_function_with_config_scope = with_cookies
 
     secrets["create"] = lambda *given: by_arn(create_secret(*given))
     secrets["update"] = lambda arn, *given: by_arn(update_secret(name(arn), *given))

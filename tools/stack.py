@@ -41,10 +41,10 @@ class Target:
     stage: str
 
 
-def note(data: Path, endpoint_url: str, named: Settings) -> None:
-    """Tell the operator's command where the local run is. The secret stays in its own file."""
+def note(data: Path, endpoint_url: str, named: Settings, url: str) -> None:
+    """Tell the operator's command where the local run and its engine are. The secret stays in its own file."""
     tables = {name: value for name, value in named.environment().items() if name.endswith("_TABLE")}
-    (data / SERVICE).write_text(json.dumps({"endpoint_url": endpoint_url, "tables": tables}))
+    (data / SERVICE).write_text(json.dumps({"endpoint_url": endpoint_url, "tables": tables, "url": url}))
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def stack(context: typer.Context) -> Iterator[Records]:
     try:
         if target.stage:
             yield _of_stage(target.stage)
-        elif any(name.startswith(settings.PREFIX) and name.endswith("_TABLE") for name in os.environ):
+        elif _named_by_environment():
             yield _deployed()
         else:
             yield _local(target.data)
@@ -64,8 +64,24 @@ def stack(context: typer.Context) -> Iterator[Records]:
         fail("The tables do not answer, so it is not known whether it was done. Try again in a minute.")
 
 
-def _of_stage(stage: str) -> Records:
-    """By what the stage's stack says of itself. Raises `Refused`."""
+def url(context: typer.Context) -> str:
+    """Where the stack answers, as it says itself; empty where nothing but variables name it. Raises `Refused`."""
+    target: Target = context.obj
+    if target.stage:
+        _, outputs = _described(target.stage)
+        return outputs["Url"]
+    if _named_by_environment():
+        return ""
+    found: str = json.loads((target.data / SERVICE).read_text())["url"]
+    return found
+
+
+def _named_by_environment() -> bool:
+    return any(name.startswith(settings.PREFIX) and name.endswith("_TABLE") for name in os.environ)
+
+
+def _described(stage: str) -> tuple[botocore.session.Session, dict[str, str]]:
+    """What the stage's stack says of itself. Raises `Refused`."""
     name = f"ringpost-{stage}"
     session = botocore.session.get_session()
     if region := os.environ.get("AWS_REGION"):  # which the CDK reads, and botocore does not
@@ -73,7 +89,20 @@ def _of_stage(stage: str) -> Records:
     try:
         cloudformation: Any = session.create_client("cloudformation")
         [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    except (BotoCoreError, ClientError) as fault:
+        if "does not exist" in str(fault):
+            raise Refused(f"There is no stack {name} in this account and region.") from None
+        raise Refused(f"AWS did not say what is in the stack {name}: {fault}") from None
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    if "Url" not in outputs:
+        raise Refused(f"The stack {name} is {described['StackStatus']}: not deployed to its end.")
+    return session, outputs
+
+
+def _of_stage(stage: str) -> Records:
+    """Raises `Refused`."""
+    session, outputs = _described(stage)
+    try:
         tables = Settings(
             config_table=outputs["ConfigTable"],
             pings_table=outputs["PingsTable"],
@@ -86,12 +115,10 @@ def _of_stage(stage: str) -> Records:
         secrets = cast("SecretsManagerClient", session.create_client("secretsmanager"))
         secret = secrets.get_secret_value(SecretId=tables.secret_arn)["SecretString"]
         client = cast("DynamoDBClient", session.create_client("dynamodb", config=runtime.SDK))
-    except KeyError:
-        raise Refused(f"The stack {name} is {described['StackStatus']}: not deployed to its end.") from None
+    except KeyError as absent:
+        raise Refused(f"The stage {stage} has no {absent.args[0]} yet: deploy it.") from None
     except (BotoCoreError, ClientError) as fault:
-        if "does not exist" in str(fault):
-            raise Refused(f"There is no stack {name} in this account and region.") from None
-        raise Refused(f"AWS did not say what is in the stack {name}: {fault}") from None
+        raise Refused(f"AWS did not give the secret of the stage {stage}: {fault}") from None
     return Records(Dynamo(client, tables), keys.derive(secret.encode()), lambda: int(time.time()))
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from shared.domain import schedule
 from shared.domain.configuration import Plain, dotted
 from shared.domain.objections import Errors
-from shared.domain.schedule import WEEKDAYS
+from shared.domain.schedule import DAY_MINUTES, WEEKDAYS
 from shared.operators import document
 
 Texts = Mapping[str, str]
@@ -156,7 +156,7 @@ class Week(Struct, frozen=True):
     def read(self, texts: Texts, _: Mistakes) -> Any:
         """Days in a row with the same hours go together, as one would write them."""
         hours = [self._hours(texts, day) for day in WEEKDAYS]
-        if self.opening(texts) is None:  # each day for itself, so that its error finds it
+        if None in map(_rows, hours):  # each day for itself, so that its error finds it
             return {day: rows for day, rows in zip(WEEKDAYS, hours, strict=True) if rows}
         together: dict[tuple[str, ...], list[list[str]]] = {}
         for place, (day, rows) in enumerate(zip(WEEKDAYS, hours, strict=True)):
@@ -169,15 +169,12 @@ class Week(Struct, frozen=True):
             for rows, runs in together.items()
         } or ({} if any(name.startswith(f"{self.others}[") for name in texts) else None)
 
-    def opening(self, texts: Texts) -> list[list[int]] | None:
-        """How many minutes of each hour of the week are open; None if a text cannot be read."""
-        try:
-            week = [schedule.read_rows(self._hours(texts, day)) for day in WEEKDAYS]
-        except ValueError:
-            return None
+    def opening(self, texts: Texts) -> list[list[int]]:
+        """How many minutes of each hour of the week are open; a day that cannot be read has none."""
+        week = [_rows(self._hours(texts, day)) or () for day in WEEKDAYS]
         spans = [
             [(row.first_minute, row.last_minute) for row in rows]
-            + [(row.first_minute - 1440, row.last_minute - 1440) for row in week[place - 1]]
+            + [(row.first_minute - DAY_MINUTES, row.last_minute - DAY_MINUTES) for row in week[place - 1]]
             for place, rows in enumerate(week)
         ]
         return [[_minutes(hour * 60, (hour + 1) * 60, day) for hour in HOURS] for day in spans]
@@ -264,11 +261,22 @@ class Form(Struct, frozen=True):
             return name, _entry(path.removeprefix(name), texts.get(name, ""))
         return next((name for name in inputs if path and name.startswith((f"{path}.", f"{path}["))), ""), ""
 
-    def different(self, now: Texts, wanted: Texts) -> list[tuple[str, str, str]]:
-        """The names of what differs, with both texts."""
-        names = dict.fromkeys(name for texts in (wanted, now) for part in self.parts for name in part.names(texts))
-        both = [(name, now.get(name, "").strip(), wanted.get(name, "").strip()) for name in names]
-        return [each for each in both if each[1] != each[2]]
+    def merged(self, was: Texts, now: Texts, wanted: Texts) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+        """`wanted`, with what others have changed since `was` and it has not; and what both have changed: the name of
+        the input, what is there now, what is wanted."""
+        texts: dict[str, str] = {}
+        both: list[tuple[str, str, str]] = []
+        for part in self.parts:
+            here = [{name: each.get(name, "").strip() for name in part.names(each)} for each in (was, now, wanted)]
+            if here[2] == here[0]:
+                texts |= {name: now[name] for name in here[1]}
+                continue
+            texts |= {name: wanted.get(name, "") for name in here[2]}
+            if here[1] != here[0]:
+                names = dict.fromkeys([*here[2], *here[1]])
+                found = [(name, here[1].get(name, ""), here[2].get(name, "")) for name in names]
+                both += [each for each in found if each[1] != each[2]]
+        return texts, both
 
 
 def posted(form: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -340,6 +348,13 @@ def _entry(rest: str, text: str) -> str:
     if place and int(place[1]) < len(entries):
         return f"`{entries[int(place[1])]}` "
     return f"{rest.removeprefix('.')} " if rest else ""
+
+
+def _rows(texts: Iterable[str]) -> schedule.Rows | None:
+    try:
+        return schedule.read_rows(texts)
+    except ValueError:
+        return None
 
 
 def _minutes(first: int, last: int, spans: Iterable[tuple[int, int]]) -> int:

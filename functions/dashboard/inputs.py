@@ -285,7 +285,20 @@ USER = Form(
     )
 )
 
-ACCOUNT = Form((Group(SUPPRESSION.title, SUPPRESSION.parts, always=True),))
+ACCOUNT = Form(
+    (
+        Group(SUPPRESSION.title, SUPPRESSION.parts, always=True),
+        Group(
+            "Retention",
+            (
+                Input("retention.lead_days", "Leads, days", hint="30 unless said."),
+                Input("retention.sale_days", "Sales without their leads, days", hint="395 unless said."),
+            ),
+            "For how long they are kept.",
+            always=True,
+        ),
+    )
+)
 
 FORMS: dict[Kind, Form] = {
     "account": ACCOUNT,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -11,7 +12,17 @@ from functions.dashboard.forms import Form, Mistakes, Texts
 from functions.dashboard.inputs import FORMS
 from shared.domain.configuration import Plain
 from shared.domain.models import Role
-from shared.domain.objections import Busy, NameTaken, NotValid, Objection, Outdated, Overtaken, Refused, VersionMissing
+from shared.domain.objections import (
+    Busy,
+    Malformed,
+    NameTaken,
+    NotValid,
+    Objection,
+    Outdated,
+    Overtaken,
+    Refused,
+    VersionMissing,
+)
 from shared.edge.api import HTTP_STATUS
 from shared.edge.desk import ROOT, Elsewhere, Shown, View, Visit
 from shared.operators import resources
@@ -24,16 +35,20 @@ ANSWERED = (NotValid, Outdated, NameTaken, Refused, Overtaken, Busy, VersionMiss
 
 
 class Filled(Struct, frozen=True):
-    """A form with its texts. `errors` are by input, `elsewhere` by the paths of what is no input of it. `different` is
-    what somebody else has changed meanwhile: the input, what is there now, what is wanted."""
+    """A form with its texts, and what it was made from: the content, as JSON, and its version. `errors` are by input,
+    `elsewhere` by the paths of what is no input of it. One that is `merged`
+    has what others have changed meanwhile; `different` is what was changed by both: the input, what is there now, what
+    is wanted."""
 
     form: Form
     texts: Texts
     options: Mapping[str, list[str]]
     version: str = ""
+    was: str = "{}"
     sentence: str = ""
     errors: Mistakes = {}
     elsewhere: Mistakes = {}
+    merged: bool = False
     different: list[tuple[str, str, str]] = []
     blank_rows: int = forms.BLANK_ROWS
     code: int = 200
@@ -110,7 +125,7 @@ class Section(Struct, frozen=True):
 
 def filled(desk: Desk, found: Resource) -> Filled:
     form = FORMS[found.kind]
-    return Filled(form, form.written(found.content), options(desk), found.version)
+    return Filled(form, form.written(found.content), options(desk), found.version, _json(found.content))
 
 
 def save(desk: Desk, visit: Visit, kind: Kind, found: Resource | None) -> Filled | Elsewhere:
@@ -118,7 +133,8 @@ def save(desk: Desk, visit: Visit, kind: Kind, found: Resource | None) -> Filled
     None to make a new one."""
     form, texts = FORMS[kind], forms.posted(visit.form)
     wish, version = texts.get("rows"), texts.get("version", "")
-    again = Filled(form, form.settled(forms.arranged(texts, wish or "")), options(desk), version)
+    settled = form.settled(forms.arranged(texts, wish or ""))
+    again = Filled(form, settled, options(desk), version, texts.get("was", ""))
     if wish:
         return replace(again, blank_rows=forms.MORE_ROWS)
     content, mistakes = form.read(again.texts, found.content if found else {})
@@ -150,17 +166,23 @@ def options(desk: Desk) -> Mapping[str, list[str]]:
 
 
 def _objected(form: Filled, objection: Objection) -> Filled:
-    errors, elsewhere = form.form.beside(form.texts, objection.errors if isinstance(objection, NotValid) else {})
-    version, different = form.version, form.different
+    form = replace(form, sentence=str(objection), code=HTTP_STATUS[type(objection)])
     if isinstance(objection, Outdated):
-        version = objection.current["version"]
-        different = form.form.different(form.form.written(dict(objection.current)), form.texts)
-    return replace(
-        form,
-        version=version,
-        sentence=str(objection),
-        errors=errors,
-        elsewhere=elsewhere,
-        different=different,
-        code=HTTP_STATUS[type(objection)],
-    )
+        return _merged(form, objection.current)
+    errors, elsewhere = form.form.beside(form.texts, objection.errors if isinstance(objection, NotValid) else {})
+    return replace(form, errors=errors, elsewhere=elsewhere)
+
+
+def _merged(form: Filled, current: Mapping[str, Any]) -> Filled:
+    """Made from what is there now, with all that was written in it."""
+    content = {name: value for name, value in current.items() if name != "version"}
+    try:
+        was = form.form.written(msgspec.json.decode(form.was, type=dict[str, Any]))
+    except (msgspec.DecodeError, ValueError) as wrong:
+        raise Malformed("This form is not one of ours. Open the page again.") from wrong
+    texts, different = form.form.merged(was, form.form.written(content), form.texts)
+    return replace(form, texts=texts, version=current["version"], was=_json(content), merged=True, different=different)
+
+
+def _json(content: Plain) -> str:
+    return msgspec.json.encode(content).decode()

@@ -106,10 +106,11 @@ def _ring_pool(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
     asked = visit.query.get("sales_per_hour", "")
     busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
-    use = pools.use(desk.records, found.name, min(sales, pools.MAX_SALES_PER_HOUR))
+    sales = min(sales, pools.MAX_SALES_PER_HOUR)
+    use, numbers = pools.seen(desk.records, found.name, sales, after=visit.query.get("after", ""))
     return {
         "use": use,
-        "numbers": pools.numbers(desk.records, found.name, after=visit.query.get("after", "")),
+        "numbers": numbers,
         "hours": hours,
         "percent": round(100 * erlang.BLOCKING),
     }

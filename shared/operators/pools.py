@@ -53,10 +53,18 @@ def numbers(records: Records, name: str, *, after: str = "", limit: int = PAGE) 
 
 def use(records: Records, name: str, sales_per_hour: int | None = None) -> Use:
     """Raises `NotFound` and `NotValid`."""
-    if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
-        raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
-    pool = _pool(records, name)
+    pool = _checked(records, name, sales_per_hour)
     return _use(pool, _leases(records, pool, pool.shards).values(), records.now(), sales_per_hour)
+
+
+def seen(records: Records, name: str, sales_per_hour: int, *, after: str = "", limit: int = PAGE) -> tuple[Use, Page]:
+    """Its use and some of its numbers, at one look. Raises what `use` raises."""
+    pool, now = _checked(records, name, sales_per_hour), records.now()
+    leases = _leases(records, pool, pool.shards)
+    rest = sorted(number for number in leases if number > after)
+    items = [_number(leases[number], pool, now) for number in rest[:limit]]
+    page = Page(items, items[-1].number if len(rest) > limit else None, len(leases))
+    return _use(pool, leases.values(), now, sales_per_hour), page
 
 
 def uses(records: Records, names: Collection[str]) -> dict[str, Use]:
@@ -82,6 +90,12 @@ def _use(pool: RingPool, leases: Iterable[Lease], now: int, sales_per_hour: int 
         sales_per_hour=sales_per_hour,
         recommended=None if sales_per_hour is None else erlang.recommended(sales_per_hour, pool.lease_seconds),
     )
+
+
+def _checked(records: Records, name: str, sales_per_hour: int | None) -> RingPool:
+    if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
+        raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
+    return _pool(records, name)
 
 
 def _pool(records: Records, name: str) -> RingPool:

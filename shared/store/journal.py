@@ -35,7 +35,7 @@ CALLS = 4
 """The most calls that a page of the log takes. One that filters for what is rare may be shorter than it could be, and
 has a cursor to search on."""
 PAGE = 50
-EXAMINED = 2000
+EXAMINED = 1000
 """How many pings of each partition a filtered page examines."""
 EXPORTED = 1000
 """Rows of a page of an export."""

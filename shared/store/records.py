@@ -343,6 +343,16 @@ class Records:
                 return token
         raise Refused(f"There is no token {token_id}.")
 
+    def give_code(self, user: str, by: str) -> str:
+        """A code with which this user signs in once, within `CODE_SECONDS`. That it was given is in the change log.
+        Raises `Refused`."""
+        if ("users", user) not in self.live().records:
+            raise Refused(f"There is no user {user} in the live configuration.")
+        code = secrets.token_urlsafe(24)
+        self.note(by, [Change(f"users[{user}] sign-in link", None, "given")])
+        self.keep_code(code, user)
+        return code
+
     def keep_code(self, code: str, user: str) -> None:
         """Keep a code with which this user signs in once, within `CODE_SECONDS`."""
         expires_at = self.now() + CODE_SECONDS

@@ -14,6 +14,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from functions.dashboard.views import VIEWS
+from shared.domain.objections import Refused
 from shared.edge import desk as edge
 from shared.edge.cognito import Cognito
 from shared.edge.desk import View
@@ -139,6 +140,18 @@ def test_a_printed_link_signs_in_once(browser: Browser) -> None:
     again = stranger.post("/dashboard/sign_in", {"code": CODE})
     assert (again.location, stranger.cookies) == ("/dashboard/sign_in?wrong", {})
     assert "was used before" in stranger.get(again.location).text
+
+
+def test_a_link_is_given_to_users_of_the_configuration_and_written_down(browser: Browser) -> None:
+    code = records(browser.stage).give_code("vera", "somebody")
+    browser.post("/dashboard/sign_in", {"code": code})
+    assert "vera · viewer" in browser.get("/dashboard").text
+    [given, _] = records(browser.stage).history(2)
+    assert [(given.by, change.path, change.now) for change in given.changes] == [
+        ("somebody", "users[vera] sign-in link", "given")
+    ]
+    with pytest.raises(Refused, match="There is no user mallory in the live configuration"):
+        records(browser.stage).give_code("mallory", "somebody")
 
 
 def test_a_link_that_is_over_signs_nobody_in(browser: Browser) -> None:

@@ -76,6 +76,7 @@ class Account:
             "role": aws("iam").list_roles()["Roles"],
             "secret": aws("secretsmanager").list_secrets()["SecretList"],
             "table": aws("dynamodb").list_tables()["TableNames"],
+            "user pool": aws("cognito-idp").list_user_pools(MaxResults=60)["UserPools"],
             "topic": aws("sns").list_topics()["Topics"],
         }
         return {kind for kind, resources in found.items() if resources}

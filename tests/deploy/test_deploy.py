@@ -6,6 +6,7 @@ The emulator takes nonsense for a template: what must be in it is tested in test
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 import yaml
 from httpx import Response
 
 from shared.store.counters import REMEMBERED_SECONDS
-from tests.configurations import a_buyer, a_document, a_ring_pool, an_endpoint, an_offer
+from tests.configurations import a_buyer, a_document, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.deploy.account import WEBHOOKS, Account, Stack, Template, functions
 from tools.demo import CONFIGURATION
 from tools.engine import ROOT
@@ -215,7 +218,7 @@ def test_a_destroyed_stage_with_protection_leaves_its_tables_and_logs_too(
 ) -> None:
     with account.create("ringpost-prod", templates["prod"]) as stack:
         account.delete(stack)
-    assert account.left() == {"log", "secret", "table"}
+    assert account.left() == {"log", "secret", "table", "user pool"}
 
 
 @pytest.mark.parametrize(("verb", "on_tables"), [("ping", 7), ("post", 9), ("full", 9)])
@@ -355,6 +358,86 @@ def every_edit(stack: Stack, token: str, place: str) -> Iterator[Response]:
         yield operated(stack, token, "GET", path)
     for verb in ("lookup", "erase"):
         yield operated(stack, token, "POST", f"/callers/{verb}", caller)
+
+
+def a_link(stack: Stack) -> str:
+    """Where `demo-operator` signs in, once."""
+    printed = configure(stack.account, "--stage", "dev", "sign-in", "demo-operator")
+    assert printed.stdout.startswith(f"{stack.outputs['DashboardUrl']}/sign_in?code="), printed.stderr
+    return printed.stdout.strip()
+
+
+def a_visitor(stack: Stack, link: str) -> tuple[Response, dict[str, str]]:
+    """The answer to whoever follows a link that was printed, and what its browser sends from now on: the emulator has
+    no TLS, and so a browser's own memory would not send the cookie."""
+    answer = stack.site.post("/dashboard/sign_in", data={"code": link.partition("=")[2]})
+    cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+    return answer, {"Cookie": cookie}
+
+
+def test_a_printed_link_signs_in_to_the_dashboard_as_deployed(demo: Stack) -> None:
+    link = a_link(demo)
+    assert "</form>" in demo.site.get(f"/dashboard/sign_in?{link.partition('?')[2]}").text
+    answer, visitor = a_visitor(demo, link)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard")
+    assert answer.headers["set-cookie"].endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure")
+    page = demo.site.get("/dashboard", headers=visitor)
+    assert "demo-operator · operator" in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert demo.site.get("/dashboard/nothing", headers=visitor).status_code == 404
+    [csrf] = set(re.findall(r'name="csrf" value="(\w+)"', page.text))
+    out = demo.site.post("/dashboard/sign_out", data={"csrf": csrf}, headers=visitor)
+    assert (out.status_code, urlsplit(out.headers["location"]).path) == (303, "/logout")
+    again, _ = a_visitor(demo, link)
+    assert again.headers["location"] == "/dashboard/sign_in?wrong"
+
+
+def test_the_managed_login_knows_the_dashboard_as_deployed(demo: Stack) -> None:
+    away = demo.site.get("/dashboard")
+    assert away.headers["location"] == "/dashboard/sign_in?to=%2Fdashboard"
+    login = urlsplit(demo.site.get(away.headers["location"]).headers["location"])
+    assert re.fullmatch(r"ringpost-dev-\w+\.auth\.us-east-1\.amazoncognito\.com", login.netloc)
+    # The emulator has the pages of every managed login at its own address, and tells functions theirs without its port.
+    # It refuses a client, and a way back, that the user pool does not know.
+    wanted = dict(parse_qsl(login.query))
+    back = urlsplit(wanted.pop("redirect_uri"))
+    assert (back.hostname, back.path) == (urlsplit(demo.outputs["Url"]).hostname, "/dashboard/signed_in")
+    url = f"{demo.account.emulator.url}{login.path}"
+    with httpx.Client(params=wanted, trust_env=False) as browser:
+        page = browser.get(url, params={"redirect_uri": f"{demo.outputs['Url']}{back.path}"})
+        assert (page.status_code, 'name="password"' in page.text) == (200, True), page.text
+        assert browser.get(url, params={"redirect_uri": f"{demo.outputs['Url']}/elsewhere"}).status_code == 400
+
+
+def test_the_dashboard_with_one_grant_less_lets_nobody_in(demo: Stack, tmp_path: Path) -> None:
+    role = Role(demo, "dashboard")
+    cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
+    assert len(cold) == 2
+    for secret in cold:
+        with role.without(secret):  # both are read once, at the first visit
+            assert demo.site.get("/dashboard/sign_in").status_code >= 500
+    links = iter([a_link(demo) for _ in range(10)])
+    needed = {("GetItem", "Config"), ("Query", "Config"), ("DeleteItem", "Config"), ("UpdateItem", "Callers")}
+    warm = [
+        grant
+        for grant in role.grants()
+        if any(grant.action == f"dynamodb:{action}" and f"Tables{table}" in grant.resource for action, table in needed)
+    ]
+    assert len(warm) == len(needed)
+
+    def statuses() -> list[int]:
+        answer, visitor = a_visitor(demo, next(links))
+        return [answer.status_code, demo.site.get("/dashboard", headers=visitor).status_code]
+
+    assert statuses() == [303, 200]
+    document = yaml.safe_load(CONFIGURATION.read_text())
+    for place, grant in enumerate(warm):
+        document["users"].append(a_user(name=f"user-{place}", traffic_sources=[str(place)]))
+        (tmp_path / "more.yaml").write_text(yaml.safe_dump(document))
+        apply(demo, tmp_path / "more.yaml")  # a version that the function has not read
+        with role.without(grant):
+            assert 500 in statuses(), grant
+        assert statuses() == [303, 200], grant
 
 
 def why_the_live_buyer_does_not_bid(stack: Stack, verb: str) -> str:

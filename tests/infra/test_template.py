@@ -477,8 +477,14 @@ def test_nobody_makes_a_user_of_itself_and_passwords_are_strong(template: Templa
     policy = pool["Policies"]["PasswordPolicy"]
     assert policy["MinimumLength"] >= 12
     assert all(policy[f"Require{kind}"] for kind in ("Lowercase", "Numbers", "Symbols", "Uppercase"))
-    assert (pool["MfaConfiguration"], pool["EnabledMfas"]) == ("OPTIONAL", ["SOFTWARE_TOKEN_MFA"])
+    assert pool["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
     assert pool["UsernameConfiguration"] == {"CaseSensitive": True}
+
+
+def test_production_wants_a_second_factor(templates: dict[str, Template]) -> None:
+    for name, wanted in (("prod", "ON"), ("dev", "OPTIONAL")):
+        (pool,) = properties(templates[name], "AWS::Cognito::UserPool").values()
+        assert pool["MfaConfiguration"] == wanted
 
 
 def test_the_users_of_production_outlive_its_stack(templates: dict[str, Template]) -> None:

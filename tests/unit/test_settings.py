@@ -16,9 +16,16 @@ LOCAL = Settings(
     secret="00ff",
 )
 DEPLOYED = replace(LOCAL, secret="", secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ringpost")
+DASHBOARD = replace(
+    DEPLOYED,
+    cognito_url="https://ringpost-dev.auth.us-east-1.amazoncognito.com",
+    cognito_issuer="https://cognito-idp.us-east-1.amazonaws.com/us-east-1_example",
+    cognito_client_id="example",
+    cognito_secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:dashboard",
+)
 
 
-@pytest.mark.parametrize("written", [LOCAL, DEPLOYED], ids=["local", "deployed"])
+@pytest.mark.parametrize("written", [LOCAL, DEPLOYED, DASHBOARD], ids=["local", "deployed", "dashboard"])
 def test_what_was_written_to_the_environment_is_read_from_it(written: Settings) -> None:
     assert settings.read({**written.environment(), "PATH": "/usr/bin"}) == written
 

@@ -60,9 +60,9 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
     with engine.start(data) as endpoint_url:
         client = engine.client(endpoint_url)
         engine.create_tables(client, settings)
-        tokens = demo.prepare(client, settings, data)
-        code = demo.sign_in_code(client, settings)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        tokens = demo.prepare(client, settings, data, url)
+        code = demo.sign_in_code(client, settings)
         asyncio.run(
             service.serve(
                 {name: Function(handler, workers, TIMEOUT_SECONDS) for name, handler in HANDLERS.items()}

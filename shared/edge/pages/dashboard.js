@@ -1,41 +1,31 @@
 'use strict';
-// Rows of tables: added, taken out and moved here; without a script the server does it. It also numbers them anew.
+// Rows of tables: added, taken out and moved here; without a script the server does it.
 for (const table of document.querySelectorAll('table[data-rows]')) {
   const body = table.tBodies[0];
-  const blank = body.rows[body.rows.length - 1];
   const add = table.closest('.rows').querySelector('button[value^="more "]');
   if (!add) continue;
-  let next = body.rows.length;
+  const blank = body.rows[body.rows.length - 1].cloneNode(true);
+  for (const element of blank.querySelectorAll('input:not([type=checkbox]), textarea')) element.value = '';
+  for (const element of blank.querySelectorAll('[type=checkbox]')) element.checked = false;
 
-  function named(row, place) {
-    for (const element of row.querySelectorAll('[name]')) {
-      const number = /\[\d+\]/;
-      element.name = element.name.replace(number, `[${place}]`);
-      if (element.id) element.id = element.id.replace(number, `[${place}]`);
-      if (element.name === 'rows') element.value = element.value.replace(number, `[${place}]`);
-      const label = element.getAttribute('aria-label');
-      if (label) element.setAttribute('aria-label', label.replace(/(row|Row) \d+/, `$1 ${place + 1}`));
-    }
+  function numbered() {
+    [...body.rows].forEach((row, place) => {
+      for (const element of row.querySelectorAll('[name]')) {
+        for (const name of ['name', 'id', 'value']) {
+          if (name === 'value' && element.name !== 'rows') continue;
+          if (element[name]) element[name] = element[name].replace(/\[\d+\]/, `[${place}]`);
+        }
+        const label = element.getAttribute('aria-label');
+        if (label) element.setAttribute('aria-label', label.replace(/(row) \d+/i, `$1 ${place + 1}`));
+      }
+    });
   }
-
-  function fresh() {
-    const row = blank.cloneNode(true);
-    for (const element of row.querySelectorAll('input:not([type=checkbox]), textarea')) element.value = '';
-    for (const element of row.querySelectorAll('select')) element.value = [...element.options].find((each) => each.defaultSelected)?.value ?? element.options[0]?.value;
-    for (const element of row.querySelectorAll('[type=checkbox]')) element.checked = false;
-    for (const element of row.querySelectorAll('.mistake')) element.remove();
-    named(row, next);
-    next += 1;
-    return row;
-  }
-  const template = fresh();
 
   add.addEventListener('click', (event) => {
     event.preventDefault();
-    const row = template.cloneNode(true);
-    named(row, next);
-    next += 1;
+    const row = blank.cloneNode(true);
     body.append(row);
+    numbered();
     row.querySelector('input, select, textarea').focus();
   });
   body.addEventListener('click', (event) => {
@@ -43,15 +33,16 @@ for (const table of document.querySelectorAll('table[data-rows]')) {
     if (!button) return;
     event.preventDefault();
     const row = button.closest('tr');
-    const before = row.previousElementSibling;
     if (button.value.startsWith('drop ')) {
-      (row.nextElementSibling || before || add).querySelector?.('input, select')?.focus();
+      const beside = row.nextElementSibling || row.previousElementSibling;
       row.remove();
-      if (!body.rows.length) body.append(template.cloneNode(true));
-    } else if (before) {
-      before.before(row);
+      (beside ? beside.querySelector('input, select, textarea') : add).focus();
+    } else if (row.previousElementSibling) {
+      row.previousElementSibling.before(row);
       button.focus();
     }
+    numbered();
+    table.dispatchEvent(new Event('input', {bubbles: true}));
   });
 }
 
