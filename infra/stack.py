@@ -170,17 +170,17 @@ class Ringpost(Stack):
                 "dynamodb:UpdateItem",
                 "dynamodb:DeleteItem",
             )
+            _grant(
+                office,
+                tables.pings,
+                "dynamodb:GetItem",
+                "dynamodb:BatchGetItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
+            )
+            for index in ("by_log", "by_caller", "by_buyer"):
+                _grant(office, tables.pings, "dynamodb:Query", index=index)
         tables.journal.grant(functions.dashboard, "dynamodb:Query")
-        _grant(
-            functions.dashboard,
-            tables.pings,
-            "dynamodb:GetItem",
-            "dynamodb:BatchGetItem",
-            "dynamodb:UpdateItem",
-            "dynamodb:DeleteItem",
-        )
-        for index in ("by_log", "by_caller", "by_buyer"):
-            _grant(functions.dashboard, tables.pings, "dynamodb:Query", index=index)
         _may_read(functions.api, secret)
         _may_read(functions.dashboard, secret, sign_in.secret)
 
