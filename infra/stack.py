@@ -170,10 +170,17 @@ class Ringpost(Stack):
                 "dynamodb:UpdateItem",
                 "dynamodb:DeleteItem",
             )
+            _grant(
+                office,
+                tables.pings,
+                "dynamodb:GetItem",
+                "dynamodb:BatchGetItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:DeleteItem",
+            )
+            for index in ("by_log", "by_caller", "by_buyer"):
+                _grant(office, tables.pings, "dynamodb:Query", index=index)
         tables.journal.grant(functions.dashboard, "dynamodb:Query")
-        _grant(functions.dashboard, tables.pings, "dynamodb:GetItem", "dynamodb:BatchGetItem")
-        for index in ("by_log", "by_caller", "by_buyer"):
-            _grant(functions.dashboard, tables.pings, "dynamodb:Query", index=index)
         _may_read(functions.api, secret)
         _may_read(functions.dashboard, secret, sign_in.secret)
 
@@ -218,9 +225,3 @@ def _may_read(function: IGrantable, *secrets: Secret) -> None:
         actions=["secretsmanager:GetSecretValue"],
         resource_arns=[secret.secret_arn for secret in secrets],
     )
-
-
-def _grant(grantee: IGrantable, table: Table, *actions: str, index: str = "") -> None:
-    """On a table with indexes, or on one index of it: the table's own `grant` would give all of them too."""
-    arn = f"{table.table_arn}/index/{index}" if index else table.table_arn
-    Grant.add_to_principal(grantee=grantee, actions=[*actions], resource_arns=[arn])

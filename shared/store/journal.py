@@ -37,8 +37,6 @@ has a cursor to search on."""
 PAGE = 50
 EXAMINED = 1000
 """How many pings of each partition a filtered page examines."""
-EXPORTED = 1000
-"""Rows of a page of an export."""
 
 Status = Literal["open", "sold", "expired"]
 PARTITIONS = [*product(STATES, range(LOG_SHARDS))]
@@ -302,15 +300,6 @@ class Journal:
             "" if over else _cursor([shard.start for shard in shards]),
             day if over else max((shard.frontier for shard in shards if not shard.done), default=day),
         )
-
-    def export(self, day: int, now: int, *, user: str | None = None, **filters: Any) -> Iterator[Row]:
-        """Every ping of the day that `log` would show: four calls for some four thousand."""
-        cursor = ""
-        while True:
-            page = self.log(day, now, user=user, cursor=cursor, size=EXPORTED, **filters)
-            yield from page.rows
-            if not (cursor := page.cursor):
-                return
 
     def of_caller(self, caller: str, now: int, *, user: str | None = None, cursor: str = "", size: int = PAGE) -> Page:
         """The pings of a caller (E.164) whose leads are kept, by the time of the PING. Two calls; with `user` up to

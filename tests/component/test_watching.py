@@ -248,6 +248,8 @@ def test_an_export_has_what_was_searched(
     assert [row["source"] for row in rows(olga.get("/log", "as=csv"))].count("'=1+1") == 1
     [row] = rows(acme.get("/log", "as=csv"))
     assert (row["ping_id"], "cents" in row) == (first, False)
+    monkeypatch.setattr("shared.operators.watching.EXPORTED_AT_ONCE", 1)
+    assert len(rows(olga.get("/log", "as=csv"))) == 2
     monkeypatch.setattr("shared.operators.watching.EXPORTED_ROWS", 1)
     cut = olga.get("/log", "as=csv")
     assert "pings-2100-01-01-the-first-1.csv" in cut.headers["Content-Disposition"]

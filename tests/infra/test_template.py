@@ -301,6 +301,10 @@ OF_THE_API = {
         "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
         "dynamodb:DeleteItem",
     },
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+    "TablesPings/index/by_log": {"dynamodb:Query"},
+    "TablesPings/index/by_caller": {"dynamodb:Query"},
+    "TablesPings/index/by_buyer": {"dynamodb:Query"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
         "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
@@ -310,10 +314,6 @@ OF_THE_API = {
 
 
 OF_THE_DASHBOARD = OF_THE_API | {
-    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
-    "TablesPings/index/by_log": {"dynamodb:Query"},
-    "TablesPings/index/by_caller": {"dynamodb:Query"},
-    "TablesPings/index/by_buyer": {"dynamodb:Query"},
     "TablesJournal": {"dynamodb:Query"},
     "SignInSecret": {"secretsmanager:GetSecretValue"},
 }
