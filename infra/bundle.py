@@ -32,8 +32,8 @@ PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
 
 # Of botocore's four hundred services these are called. Making a client looks through all that are there.
 SERVICES = ("dynamodb", "secretsmanager")
-# What nothing of ours opens: names of places and carriers (half of the whole), a viewer of API descriptions, a compiler
-# of bindings, other ways to sign in, type stubs, papers of packages but for the one that says its version.
+# What nothing of ours opens: names of places and carriers (half of the whole), a compiler of bindings, other ways to
+# sign in, to be called and to look addresses up, type stubs, papers of packages but for the one that says its version.
 TRIMMED = (
     "bin",
     "aiohttp/.hash",
@@ -47,9 +47,11 @@ TRIMMED = (
     "authlib/integrations",
     "authlib/jose",
     "authlib/oauth1",
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*",
+    "aws_lambda_powertools/event_handler",
+    "aws_lambda_powertools/utilities/[!jt_]*",
     "cffi",
     "dateutil/zoneinfo/*.tar.gz",
+    "dns",
     "frozenlist/*.pyx",
     "multidict/_testcapi*",
     "phonenumbers/carrierdata",

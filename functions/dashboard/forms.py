@@ -55,6 +55,8 @@ class Input(Struct, frozen=True):
         if self.kind in ("lines", "long", "checks", "hours"):
             entries = re.split("[,;\n]" if self.kind == "hours" else "\n", text)
             return [entry.strip() for entry in entries if entry.strip()] or None
+        if self.kind == "select" and text == self.default:
+            return None
         if self.kind == "yaml" and text.strip():
             return self._yaml(text, mistakes, prefix)
         return text.strip() or None

@@ -282,7 +282,7 @@ def _response(
     if isinstance(answer, Elsewhere):
         headers["Location"] = answer.to
         new = ((COOKIE, answer.session, SESSION_SECONDS), (UNDER_WAY, answer.under_way, UNDER_WAY_SECONDS))
-        if cookies := [_set_cookie(event, *each) for each in new if each[1] is not None]:
+        if cookies := [_set_cookie(event, name, value, age) for name, value, age in new if value is not None]:
             response["cookies"] = cookies
         return response | {"statusCode": 303}
     if isinstance(answer, File):

@@ -229,6 +229,16 @@ def test_a_buyer_that_bids_live(olga: Guest, stage: Stage) -> None:
     assert again.mistake("live.parameters") == "a is given twice, first in line 1"
 
 
+def test_a_buyer_that_bids_live_no_more(stage: Stage) -> None:
+    live_one = {"dialect": "ringpost", "ping_url": "https://buyer.example/ping", "caller_on_ping": "hashed"}
+    buyer = a_buyer(live=live_one)
+    del buyer["bid"]
+    olga = opened_by(stage, "olga", offers=[an_offer(buyers=[buyer])])
+    given = {"bid": "25", "live.dialect": "", "live.ping_url": "", "live.caller_on_ping": "plain"}
+    assert "Saved." in olga.fill(olga.open("/buyers/1"), "/buyers/1", given).text
+    assert a_buyer_of(stage) == a_buyer()
+
+
 def test_an_endpoint_is_made_in_a_new_pool_and_one_with_static_numbers(olga: Guest, stage: Stage) -> None:
     pool = {"name": "b", "numbers": "+18885550100\r\n+18885550110-+18885550119", "hold_seconds": "300",
             "cooldown_seconds": "0"}  # fmt: skip
@@ -450,7 +460,8 @@ def test_a_pool_tells_its_use_and_what_it_needs(olga: Guest, publisher: Publishe
     page = olga.open("/ring_pools/auto-us", "sales_per_hour=100")
     assert "12.5 % 12.5 % 8 1 0 7" in page.text
     assert "needs 18 numbers, so that 1 caller in 100 finds none" in page.text
-    assert "+18005550100 leased until" in page.text or "leased until 2100-01-01 00:05" in page.text
+    assert "leased until 2100-01-01 00:05 UTC" in page.text
+    assert "2100-01-01 00:00 1 " in page.text
     assert "12.5 %" in olga.open("/ring_pools").text
 
 

@@ -146,7 +146,7 @@ def test_a_link_is_given_to_users_of_the_configuration_and_written_down(browser:
     code = records(browser.stage).give_code("vera", "somebody")
     browser.post("/dashboard/sign_in", {"code": code})
     assert "vera · viewer" in browser.get("/dashboard").text
-    [given, _] = records(browser.stage).history(2)
+    (given, *_), _ = records(browser.stage).history(2)
     assert [(given.by, change.path, change.now) for change in given.changes] == [
         ("somebody", "users[vera] sign-in link", "given")
     ]
