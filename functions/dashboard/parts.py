@@ -16,6 +16,7 @@ from shared.domain.objections import (
     Busy,
     Malformed,
     NameTaken,
+    NotFound,
     NotValid,
     Objection,
     Outdated,
@@ -102,7 +103,12 @@ class Section(Struct, frozen=True):
 
     def _save(self, desk: Desk, visit: Visit) -> Shown | Elsewhere:
         name = visit.path.get("name")
-        found = resources.one(desk.records, self.kind, name) if name else None
+        try:
+            found = resources.one(desk.records, self.kind, name) if name else None
+        except NotFound as gone:  # what was written can be made anew
+            form, texts = FORMS[self.kind], forms.posted(visit.form)
+            again = Filled(form, form.settled(texts), options(desk))
+            return self._page(desk, visit, None, _objected(again, gone))
         saved = save(desk, visit, self.kind, found)
         if isinstance(saved, Filled):
             return self._page(desk, visit, found, saved)

@@ -4,6 +4,7 @@ token."""
 from collections.abc import Mapping
 from typing import Any
 
+from functions.dashboard import today
 from functions.dashboard.parts import Section
 from shared.domain import configuration, erlang, schedule
 from shared.domain.configuration import Plain
@@ -14,6 +15,7 @@ from shared.operators import access, outlook, pools, resources, tokens
 from shared.operators.access import EVERYBODY, OPERATORS
 from shared.operators.desk import Desk
 from shared.operators.resources import Resource
+from shared.operators.watching import Use
 from shared.store.journal import PoolHour
 
 # Offers
@@ -102,7 +104,7 @@ def _ring_pools(desk: Desk, listed: list[Plain]) -> Mapping[str, Any]:
 
 
 def _ring_pool(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    hours = _today(desk, found.name)
+    hours, day = _recent(desk, found.name), desk.records.now() // DAY * DAY
     asked = visit.query.get("sales_per_hour", "")
     busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
@@ -112,11 +114,12 @@ def _ring_pool(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
         "use": use,
         "numbers": numbers,
         "hours": hours,
+        "plot": today.pool(Use("Use today", [hour for hour in hours if hour.at >= day]), day),
         "percent": round(100 * erlang.BLOCKING),
     }
 
 
-def _today(desk: Desk, pool: str) -> list[PoolHour]:
+def _recent(desk: Desk, pool: str) -> list[PoolHour]:
     """Its last 24 hours that had any sales."""
     now = desk.records.now()
     return [hour for hour in desk.journal.pools(now - DAY, now + 1) if hour.pool == pool]

@@ -21,7 +21,7 @@ def show(desk: Desk, visit: Visit) -> Shown:
         found = watching.sources(desk, visit.user, plots.date(at), plots.date(at))
         return Shown("own_day.html", {"at": at, "found": found})
     day = watching.of_day(desk, at)
-    pools = [_pool(use, at) for use in day.pools[:PLOTTED_POOLS]]
+    pools = [pool(use, at) for use in day.pools[:PLOTTED_POOLS]]
     return Shown("today.html", {"day": day, "at": at, "plots": _plots(day), "pool_plots": pools})
 
 
@@ -61,7 +61,8 @@ def _before(hours: Sequence[Count], member: str) -> Series:
     return Series(BEFORE, [getattr(hour, member) for hour in hours])
 
 
-def _pool(use: Use, at: int) -> Plot:
+def pool(use: Use, at: int) -> Plot:
+    """A ring pool on the UTC day that begins `at`."""
     hours = {(hour.at - at) // 3600: hour for hour in use.hours}
 
     def values(member: str) -> list[int]:

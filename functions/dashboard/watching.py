@@ -95,6 +95,7 @@ def _log(
         "following": following,
         "csv": csv,
         "statuses": STATUSES,
+        "exported_rows": watching.EXPORTED_ROWS,
         "is_reader": is_reader,
         "endpoints": desk.records.last_seen().names("endpoints") if is_reader else [],
         "names": watching.buyer_names(desk) if is_reader else {},

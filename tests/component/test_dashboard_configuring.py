@@ -391,6 +391,15 @@ def test_rows_that_others_have_added_stay(olga: Guest, stage: Stage) -> None:
     assert (offer["rank_by"], [field["name"] for field in offer["contact_fields"]]) == ("tier", ["caller_id", "zip"])
 
 
+def test_what_was_deleted_meanwhile_can_be_made_anew(olga: Guest, stage: Stage) -> None:
+    page = olga.open("/buyers/1")
+    olga.send(olga.open("/buyers/1"), "/buyers/1/delete")
+    answer = olga.fill(page, "/buyers/1", {"bid": "28.00"})
+    assert (answer.code, "There is no buyer 1." in answer.text) == (404, True)
+    assert "Saved." in olga.send(answer, "/buyers").text
+    assert a_buyer_of(stage) == a_buyer(bid="28.00")
+
+
 def test_a_form_that_was_tampered_with(olga: Guest) -> None:
     page = olga.open("/buyers/1")
     olga.fill(olga.open("/buyers/1"), "/buyers/1", {"bid": "27.00"})

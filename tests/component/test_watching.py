@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from functions.dashboard import watching as views
+from shared.domain.live import Call, Reply, Silence
 from shared.domain.models import DAY, Field
 from shared.operators import watching
-from tests.build import CALLER, SETTINGS, START, Answer, Publisher, Stage, an_event
+from tests.build import CALLER, SETTINGS, START, Answer, Publisher, Scripted, Stage, an_event
 from tests.configurations import a_buyer, a_contact_field, a_ring_pool, an_endpoint, an_offer
 from tests.office import Operator, as_user, opened, records
 from tests.watchers import Visitor, text
 from tools import engine
+from tools.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -353,6 +356,29 @@ def test_a_static_sale_shows_its_route(olga: Visitor, publisher: Publisher) -> N
     ping_id = publisher.ping("other", **LEAD, trackdrive_number="8005550170").body["try_all_buyers_ping_id"]
     publisher.post("other", **LEAD, ping_id=ping_id)
     assert "a call goes to buyer 1 at +18005550181 until" in olga.see(f"/pings/{ping_id}")
+
+
+def test_a_live_buyer_that_may_have_agreed_is_told_of(stage: Stage, publisher: Publisher) -> None:
+    """It bids, and is not heard of again when it is to buy: the other one is sold to."""
+
+    def script(_: int, call: Call) -> Reply | Silence:
+        if call.final:
+            return Silence("no answer within 800 ms", sent=True)
+        return Reply(200, Sandbox().act("/ping", json.loads(call.body), "")[1])
+
+    stage.send = Scripted(script)
+    urls = {"ping_url": "https://buyer.example/ping", "post_url": "https://buyer.example/post"}
+    live = a_buyer(id=4, name="Buyer D", max_bid="60.00", live={"dialect": "ringpost", "timeout_ms": 800, **urls})
+    del live["bid"]
+    fields = [a_contact_field(name="caller_id", type="phone"), a_contact_field()]
+    opened(stage, offers=[an_offer(contact_fields=fields, buyers=[a_buyer(), live])])
+    sent = {"caller_id": CALLER, "zip": "30340"}
+    ping_id = publisher.ping(**sent).body["try_all_buyers_ping_id"]
+    assert publisher.post(**sent, ping_id=ping_id).body["buyer_id"] == 1
+    page = Visitor(stage, "olga").see(f"/pings/{ping_id}")
+    assert "Buyer D 4 was told at 2100-01-01 00:00:00 UTC, and it is not known what it made of it." in page
+    [unsettled] = as_user(stage, "olga").get(f"/pings/{ping_id}")["unsettled"]
+    assert unsettled == {"buyer_id": 4, "name": "Buyer D", "at": START, "agreed": False}
 
 
 def test_a_ping_that_is_not_there_is_a_sentence(olga: Visitor, publisher: Publisher) -> None:
