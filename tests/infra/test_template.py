@@ -594,17 +594,20 @@ def test_every_alarm_tells_the_topic_when_it_begins_and_ends_and_silence_is_no_a
         assert len(each["AlarmDescription"]) > 40
 
 
-@pytest.mark.parametrize(
-    ("name", "metric", "statistic", "threshold"),
-    [("Errors", "5xx", "Sum", operations.ERRORS), ("Slow", "Latency", "p99", operations.P99_MS)],
-)
-def test_what_publishers_see_is_watched_at_the_api(
-    template: Template, name: str, metric: str, statistic: str, threshold: int
-) -> None:
-    found = alarm(template, name)
-    assert (found["Namespace"], found["MetricName"], found["Threshold"]) == ("AWS/ApiGateway", metric, threshold)
-    assert found.get("Statistic", found.get("ExtendedStatistic")) == statistic
+def test_answers_that_failed_are_watched_at_the_api(template: Template) -> None:
+    found = alarm(template, "Errors")
+    watched = (found["Namespace"], found["MetricName"], found["Statistic"], found["Threshold"])
+    assert watched == ("AWS/ApiGateway", "5xx", "Sum", operations.ERRORS)
     assert [(each["Name"], target(each["Value"])) for each in found["Dimensions"]] == [("ApiId", "ApiHttp")]
+
+
+def test_the_slowest_of_what_publishers_wait_for_is_watched(template: Template) -> None:
+    found = alarm(template, "Slow")
+    metrics = metrics_of(found).values()
+    assert {(each["dimensions"]["function"], each["name"], each["statistic"]) for each in metrics} == {
+        (verb, "Latency", "p99") for verb in ("ping", "post", "full")
+    }
+    assert (expression(found), found["Threshold"]) == ("MAX(METRICS())", operations.P99_MS)
 
 
 @pytest.mark.parametrize(
