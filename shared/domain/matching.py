@@ -7,6 +7,7 @@ the second asks what the store knows: suppression, earlier sales, counts. So not
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -79,7 +80,8 @@ def passing(endpoint: Endpoint, lead: Lead, now: int) -> list[Buyer]:
     return [
         buyer
         for buyer in endpoint.buyers
-        if _first(STEP_ONE, Case(endpoint, buyer, buyer.bid_cents, lead, moment, unknown)) is None
+        if not (rules := _step_one(buyer.rules))
+        or _first(rules, Case(endpoint, buyer, buyer.bid_cents, lead, moment, unknown)) is None
     ]
 
 
@@ -97,12 +99,13 @@ def bids(
     endpoint: Endpoint, buyers: Iterable[Buyer], lead: Lead, now: int, facts: Facts, seed: bytes
 ) -> tuple[Bid, ...]:
     """The bids of those `passing` buyers that pass the rules of the second step, ranked."""
-    moment = Moment(now)
+    moment, has_floor = Moment(now), endpoint.bid_floor_cents > 0
     priced = [(buyer, _cents(buyer, facts)) for buyer in buyers]
     offered = [
         (buyer, Bid(buyer.id, cents, endpoint.margin.payout_cents(cents)))
         for buyer, cents in priced
-        if _first(STEP_TWO, Case(endpoint, buyer, cents, lead, moment, facts)) is None
+        if not (rules := _step_two(buyer.rules, has_floor))
+        or _first(rules, Case(endpoint, buyer, cents, lead, moment, facts)) is None
     ]
     return rank(offered, endpoint.rank_by, seed)
 
@@ -214,6 +217,19 @@ STEP_TWO: dict[Rule, Callable[[Case], bool]] = BEFORE_BIDS | {
     Rule.BID_FLOOR: _too_cheap,
 }
 EVERY_RULE = STEP_ONE | STEP_TWO
+
+
+@cache
+def _step_one(configured: frozenset[str]) -> dict[Rule, Callable[[Case], bool]]:
+    """Of the first step, what a buyer with these rules can fail."""
+    return {rule: fails for rule, fails in STEP_ONE.items() if rule in configured}
+
+
+@cache
+def _step_two(configured: frozenset[str], has_floor: bool) -> dict[Rule, Callable[[Case], bool]]:
+    return {
+        rule: fails for rule, fails in STEP_TWO.items() if rule in configured or (rule is Rule.BID_FLOOR and has_floor)
+    }
 
 
 def _show_hours(case: Case) -> tuple[Shown, Shown]:

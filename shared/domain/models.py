@@ -99,6 +99,22 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return f"buyer#{self.id}"
 
     @cached_property
+    def rules(self) -> frozenset[str]:
+        """What it can fail at all, by the names of `matching.Rule`; but for the floor, which is the endpoint's."""
+        configured = {
+            "paused": self.paused,
+            "schedule": self.schedule,
+            "traffic_source": self.traffic_sources,
+            "filter": self.filters,
+            "suppression": self.suppression,
+            "duplicate": self.duplicate_seconds,
+            "cap": self.amounts,
+            "concurrency": self.places,
+            "no_bid": self.live,
+        }
+        return frozenset(name for name, value in configured.items() if value)
+
+    @cached_property
     def tests(self) -> tuple[Test, ...]:
         """The filters, each made ready once for all leads."""
         return tuple(map(filters.test, self.filters))

@@ -150,3 +150,18 @@ def test_what_a_ping_knew_of_counts_does_not_stop_a_post() -> None:
     buyer: Buyer = a_buyer(caps=(Cap("sales", 5, "total"),))
     assert candidates(an_endpoint(buyers=(buyer,)), [(1, 2500)], facts=FACTS) == [(1, 2500)]
     assert candidates(an_endpoint(buyers=(a_buyer(suppression=("dnc",)),)), [(1, 2500)], facts=FACTS) == []
+
+
+def test_a_buyer_knows_every_rule_that_it_can_fail() -> None:
+    everything = a_buyer(
+        paused=True,
+        schedule=schedule.Schedule(((),) * 7),
+        traffic_sources=("1023",),
+        filters=(filters.read("state == TX"),),
+        suppression=("dnc",),
+        duplicate_seconds=60,
+        caps=(Cap("sales", 1, "total"), Cap("concurrent", 1)),
+        live=Live(ping=Exchange(url="https://buyer.example/ping")),
+    )
+    assert everything.rules == {*Rule} - {Rule.BID_FLOOR}
+    assert a_buyer().rules == set()
