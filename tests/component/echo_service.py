@@ -16,7 +16,7 @@ def main(log: str, workers: str, timeout_seconds: str, handler: str = "echo_hand
     asyncio.run(
         service.serve(
             dict.fromkeys(
-                ("ping", "post", "full", "api"),
+                ("ping", "post", "full", "api", "dashboard"),
                 Function(f"tests.component.{handler}.lambda_handler", int(workers), float(timeout_seconds)),
             ),
             dict(os.environ),

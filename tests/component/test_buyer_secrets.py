@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError
@@ -12,7 +13,6 @@ from shared import runtime
 from shared.domain.live import Call, Reply, Silence
 from shared.domain.templates import Unaskable
 from shared.runtime import BUYER_SECRETS_SECONDS, SILENT_SECONDS, BuyerSecrets
-from shared.settings import Settings
 from tests.build import SETTINGS
 from tools import sandbox
 
@@ -103,8 +103,7 @@ def test_as_deployed_a_function_lets_no_buyer_be_on_this_machine(
     deployed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deployed is who has its secret from Secrets Manager, as infra sets it."""
-    names = {name: getattr(SETTINGS, name) for name in ("config_table", "pings_table", "leases_table", "callers_table")}
-    settings = Settings(**names, secret_arn="arn") if deployed else SETTINGS
+    settings = replace(SETTINGS, secret="", secret_arn="arn") if deployed else SETTINGS
     monkeypatch.setattr(runtime, "_secret", lambda _: b"00" * 32)
     for name in [name for name in os.environ if name.startswith("RINGPOST_")]:
         monkeypatch.delenv(name)

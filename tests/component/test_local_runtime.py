@@ -121,7 +121,7 @@ def test_only_text_that_is_valid_utf_8_arrives_as_text(
     assert (base64.b64decode(event["body"]) if is_base64 else event["body"].encode()) == body
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/", "/posting_instructions/x"])
+@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/", "/posting_instructions", "/elsewhere/x"])
 def test_what_no_route_matches_goes_to_the_ping_function_as_default(http: httpx.Client, path: str) -> None:
     answer = http.request("DELETE", path)
     assert the_event(answer)["routeKey"] == "$default"
@@ -143,6 +143,13 @@ def test_the_longest_prefix_counts(http: httpx.Client, path: str, prefix: str, f
     event = the_event(answer)
     assert (event["routeKey"], answer.json()["function"]) == (f"ANY {prefix}/{{path+}}", f"ringpost-{function}")
     assert event["pathParameters"] == {"path": path.removeprefix(f"{prefix}/")}
+
+
+def test_the_dashboard_has_a_route_of_its_own_too(http: httpx.Client) -> None:
+    event = the_event(http.get("/dashboard"))
+    assert event["routeKey"] == "ANY /dashboard"
+    assert "pathParameters" not in event
+    assert the_event(http.get("/dashboard/log"))["routeKey"] == "ANY /dashboard/{path+}"
 
 
 @pytest.mark.parametrize("function", ["ping", "post", "full"])

@@ -23,6 +23,8 @@ ROUTES = {
     "/posting_instructions": "instructions",
 }
 """The function of every path below a prefix; the longest counts."""
+ITSELF = ("/dashboard",)
+"""Prefixes that have a route of their own, too."""
 DEFAULT_FUNCTION = "ping"
 BODY_BYTES = 10 * 1024 * 1024
 INTEGRATION_SECONDS = 30
@@ -38,7 +40,7 @@ class Gateway:
         self._runtime = runtime
 
     async def application(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
-        prefix = next((prefix for prefix in ROUTES if _below(prefix, scope["path"]) or scope["path"] == prefix), "")
+        prefix = next((prefix for prefix in ROUTES if _is_on(prefix, scope["path"])), "")
         try:
             body = await asgi.body(receive, BODY_BYTES)
             invoked = self._runtime.invoke(ROUTES.get(prefix, DEFAULT_FUNCTION), event(scope, body, prefix))
@@ -69,6 +71,10 @@ def _below(prefix: str, path: str) -> str:
     return path.removeprefix(f"{prefix}/") if path.startswith(f"{prefix}/") else ""
 
 
+def _is_on(prefix: str, path: str) -> bool:
+    return _below(prefix, path) != "" or (path == prefix and prefix in ITSELF)
+
+
 def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
     """The event as AWS makes it: keys without a value (cookies, query, body) are absent. `prefix` is its route's, empty
     for the default."""
@@ -83,7 +89,8 @@ def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
     for key, text in parse_qsl(query, keep_blank_values=True):
         parameters[key] = f"{parameters[key]},{text}" if key in parameters else text
     now = time.time()
-    route_key = f"ANY {prefix}/{{path+}}" if prefix else "$default"
+    below = _below(prefix, scope["path"]) if prefix else ""
+    route_key = f"ANY {prefix}/{{path+}}" if below else f"ANY {prefix}" if prefix else "$default"
     content, is_base64 = _body(body, headers.get("content-type", ""))
     return {
         "version": "2.0",
@@ -93,7 +100,7 @@ def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
         **({"cookies": [cookie.strip() for cookie in cookies.split(";")]} if cookies else {}),
         "headers": headers,
         **({"queryStringParameters": parameters} if parameters else {}),
-        **({"pathParameters": {"path": _below(prefix, scope["path"])}} if prefix else {}),
+        **({"pathParameters": {"path": below}} if below else {}),
         "requestContext": {
             "accountId": ACCOUNT_ID,
             "apiId": "local",
