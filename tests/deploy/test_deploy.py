@@ -24,6 +24,7 @@ import pytest
 import yaml
 from httpx import Response
 
+from shared.runtime import SILENT_SECONDS
 from shared.store.counters import REMEMBERED_SECONDS
 from tests.configurations import a_buyer, a_document, a_ring_pool, an_endpoint, an_offer
 from tests.deploy.account import WEBHOOKS, Account, Stack, Template, functions
@@ -237,6 +238,7 @@ def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb
         assert stack.send(verb).status_code >= 500
     with role.without(of_buyers):
         assert why_the_live_buyer_does_not_bid(stack, verb) == "the store of secrets does not answer"
+    time.sleep(SILENT_SECONDS)
     assert why_the_live_buyer_does_not_bid(stack, verb) == "the secret sandbox_buyer is not set"
     assert all(answer.status_code < 500 for answer in every_use(stack, verb, next(places)))
     with role.without(counting):  # what cannot be counted fails nothing
