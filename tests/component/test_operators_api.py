@@ -1,10 +1,7 @@
 """The operators' API over moto: every resource, who may do what, and every way to be told no."""
 
 import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -560,14 +557,6 @@ def test_no_answer_may_be_kept_or_read_by_other_origins(olga: Operator) -> None:
     for answer in (olga.ask("GET", "/users"), olga.ask("GET", "/none"), olga.ask("DELETE", "/users/bolt")):
         assert answer.headers["Cache-Control"] == "no-store"
         assert not [name for name in answer.headers if name.startswith("Access-Control")]
-
-
-@pytest.mark.parametrize("verb", ["ping", "post", "full"])
-def test_functions_of_publishers_start_without_what_operators_need(verb: str) -> None:
-    program = f"import sys, functions.{verb}.handler; print(*sys.modules)"
-    root = Path(__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    assert {"pydantic", "yaml", "shared.operators", "shared.store.records"}.isdisjoint(run.stdout.split())
 
 
 def test_a_file_that_is_nested_without_end_is_told(olga: Operator) -> None:

@@ -8,41 +8,18 @@ from contextlib import contextmanager
 import pytest
 
 from functions.api.operations import OPERATIONS, Operation
-from tests.build import CALLER, SETTINGS, Publisher, Stage
-from tests.configurations import a_buyer, a_ring_pool, an_endpoint, an_offer
-from tests.office import USERS, Operator, as_user, opened
+from tests.build import CALLER, Publisher, Stage
+from tests.large import BUYERS, ENDPOINTS, marketplace
+from tests.office import Operator, as_user
 from tests.watchers import Visitor
-from tools import engine
 
-ENDPOINTS, BUYERS, NUMBERS = 50, 1000, 10_000
 CALLS = 8
 DAYS = ("2099-12-28", "2100-01-01")
 
 
 @pytest.fixture(scope="module")
 def olga() -> Iterator[Operator]:
-    """Over a real engine, which cuts what it reads into pages. One pool has almost all of the numbers: that is the
-    worst for whoever looks at it."""
-    each = BUYERS // ENDPOINTS
-    offers = [
-        an_offer(
-            name=f"offer-{n}",
-            buyers=[
-                a_buyer(id=n * each + k, name=f"Buyer {k}", caps={"sales": {"day": 50}}) for k in range(1, each + 1)
-            ],
-        )
-        for n in range(ENDPOINTS)
-    ]
-    pools = [
-        a_ring_pool(numbers=["+18005550000-+18005559899"]),
-        a_ring_pool(name="b", numbers=["+18885550000-+18885550099"]),
-    ]
-    endpoints = [an_endpoint(vanity_uri=f"endpoint-{n}", offer=f"offer-{n}") for n in range(ENDPOINTS)]
-    with engine.dynoxide(None) as url:
-        client = engine.client(url)
-        engine.create_tables(client, SETTINGS)
-        stage = Stage(client)
-        opened(stage, users=USERS, offers=offers, ring_pools=pools, endpoints=endpoints)
+    with marketplace() as stage:
         publisher = Publisher(stage)
         answer = publisher.full("endpoint-7", caller_id=CALLER)
         assert answer.body["success"]
