@@ -79,6 +79,8 @@ def run(report: Report) -> None:
         report.goal(f"{name}: round trips", costs[name].round_trips, 3)
         report.goal(f"{name}: write units", costs[name].write_units, 5)
     report.goal("POST by ping_id: refused", post.refused, 0)
+    report.goal("PING, nobody bids: writes", costs["PING, nobody bids"].writes, 1)
+    report.goal("PING, nobody bids: round trips", costs["PING, nobody bids"].round_trips, 1)
     report.goal("PING, caps: writes", costs["PING, caps"].writes, 1)
     report.goal("PING, every rule: round trips", costs["PING, every rule"].round_trips, 2)
     report.goal("POST, caps: round trips", costs["POST, caps"].round_trips, 4)
@@ -101,6 +103,7 @@ def publish(stage: Stage) -> None:
         ring,
         full,
         an_endpoint(vanity_uri="static", static_numbers={STATIC_NUMBER: "1023"}),
+        an_endpoint(vanity_uri="empty", buyers=()),
         an_endpoint(vanity_uri="capped", pool=a_pool(NUMBERS, no=3), buyers=capped),
         an_endpoint(
             vanity_uri="ruled",
@@ -138,6 +141,7 @@ def requests(publisher: Publisher) -> dict[str, Callable[[], Sent]]:
     return {
         "PING": lambda: Sent("ping", "ring", a_lead()),
         "PING, static": lambda: Sent("ping", "static", a_lead(trackdrive_number=STATIC_NUMBER)),
+        "PING, nobody bids": lambda: Sent("ping", "empty", a_lead()),
         "PING, caps": lambda: Sent("ping", "capped", a_lead()),
         "PING, every rule": lambda: Sent("ping", "ruled", a_lead(traffic_source_id="1023")),
         "POST by ping_id": post,

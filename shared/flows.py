@@ -146,16 +146,15 @@ def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     priced = _priced(world, endpoint, user, request, lead, {"pings"})
     failures = _failures(endpoint, user, request, priced)
     if not priced.bids:
+        _opened(world, endpoint, priced)
         raise NoMatchingBuyer(failures)
-    beside = world.compiled.refreshing(endpoint.vanity_uri, world.now())
+    routes: list[Callable[[], object]] = []
     buyer = endpoint.buyer(priced.bids[0].buyer_id)
     if endpoint.static_numbers and lead.caller and buyer:
         number, held_until = lead["trackdrive_number"], endpoint.held_until(priced.created_at)
-        beside.append(lambda: _left_route(world, priced, lead, number, buyer, held_until))
+        routes.append(lambda: _left_route(world, priced, lead, number, buyer, held_until))
     _pinged(world, endpoint, priced)
-    world.counting(
-        lambda: world.together(lambda: world.pings.open(priced, world.caller_hash(lead)), *beside), world.tallies.due()
-    )
+    _opened(world, endpoint, priced, *routes)
     answer = answers.ping(endpoint, world.keys, priced)
     return answer if failures is None else answers.explained(answer, failures)
 
@@ -269,13 +268,16 @@ def _sold_at_once(
         return _answer(earlier)  # nobody is asked twice
     try:
         priced = _priced(world, endpoint, user, request, lead, {"pings", "posts"} if verb == "full" else {"posts"})
-        failures = _failures(endpoint, user, request, priced)
-        if not priced.bids:
-            raise NoMatchingBuyer(failures)
-    except (NoMatchingBuyer, DuplicateCaller, CallerNumberSuppressed, RateLimited):
+    except (DuplicateCaller, CallerNumberSuppressed, RateLimited):
         if earlier := _earlier_sale(world, key):
             return _answer(earlier)
         raise
+    failures = _failures(endpoint, user, request, priced)
+    if not priced.bids:
+        if earlier := _earlier_sale(world, key):
+            return _answer(earlier)
+        _opened(world, endpoint, priced)
+        raise NoMatchingBuyer(failures)
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     now = world.now()
@@ -669,6 +671,15 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
     )
     metrics.sold()
     return answer
+
+
+def _opened(world: World, endpoint: Endpoint, priced: Ping, *beside: Callable[[], object]) -> None:
+    """Store the ping, and do what is to be done beside it. One that nobody bids on is stored to be explained later."""
+    writes = (*beside, *world.compiled.refreshing(endpoint.vanity_uri, world.now()))
+    world.counting(
+        lambda: world.together(lambda: world.pings.open(priced, world.caller_hash(priced.lead)), *writes),
+        world.tallies.due(),
+    )
 
 
 def _pinged(world: World, endpoint: Endpoint, priced: Ping) -> None:

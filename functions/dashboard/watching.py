@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
 from functions.dashboard import today
@@ -13,10 +13,9 @@ from shared.operators import callers, watching
 from shared.operators.access import EVERYBODY, OPERATORS, READERS
 from shared.operators.desk import Desk
 from shared.operators.watching import Wanted
-from shared.store.journal import Page
+from shared.store.journal import Page, Status
 
 CSV = "text/csv; charset=utf-8"
-STATUSES = ("open", "sold", "expired")
 SHOWN_SOURCES = 500
 """The others stand in the file only."""
 SHOWN_ERASURES = 200
@@ -94,7 +93,7 @@ def _log(
         "wrong": wrong,
         "following": following,
         "csv": csv,
-        "statuses": STATUSES,
+        "statuses": get_args(Status),
         "exported_rows": watching.EXPORTED_ROWS,
         "is_reader": is_reader,
         "endpoints": desk.records.last_seen().names("endpoints") if is_reader else [],

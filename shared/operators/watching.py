@@ -436,14 +436,15 @@ class Unsettled(Struct, frozen=True):
 
 
 class OpenedPing(Struct, frozen=True):
-    """`version` is that of the configuration by which it was decided. The lead is empty once it was erased, or its
-    retention is over; then there are no reasons, and no answer."""
+    """`version` is that of the configuration by which it was decided. Once its lead was erased, or its retention is
+    over, there are no reasons, and no answer: then not `lead_is_kept`."""
 
     ping: Row
     expires_at: int
     version: int
     claimed: bool
     lead: list[Value]
+    lead_is_kept: bool
     bids: list[Offered]
     reasons: list[Reason]
     sale: SaleMade | None
@@ -494,6 +495,7 @@ def _opened(desk: Desk, user: User, ping_id: str, *, is_plain: bool) -> OpenedPi
         version=found.version,
         claimed=found.claimed,
         lead=[Value(name, value, value != found.lead[name]) for name, value in shown.items()],
+        lead_is_kept=found.is_kept,
         bids=[Offered(bid.buyer_id, names.get(bid.buyer_id, ""), bid.cents, bid.payout_cents) for bid in found.offers],
         reasons=[
             Reason(

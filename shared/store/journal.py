@@ -38,7 +38,14 @@ PAGE = 50
 EXAMINED = 1000
 """How many pings of each partition a filtered page examines."""
 
-Status = Literal["open", "sold", "expired"]
+Status = Literal["open", "sold", "expired", "unmatched"]
+"""Unmatched is what nobody bid on."""
+UNSOLD: dict[Status, list[str]] = {
+    "open": ["bids > :none", "expires_at > :now"],
+    "expired": ["bids > :none", "expires_at <= :now"],
+    "unmatched": ["bids = :none"],
+}
+"""What tells them apart in their partition."""
 PARTITIONS = [*product(STATES, range(LOG_SHARDS))]
 """Of the log of a day, in the order in which a cursor has them."""
 
@@ -97,8 +104,8 @@ class Sold(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """A ping in the log. `ping_id` is its try-all id. Of one that is not sold the amounts are the best bid's; `cents`
-    is None for publishers."""
+    """A ping in the log. `ping_id` is its try-all id. Of one that is not sold the amounts are the best bid's, 0 where
+    nobody bid; `cents` is None for publishers."""
 
     ping_id: str
     at: int
@@ -131,16 +138,17 @@ class Offer(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """One ping with everything that is known. The `lead` is that of PING and POST together, and empty once its
-    retention is over. `number` and `held_until` are the sale's; `lease_until` is how long the number is still leased to
-    it, cooldown included, `route` where a call to its static or overflow number goes now. `failures` are why the others
-    did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is the one that the
-    PING met, None if that version is gone."""
+    """One ping with everything that is known. The `lead` is that of PING and POST together; it `is_kept` until it is
+    erased or its retention is over. `number` and `held_until` are the sale's; `lease_until` is how long the number is
+    still leased to it, cooldown included, `route` where a call to its static or overflow number goes now. `failures`
+    are why the others did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is
+    the one that the PING met, None if that version is gone."""
 
     row: Row
     version: int
     expires_at: int
     lead: Lead
+    is_kept: bool
     offers: list[Offer]
     claimed: bool
     number: str = ""
@@ -369,7 +377,8 @@ class Journal:
             return None
         if public and signing.read_ping_id(self.keys, ping.endpoint, ping_id) is None:
             return None
-        lead = Lead(ping.lead | (sale.posted if sale else {})) if ping.lead_until > now else Lead()
+        is_kept = ping.lead_until > now
+        lead = Lead(ping.lead | (sale.posted if sale else {})) if is_kept else Lead()
         compiled = Compiled(self.dynamo, Memory())
         endpoint = self._version(compiled, ping)
         lease_until, route = self._line(compiled, ping, sale, lead, now) if sale else (0, None)
@@ -379,6 +388,7 @@ class Journal:
             version=ping.version,
             expires_at=ping.expires_at,
             lead=lead,
+            is_kept=is_kept,
             offers=[Offer(bid.buyer_id, bid.cents if for_all else None, bid.payout_cents) for bid in ping.bids],
             claimed=claim.state is State.CLAIMED,
             number=sale.number if sale else "",
@@ -386,9 +396,9 @@ class Journal:
             overflow=sale.overflow if sale else False,
             lease_until=lease_until,
             route=route if for_all else None,
-            answer=sale.answer.decode() if sale and lead else "",
+            answer=sale.answer.decode() if sale and is_kept else "",
             failures=matching.failures(endpoint, ping.lead, ping.created_at, ping.facts)
-            if endpoint and lead and for_all
+            if endpoint and is_kept and for_all
             else [],
             unsettled=claim.asked if for_all else {},
             endpoint=endpoint,
@@ -426,7 +436,7 @@ class Journal:
             user=_text(item, "user"),
             source=_text(item, "source"),
             bids=_int(item, "bids"),
-            status="sold" if sold else "open" if _int(item, "expires_at") > now else "expired",
+            status=_status(item, now),
             cents=_int(item, "cents") if user is None else None,
             payout_cents=_int(item, "payout"),
             buyer_id=_int(item, "buyer") if sold else None,
@@ -505,7 +515,8 @@ class _Wanted:
     def status(self, status: Status) -> None:
         self.states = ("sold",) if status == "sold" else ("open",)
         if status != "sold":
-            self.conditions.append("expires_at > :now" if status == "open" else "expires_at <= :now")
+            self.conditions += UNSOLD[status]
+            self.values[":none"] = {"N": "0"}
 
     def _name(self, name: str) -> str:
         self.names[f"#{name}"] = name
@@ -573,6 +584,14 @@ def _read_cursor(cursor: str, kind: type[list[T]], count: int) -> list[T | None]
     if len(starts) != count:
         raise BadCursor
     return [*starts]
+
+
+def _status(item: Item, now: int) -> Status:
+    if "buyer" in item:
+        return "sold"
+    if not _int(item, "bids"):
+        return "unmatched"
+    return "open" if _int(item, "expires_at") > now else "expired"
 
 
 def _is_shown(item: Item, user: str | None, now: int) -> bool:

@@ -7,8 +7,8 @@ some time after.
 
 What the log shows stands beside, for the indexes of `shared.schema`: `log`, the day, "open" or "sold" and one of a few
 shards, and `at`, when it came; `endpoint`, `user`, `source`, the number of `bids`, `cents` and `payout` of the best
-one; `caller`, a keyed hash; of a sale its `buyer`, `sold_at`, `cents` and `payout`, and what its caps `counted` where
-that differs.
+one, 0 without any; `caller`, a keyed hash; of a sale its `buyer`, `sold_at`, `cents` and `payout`, and what its caps
+`counted` where that differs.
 """
 
 import zlib
@@ -557,14 +557,14 @@ def _opened(ping: Ping, caller: bytes) -> dict[str, Any]:
     }
     if sandbox.is_of(ping.endpoint):
         return item
-    best = ping.bids[0]
+    cents, payout_cents = (ping.bids[0].cents, ping.bids[0].payout_cents) if ping.bids else (0, 0)
     return item | {
         "log": {"S": log_partition(ping.created_at, "open", ping.id[0] % LOG_SHARDS)},
         "endpoint": {"S": ping.endpoint},
         **_sender(ping.user, ping.lead),
         "bids": _n(len(ping.bids)),
-        "cents": _n(best.cents),
-        "payout": _n(best.payout_cents),
+        "cents": _n(cents),
+        "payout": _n(payout_cents),
     }
 
 

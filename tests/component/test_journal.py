@@ -184,6 +184,8 @@ def test_the_log_is_filtered_by_status_endpoint_and_source(
     ping_id = sold(publisher, traffic_source_id="1023")
     publisher.ping(caller_id=OTHER)
     publisher.ping("other", caller_id=OTHER)
+    published.publish(an_endpoint(vanity_uri="empty", buyers=()))
+    publisher.ping("empty", caller_id=OTHER)
     published.clock.forward(20)
 
     def found(**wanted: Any) -> list[tuple[str, str]]:
@@ -192,6 +194,7 @@ def test_the_log_is_filtered_by_status_endpoint_and_source(
     assert found(status="sold") == [("my_endpoint", "sold")]
     assert found(status="open") == [("my_endpoint", "open")]
     assert found(status="expired") == [("other", "expired")]
+    assert found(status="unmatched") == [("empty", "unmatched")]
     assert found(endpoint="other") == [("other", "expired")]
     assert found(source="1023") == [("my_endpoint", "sold")]
     assert found(endpoint="other", status="sold") == []

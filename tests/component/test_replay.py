@@ -109,6 +109,19 @@ def test_the_last_pings_are_compared_as_one_sum(
     ]
 
 
+def test_what_nobody_wanted_is_decided_again_too(
+    stage: Stage, publisher: Publisher, replayed: Replay, tmp_path: Path
+) -> None:
+    apply(stage, a_buyer(**RULES))
+    for state in ("OH", "CA"):
+        assert publisher.ping(state=state).body["status"] == "no_matching_buyer"
+    told = replayed("--config", a_file(tmp_path, a_buyer(filters=["state in [OH, TX]"])))
+    assert told.output.splitlines()[:2] == [
+        "2 PINGs decided again: 2 the same, 0 otherwise.",
+        f"{tmp_path / 'new.yaml'} would have changed 1 of them.",
+    ]
+
+
 def test_a_decision_that_comes_out_otherwise_is_told(
     publisher: Publisher, replayed: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,14 @@ def test_an_erased_lead_that_was_not_sold_may_be_sent_again(
     assert publisher.full(caller_id=CALLER).body["success"]
 
 
+def test_a_lead_that_nobody_wanted_is_erased(stage: Stage, publisher: Publisher, erasing: Erasing) -> None:
+    stage.publish(an_endpoint(buyers=()))
+    publisher.full(caller_id=CALLER)
+    assert erasing.erase(CALLER, "somebody", wait=False).pings == 1
+    [stored] = stage.contents()["pings"]
+    assert "caller" not in stored
+
+
 def test_a_ping_that_is_being_sold_is_waited_for(stage: Stage, publisher: Publisher, erasing: Erasing) -> None:
     stage.publish(an_endpoint())
     publisher.ping(caller_id=CALLER)

@@ -209,7 +209,7 @@ def test_a_search_that_cannot_be_is_told_what_would_be_right(olga: Visitor) -> N
     sentences = {
         "day=yesterday": "Day must be a day like 2026-11-25.",
         "day=2100-02-30": "Day must be a day like 2026-11-25.",
-        "status=lost": "Status must be one of open, sold, expired.",
+        "status=lost": "Status must be one of open, sold, expired, unmatched.",
         "buyer=buyer": "Buyer is part of the name of 3 buyers; it must be of one, or an id.",
         "buyer=0": "Buyer is part of the name of 0 buyers",
         "after=x": "After must be what `next` said.",
@@ -295,6 +295,34 @@ def test_a_ping_is_opened_masked_with_why_the_others_did_not_bid(olga: Visitor, 
     assert "Price 25.00 Payout 20.00" in page
     assert '"buyer_name":"Buyer A"' in page
     assert not any(value in page for value in PRIVATE)
+
+
+def test_a_ping_that_nobody_wanted_is_found_and_says_why(olga: Visitor, acme: Visitor, publisher: Publisher) -> None:
+    for n in range(4):
+        sold(publisher, caller_id=f"+1614555013{n}")
+    olga.stage.clock.forward(3)
+    unwanted = LEAD | {"auth_token": "of acme-media", "traffic_source_id": "1023"}
+    for verb in ("ping", "full"):
+        assert publisher.send(verb, json_body=unwanted).body["status"] == "no_matching_buyer"
+    of_full, of_ping = ids(olga.get("/log", "status=unmatched"))
+    assert (
+        {of_full, of_ping} == {*ids(acme.get("/log", "status=unmatched"))} == {*ids(olga.send("/log", number=CALLER))}
+    )
+    for ping_id in (of_full, of_ping):
+        page = olga.see(f"/pings/{ping_id}")
+        assert "Why nobody bid" in page
+        assert "Buyer A 1 cap 4 4 sales a day" in page
+        assert "Buyer C 3 filter 41 age > 60" in page
+        assert "Good until" not in page
+        assert "cap" not in acme.see(f"/pings/{ping_id}")
+        refused = publisher.post(ping_id=ping_id, auth_token="of acme-media", **LEAD)
+        assert refused.body["status"] == "no_matching_buyer"
+
+
+def test_a_ping_with_nothing_in_it_says_why_too(olga: Visitor, publisher: Publisher) -> None:
+    page = olga.see(f"/pings/{publisher.ping().body['try_all_buyers_ping_id']}")
+    assert "Nothing was sent." in page
+    assert "Buyer C 3 filter nothing age > 60" in page
 
 
 def test_who_looks_behind_a_mask_stands_in_the_change_log(olga: Visitor, market: Stage, publisher: Publisher) -> None:
