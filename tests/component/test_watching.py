@@ -304,6 +304,7 @@ def test_a_ping_that_nobody_wanted_is_found_and_says_why(olga: Visitor, acme: Vi
     unwanted = LEAD | {"auth_token": "of acme-media", "traffic_source_id": "1023"}
     for verb in ("ping", "full"):
         assert publisher.send(verb, json_body=unwanted).body["status"] == "no_matching_buyer"
+    assert "/dashboard/log?day=2100-01-01&amp;status=unmatched" in olga.get("").text
     of_full, of_ping = ids(olga.get("/log", "status=unmatched"))
     assert (
         {of_full, of_ping} == {*ids(acme.get("/log", "status=unmatched"))} == {*ids(olga.send("/log", number=CALLER))}
