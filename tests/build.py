@@ -278,7 +278,7 @@ def an_event(
         "rawPath": path if path is not None else f"/api/v1/inbound_webhooks/{verb}/{uri}",
         "rawQueryString": query,
         "headers": sent,
-        "requestContext": {"http": {"method": method, "sourceIp": "192.0.2.1"}},
+        "requestContext": {"domainName": "ringpost.example", "http": {"method": method, "sourceIp": "192.0.2.1"}},
         "isBase64Encoded": False,
     }
     if body is None:

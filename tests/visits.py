@@ -1,19 +1,13 @@
-"""Somebody who visits the dashboard: opens pages, fills in their forms, and sends them as a browser would."""
+"""A visitor of the dashboard that fills in its forms, and sends them as a browser would."""
 
 import html
 from dataclasses import dataclass, field
-from functools import cached_property
 from html.parser import HTMLParser
-from typing import Any
 from urllib.parse import urlencode
 
-from functions.dashboard.views import VIEWS
-from shared.edge import desk as edge
-from shared.operators.desk import Desk, known
-from shared.store.callers import Callers
-from shared.store.journal import Journal
-from shared.store.records import Records
-from tests.build import REQUEST_ID, Counting, InTurn, Stage, an_event
+from shared.edge.desk import ROOT
+from tests.build import Stage, an_event
+from tests.watchers import Visitor
 
 
 @dataclass
@@ -115,17 +109,10 @@ class Seen:
         return html.unescape(rest.partition("<")[0])
 
 
-@dataclass
 class Guest:
-    """`calls` counts those to DynamoDB of the last request."""
-
-    stage: Stage
-    name: str
-    calls: int = 0
-
-    @cached_property
-    def cookie(self) -> str:
-        return f"{edge.COOKIE}={edge.session(self.stage.keys, self.name)}"
+    def __init__(self, stage: Stage, name: str) -> None:
+        self.stage = stage
+        self.visitor = Visitor(stage, name)
 
     def open(self, path: str, query: str = "") -> Seen:
         return self.ask("GET", path, query)
@@ -135,20 +122,13 @@ class Guest:
 
     def fill(self, page: Seen, action: str, given: dict[str, str]) -> Seen:
         """Send the form of a page, changed where something is given, and go where it leads."""
-        answer = self.ask("POST", action, pairs=page.form(f"{edge.ROOT}{action}").with_(given))
+        answer = self.ask("POST", action, pairs=page.form(f"{ROOT}{action}").with_(given))
         while answer.code == 303:
             path, _, query = answer.headers["Location"].partition("#")[0].partition("?")
-            answer = self.ask("GET", path.removeprefix(edge.ROOT), query)
+            answer = self.ask("GET", path.removeprefix(ROOT), query)
         return answer
 
     def ask(self, method: str, path: str, query: str = "", pairs: list[tuple[str, str]] | None = None) -> Seen:
         body = urlencode(pairs).encode() if pairs is not None else None
-        event: dict[str, Any] = an_event(method=method, path=f"{edge.ROOT}{path}", query=query, body=body)
-        event["cookies"] = [self.cookie]
-        event["requestContext"]["domainName"] = "ringpost.example"
-        dynamo = Counting(self.stage.client, self.stage.settings)
-        records = Records(dynamo, self.stage.keys, self.stage.clock)
-        world = Desk(records, Callers(dynamo, self.stage.keys), Journal(dynamo, self.stage.keys, InTurn()))
-        found = edge.serve(event, REQUEST_ID, VIEWS, world, self.stage.keys, known)
-        self.calls = dynamo.calls
-        return Seen(found["statusCode"], found["headers"], found["body"])
+        answer = self.visitor.visit(an_event(method=method, path=f"{ROOT}{path}", query=query, body=body))
+        return Seen(answer.code, answer.headers, answer.text)

@@ -35,7 +35,7 @@ def test_a_page_takes_few_calls_and_scans_nothing(large: Stage, address: str) ->
     page = olga.open(path, query)
     events.unregister("before-call.dynamodb.Scan", unique_id="scans")
     assert page.code == 200, page.text
-    assert (olga.calls <= CALLS, scans) == (True, []), olga.calls
+    assert (olga.visitor.calls <= CALLS, scans) == (True, []), olga.visitor.calls
 
 
 @pytest.fixture
