@@ -1,36 +1,40 @@
-"""`python -m bench.journal [--pings 1000000]`: what the readers of the log and plots take over many stored pings.
+"""`python -m bench.journal [--pings 1000000]`: what the log, plots and pages take over many stored pings.
 
-It stores so many in a real engine, over two days at 50 endpoints, of 20 users with 5 traffic sources each; one in
-twenty is sold to one of 1,000 buyers. Then it prints calls and milliseconds of every reader.
+It stores so many in a real engine, at the large marketplace of the tests, over two days, of 20 users with 5 traffic
+sources each; one in twenty is sold, one in ten found nobody. Then it prints calls and milliseconds of every reader,
+and of every page of the dashboard for a process that remembers nothing.
 """
 
 import argparse
+import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import redirect_stdout
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from bench.report import Report
 from shared.domain import keys
-from shared.domain.models import DAY, Bid, Endpoint, Lead, Ping, RingPool, Sale
+from shared.domain.models import DAY, Bid, Endpoint, Lead, Ping, Sale
 from shared.store import pings
 from shared.store.dynamo import Dynamo
 from shared.store.journal import Journal
 from shared.store.tallies import Gathered, Tallies
-from tests.build import KEYS, SETTINGS, START, Counting, Stage, a_buyer, a_pool, an_endpoint
-from tools import engine
+from tests.build import KEYS, SETTINGS, START, Counting
+from tests.large import BUYERS, ENDPOINTS, PAGES, marketplace
+from tests.watchers import Visitor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ENDPOINTS, USERS, SOURCES, BUYERS, NUMBERS = 50, 20, 5, 1000, 10_000
-SOLD_OF = 20
+USERS, SOURCES = 20, 5
+SOLD_OF, UNMATCHED_OF = 20, 10
 DAYS = 2
 NOW = START + DAYS * DAY - 1
 CALLER = "+16145550123"
@@ -42,30 +46,31 @@ HEAD = ("", "calls", "ms", "rows")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.journal", description=__doc__)
     parser.add_argument("--pings", type=int, default=1_000_000, help="how many are stored (default: %(default)s)")
-    parser.add_argument("--data", type=Path, help="the directory for a file, in place of memory")
     options = parser.parse_args()
-    with engine.dynoxide(options.data) as url, ThreadPoolExecutor(4) as beside:
-        client = engine.client(url)
-        engine.create_tables(client, SETTINGS)
-        count = options.pings
+    logging.disable(logging.INFO)
+    with (
+        open(os.devnull, "w") as nowhere,
+        redirect_stdout(nowhere),
+        marketplace() as stage,
+        ThreadPoolExecutor(4) as beside,
+    ):
+        stage.beside, count = beside, options.pings
+        world, client = stage.world(), stage.client
         began = time.monotonic()
-        ping_id = fill(client, count, beside)
+        ping_id = fill(client, count, [world.endpoint(f"endpoint-{n}") for n in range(ENDPOINTS)], beside)
         report = Report()
         report.section("journal", f"{count} stored pings, written in {time.monotonic() - began:.0f} s")
         dynamo = Counting(client, SETTINGS)
         report.table(HEAD, [measured(dynamo, *reader) for reader in readers(Journal(dynamo, KEYS, beside), ping_id)])
+        stage.clock.now = NOW
+        visited = [visit(Visitor(stage, "olga"), address.format(ping_id=ping_id)) for address in PAGES]
+        report.table(("page", "calls", "ms", "KB"), visited)
+        report.goal("a page of the dashboard: calls", max(calls for _, calls, _, _ in visited), 8)
+        report.goal("a page of the dashboard: ms", max(took for _, _, took, _ in visited), 300)
 
 
-def endpoints() -> list[Endpoint]:
-    shared_buyers = tuple(a_buyer(id=n + 1, name=f"Buyer {n}") for n in range(BUYERS))
-    first = an_endpoint(vanity_uri="e00", buyers=shared_buyers, pool=a_pool(NUMBERS))
-    return [replace(first, vanity_uri=f"e{n:02}") for n in range(ENDPOINTS)]
-
-
-def fill(client: "DynamoDBClient", count: int, beside: Executor) -> str:
+def fill(client: "DynamoDBClient", count: int, listed: list[Endpoint], beside: Executor) -> str:
     """Gives the public id of one that was sold."""
-    listed = endpoints()
-    Stage(client).publish(listed[0])
     made = _items(count, listed)
     example = ""
     while batches := [batch for batch in ([*islice(made, BATCH)] for _ in range(AT_ONCE)) if batch]:
@@ -79,8 +84,8 @@ def _store(client: "DynamoDBClient", items: list[dict[str, Any]]) -> str:
     left: Any = {SETTINGS.pings_table: [{"PutRequest": {"Item": item}} for item in items]}
     while left:
         left = client.batch_write_item(RequestItems=left)["UnprocessedItems"]
-    sold = (item["ping_id"]["B"] for item in items if "buyer" in item and item["endpoint"]["S"] == "e00")
-    return next((keys.ping_id(KEYS, "e00", ping_id) for ping_id in sold), "")
+    sold = (item["ping_id"]["B"] for item in items if "buyer" in item and item["endpoint"]["S"] == "endpoint-7")
+    return next((keys.ping_id(KEYS, "endpoint-7", ping_id) for ping_id in sold), "")
 
 
 def _items(count: int, listed: list[Endpoint]) -> Iterator[dict[str, Any]]:
@@ -89,6 +94,8 @@ def _items(count: int, listed: list[Endpoint]) -> Iterator[dict[str, Any]]:
         at = START + n * DAYS * DAY // count
         caller = CALLER if n % 1000 == 0 else f"+1614{draw.randrange(10**7):07}"
         ping = _ping(draw, at, draw.choice(listed), caller)
+        if n % UNMATCHED_OF == 1:
+            ping = replace(ping, bids=())
         item = {
             "ping_id": {"B": ping.id},
             "ping": {"B": pings._pack(ping)},
@@ -101,13 +108,13 @@ def _items(count: int, listed: list[Endpoint]) -> Iterator[dict[str, Any]]:
 
 
 def _ping(draw: random.Random, at: int, endpoint: Endpoint, caller: str) -> Ping:
-    user, cents = draw.randrange(USERS), draw.randrange(500, 5000)
+    user, cents, buyer = draw.randrange(USERS), draw.randrange(500, 5000), draw.choice(endpoint.buyers)
     return Ping(
         id=draw.randbytes(12),
         endpoint=endpoint.vanity_uri,
         version=1,
         lead=Lead({"caller_id": caller, "traffic_source_id": f"{user}-{draw.randrange(SOURCES)}", "zip": "30340"}),
-        bids=(Bid(draw.randrange(BUYERS) + 1, cents, cents),),
+        bids=(Bid(buyer.id, cents, cents),),
         seed=b"",
         created_at=at,
         expires_at=at + 120,
@@ -138,15 +145,15 @@ def _sale(ping: Ping, at: int) -> Sale:
 def _count(client: "DynamoDBClient", listed: list[Endpoint]) -> None:
     """What there is to be plotted of two days."""
     draw = random.Random(2)
-    pool, ping = listed[0].pool, _ping(draw, START, listed[0], CALLER)
-    assert isinstance(pool, RingPool)
+    ping = _ping(draw, START, listed[0], CALLER)
     for day in range(DAYS):
         for hour in range(24):
             at = START + day * DAY + hour * 3600
             tallies = Tallies(Dynamo(client, SETTINGS), Gathered(), lambda at=at: at)  # type: ignore[misc]
             for endpoint in listed:
                 tallies.refused(endpoint, "no_matching_buyer")
-                tallies.pool_used(endpoint, replace(pool, name=f"pool-{endpoint.vanity_uri}"), draw.randrange(100))
+                assert endpoint.pool
+                tallies.pool_used(endpoint, endpoint.pool, draw.randrange(100))
             if hour == 0:
                 for n in range(BUYERS):
                     sale = replace(_sale(ping, at), buyer_id=n + 1, user=f"user-{n % USERS}")
@@ -175,7 +182,7 @@ def readers(journal: Journal, ping_id: str) -> Iterator[tuple[str, Callable[[], 
     yield "log, next page", lambda: journal.log(day, NOW, cursor=first.cursor).rows
     yield "log, sold", lambda: journal.log(day, NOW, status="sold").rows
     yield "log of a user (5 %)", lambda: journal.log(day, NOW, user="user-3").rows
-    yield "log of an endpoint (2 %)", lambda: journal.log(day, NOW, endpoint="e07").rows
+    yield "log of an endpoint (2 %)", lambda: journal.log(day, NOW, endpoint="endpoint-7").rows
     yield "log, a user's sold (0.25 %)", lambda: journal.log(day, NOW, user="user-3", status="sold").rows
     yield "log, nothing found", lambda: journal.log(day, NOW, user="nobody").rows
     yield "a caller", lambda: journal.of_caller(CALLER, NOW).rows
@@ -190,6 +197,19 @@ def measured(dynamo: Counting, name: str, read: Callable[[], Any]) -> tuple[str,
         rows = len(read())
         took.append(1000 * (time.perf_counter() - began))
     return name, dynamo.calls, sorted(took)[REPEATS // 2], rows
+
+
+def visit(visitor: Visitor, address: str) -> tuple[str, int, float, float]:
+    """The median of some visits, with the size of the page."""
+    path, _, query = address.partition("?")
+    took, size = [], 0
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        answer = visitor.get(path, query)
+        took.append(1000 * (time.perf_counter() - began))
+        assert answer.code == 200, answer.text
+        size = len(answer.text.encode())
+    return address, visitor.calls, sorted(took)[REPEATS // 2], size / 1024
 
 
 if __name__ == "__main__":

@@ -1,41 +1,13 @@
-"""The dashboard over a real engine: what its pages cost at the size of a large marketplace (1,000 buyers, 50 endpoints
-and 10,000 numbers), and what moto does not take."""
+"""The dashboard over a real engine: what moto does not take."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.build import SETTINGS, Stage
-from tests.large import marketplace
 from tests.office import opened
 from tests.visits import Guest
 from tools import engine
-
-CALLS = 8
-PAGES = [
-    "/offers", "/offers/offer-7", "/offers?new", "/buyers", "/buyers?search=9&paused=false", "/buyers/7", "/buyers?new",
-    "/endpoints", "/endpoints/endpoint-7", "/ring_pools", "/ring_pools/auto-us", "/ring_pools/b", "/users",
-    "/users/olga", "/suppression_lists", "/changes", "/changes/1", "/configuration", "/configuration/export",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def large() -> Iterator[Stage]:
-    with marketplace() as stage:
-        yield stage
-
-
-@pytest.mark.parametrize("address", PAGES)
-def test_a_page_takes_few_calls_and_scans_nothing(large: Stage, address: str) -> None:
-    olga = Guest(large, "olga")
-    path, _, query = address.partition("?")
-    scans: list[str] = []
-    events = large.client.meta.events
-    events.register("before-call.dynamodb.Scan", lambda **_: scans.append(path), unique_id="scans")
-    page = olga.open(path, query)
-    events.unregister("before-call.dynamodb.Scan", unique_id="scans")
-    assert page.code == 200, page.text
-    assert (olga.visitor.calls <= CALLS, scans) == (True, []), olga.visitor.calls
 
 
 @pytest.fixture
