@@ -166,16 +166,13 @@ def pause(records: Records, by: str, buyer_id: str, paused: bool) -> Resource:
 
 
 def delete(records: Records, by: str, kind: Kind, name: str, version: str) -> None:
-    """Raises `NotFound`, `VersionMissing`, `Outdated`, `Busy`, and `NotValid` where something else needs it. A user's
-    tokens go with it."""
+    """Raises `NotFound`, `VersionMissing`, `Outdated`, `Busy`, and `NotValid` where something else needs it."""
 
     def edit(parts: Parts) -> tuple[Plain, None]:
         _check_version(_of(parts, kind, name), version)
         return _without(configuration.document(parts), kind, name), None
 
     edited(records, by, edit)
-    for token in records.tokens(name) if kind == "users" else ():
-        records.revoke(token.id, by, name)
 
 
 def edited(records: Records, by: str, edit: Edit) -> Edited:
@@ -185,7 +182,7 @@ def edited(records: Records, by: str, edit: Edit) -> Edited:
         live = records.live()
         document, path = edit(live.parts)
         try:
-            wanted = configuration.read(document)
+            wanted = with_an_operator(configuration.read(document))
             return Edited(records.apply(wanted, by, seen=live.version), wanted, path)
         except InvalidConfiguration as invalid:
             raise NotValid(errors(invalid.problems, document, path)) from None
@@ -210,6 +207,13 @@ def merged(was: Any, changes: Any) -> Any:
         else:
             kept[key] = merged(kept.get(key), value)
     return kept
+
+
+def with_an_operator(wanted: Configuration) -> Configuration:
+    """What is edited here must not be the end of editing here. Raises `InvalidConfiguration`."""
+    if not any(user.role == "operator" for user in wanted.users):
+        raise InvalidConfiguration([Problem(("users",), "must have an operator, or nobody can change anything here")])
+    return wanted
 
 
 def errors(problems: tuple[Problem, ...], document: Plain, path: Path | None) -> Errors:

@@ -6,7 +6,7 @@ from msgspec import Struct
 from shared.domain import configuration
 from shared.domain.configuration import Change, Configuration, InvalidConfiguration, Plain, dotted
 from shared.domain.objections import NotValid
-from shared.operators import document
+from shared.operators import document, resources
 from shared.store.records import Applied, Records
 
 WIDTH = 120
@@ -52,7 +52,7 @@ def read(file: bytes) -> Configuration:
     except document.Unreadable as wrong:
         raise NotValid({"": [f"line {wrong.line}: {wrong}" if wrong.line else str(wrong)]}) from None
     try:
-        wanted = configuration.read(found.value)
+        wanted = resources.with_an_operator(configuration.read(found.value))
     except InvalidConfiguration as invalid:
         raise _not_valid(found, InvalidConfiguration([*found.problems, *invalid.problems])) from None
     if found.problems:

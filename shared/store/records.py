@@ -263,6 +263,8 @@ class Records:
             if not (changes or switched or removed):
                 return None
             _check_sizes(draft, len(switched) + len(removed))
+            were, are = set(live.names("users")), {user.name for user in wanted.users}
+            self._end_tokens(are - were, by)
             self._claim(wanted, live)
 
             pools, given_up = self._laid_out(plans)
@@ -272,6 +274,7 @@ class Records:
             self._write(applied, live, parts, pools, [compiled[name] for name in switched])
             self._switch(applied, live, switched, removed, given_up)
             self._free(applied.version, given_up)
+            self._end_tokens(were - are, by)
             return applied
 
     def history(self, count: int, before: int = 0) -> tuple[list[Applied], bool]:
@@ -684,6 +687,12 @@ class Records:
             ExpressionAttributeNames={"#version": "version"},
             ExpressionAttributeValues={":version": _n(version)},
         )
+
+    def _end_tokens(self, users: Collection[str], by: str) -> None:
+        """Of users who leave, and of users who come: an apply that died may have left them those of an earlier one."""
+        for token in self.tokens() if users else ():
+            if token.user in users:
+                self.revoke(token.id, by, token.user)
 
     # What calls resolve to.
 

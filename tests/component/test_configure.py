@@ -482,6 +482,26 @@ def test_tokens_are_for_users_of_the_live_configuration_and_issued_once(records:
         records.revoke(issued.id, "ana")
 
 
+def test_whoever_gets_a_name_does_not_get_the_tokens_of_who_had_it(
+    records: Records, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind_a_token, others = [an_endpoint(require_auth_token=True)], [a_user(name="bolt", traffic_sources=["77"])]
+    apply(records, endpoints=behind_a_token)
+    secrets = [records.issue("acme-media", "ana")[1] for _ in range(2)]
+    apply(records, endpoints=behind_a_token, users=others)
+    assert records.tokens() == []
+
+    with monkeypatch.context() as crash:  # after the switch
+        apply(records, endpoints=behind_a_token)
+        records.issue("acme-media", "ana", "left behind")
+        crash.setattr(Records, "_end_tokens", lambda *_: None)
+        apply(records, endpoints=behind_a_token, users=others)
+    assert [token.user for token in records.tokens()] == ["acme-media"]
+    apply(records, endpoints=behind_a_token)
+    for token in (*secrets, "left behind"):
+        assert publisher.ping(auth_token=token).code == 401
+
+
 def begun(stage: Stage) -> int:
     """How many versions have records, those that were never live among them."""
     items = stage.client.scan(TableName=SETTINGS.config_table)["Items"]

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+import yaml
 from openapi_spec_validator import validate
 
 from functions.api.operations import OPERATIONS
@@ -377,6 +378,21 @@ def test_a_user_that_is_deleted_is_out_and_comes_back_without_its_tokens(olga: O
     olga.ask("POST", "/users", USERS[3])
     assert vera.ask("GET", "/users").code == 401
     assert olga.get("/users/vera/tokens")["items"] == []
+
+
+def test_the_last_operator_stays(olga: Operator, stage: Stage) -> None:
+    sentence = "must have an operator, or nobody can change anything here"
+    refused = olga.ask("DELETE", "/users/olga", version=version(olga, "/users/olga"))
+    assert (refused.code, refused.body["errors"]) == (422, {"users": [sentence]})
+    refused = olga.ask("PATCH", "/users/olga", {"role": "viewer"}, version=version(olga, "/users/olga"))
+    assert (refused.code, refused.body["errors"]) == (422, {"users": [sentence]})
+    olga.ask("POST", "/users", a_user(name="ben", role="operator", traffic_sources=[]))
+    assert olga.ask("DELETE", "/users/olga", version=version(olga, "/users/olga")).code == 204
+    ben = as_user(stage, "ben")
+    file = yaml.safe_dump(a_document(users=USERS[:2])).encode()
+    compared = ben.ask("POST", "/configuration/difference", body=file)
+    assert compared.code == 422
+    assert sentence in str(compared.body["errors"]["users"])
 
 
 # Tokens, pools, suppression
