@@ -160,6 +160,7 @@ class Ringpost(Stack):
                 "dynamodb:BatchGetItem",
                 "dynamodb:Query",
                 "dynamodb:PutItem",
+                "dynamodb:BatchWriteItem",
                 "dynamodb:UpdateItem",
                 "dynamodb:DeleteItem",
             )

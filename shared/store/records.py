@@ -39,7 +39,7 @@ from shared.domain.leasing import Lease, shards_of, successor
 from shared.domain.models import Endpoint, RingPool, Shard
 from shared.domain.objections import Busy, Overtaken, Refused
 from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
-from shared.store.compiled import Compiled, Memory, pack, version_key
+from shared.store.compiled import Compiled, Memory, pack, unpack, version_key
 from shared.store.dynamo import ATTEMPT_SECONDS, ConditionFailed, Dynamo, Item
 from shared.store.pings import Pings
 from shared.store.rings import PoolChanged, Rings
@@ -52,6 +52,8 @@ FORGOTTEN_SECONDS = 70
 COMPILED_BYTES = 300 * 1024
 TRANSACTION = 100
 """The most items of one transaction, and the most keys of one BatchGetItem."""
+BATCH = 25
+"""The most items of one BatchWriteItem."""
 BESIDE_POINTERS = 2
 """In the transaction that switches: the version and its entry in the log."""
 
@@ -248,7 +250,7 @@ class Records:
             if seen not in (None, live.version):
                 raise Overtaken(f"Version {live.version} was applied meanwhile. Look at the difference again.")
             self._free(live.version, live.given_up)
-            endpoints = {name: self._compiled(name) for name in live.names("endpoints")}
+            endpoints = self._live_endpoints(live.names("endpoints"))
             plans = self._plans(wanted, live)
             parts = configuration.parts(wanted)
             changes = configuration.changes(live.parts, parts)
@@ -532,16 +534,8 @@ class Records:
 
     def _owners(self, numbers: Collection[str]) -> dict[str, Item]:
         """Who has, or has had, each of these numbers."""
-        found: dict[str, Item] = {}
-        for some in _batches(numbers):
-            keys = [_key(f"NUMBER#{number}", "OWNER") for number in some]
-            answer = self.dynamo.call(
-                self.client.batch_get_item, RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
-            )
-            if answer.get("UnprocessedKeys"):
-                raise TemporarilyUnavailable
-            found |= {item["pk"]["S"].removeprefix("NUMBER#"): item for item in answer["Responses"][self.table]}
-        return found
+        items = self._items([_key(f"NUMBER#{number}", "OWNER") for number in numbers])
+        return {item["pk"]["S"].removeprefix("NUMBER#"): item for item in items}
 
     def _laid_out(self, plans: list[Plan]) -> tuple[dict[str, RingPool], list[GivenUp]]:
         """The pools with their rings, and the numbers that leave them. Rings of new numbers come first: from the first
@@ -605,25 +599,32 @@ class Records:
         self, applied: Applied, live: Live, parts: Parts, pools: Mapping[str, RingPool], endpoints: list[Endpoint]
     ) -> None:
         """Everything of a version, beside what is live."""
+        items: list[Item] = []
         for (section, name), configured in parts.items():
             layout = pools[name] if section == "ring_pools" else None
             was = live.records.get((section, name))
             same = was is not None and (was.configured, was.layout) == (configured, layout)
             held_until = self._held_until(configured, was) if was and section == "endpoints" else 0
-            self._put(
-                f"CONFIG#{applied.version:08}",
-                f"{KINDS[section]}#{name}",
+            items.append(
                 {
+                    **_key(f"CONFIG#{applied.version:08}", f"{KINDS[section]}#{name}"),
                     "body": {"B": _packed(configured)},
                     "version": _n(was.version if was and same else applied.version),
                     **({"layout": {"B": _packed(layout)}} if layout else {}),
                     **({"held_until": _n(held_until)} if held_until else {}),
-                },
+                }
             )
-        for endpoint in endpoints:
-            self._put(
-                f"ENDPOINT#{endpoint.vanity_uri}", version_key(endpoint.version), {"compiled": {"B": pack(endpoint)}}
-            )
+        items += [
+            {
+                **_key(f"ENDPOINT#{endpoint.vanity_uri}", version_key(endpoint.version)),
+                "compiled": {"B": pack(endpoint)},
+            }
+            for endpoint in endpoints
+        ]
+        for some in _batches(items, BATCH):
+            left: Any = {self.table: [{"PutRequest": {"Item": item}} for item in some]}
+            while left:
+                left = self.dynamo.call(self.client.batch_write_item, RequestItems=left)["UnprocessedItems"]
 
     def _switch(
         self, applied: Applied, live: Live, switched: list[str], removed: list[str], given_up: list[GivenUp]
@@ -716,6 +717,12 @@ class Records:
             buyer = None
         return Destination(buyer.id, buyer.name, number or buyer.number, until) if buyer else None
 
+    def _live_endpoints(self, names: list[str]) -> dict[str, Endpoint]:
+        pointers = self._items([_key(f"ENDPOINT#{name}", "LIVE") for name in names])
+        versions = [_key(pointer["pk"]["S"], version_key(int(pointer["version"]["N"]))) for pointer in pointers]
+        endpoints = [unpack(item["compiled"]["B"]) for item in self._items(versions)]
+        return {endpoint.vanity_uri: endpoint for endpoint in endpoints}
+
     def _compiled(self, vanity_uri: str) -> Endpoint:
         return Compiled(self.dynamo, Memory()).latest(vanity_uri, self.now())
 
@@ -724,6 +731,15 @@ class Records:
     def _get(self, pk: str, sk: str) -> Item | None:
         answer = self.dynamo.call(self.client.get_item, TableName=self.table, Key=_key(pk, sk), ConsistentRead=True)
         return answer.get("Item")
+
+    def _items(self, keys: Collection[Any]) -> Iterator[Item]:
+        """Those that are there, in no order."""
+        for some in _batches(keys):
+            left: Any = {self.table: {"Keys": some, "ConsistentRead": True}}
+            while left:  # DynamoDB gives 16 MB at a time
+                answer = self.dynamo.call(self.client.batch_get_item, RequestItems=left)
+                yield from answer["Responses"].get(self.table, [])
+                left = answer.get("UnprocessedKeys")
 
     def _put(
         self, pk: str, sk: str, attributes: Item, condition: str = "", values: Mapping[str, Any] | None = None
@@ -827,9 +843,9 @@ def _entry(item: Item) -> Applied:
     )
 
 
-def _batches(entries: Collection[T]) -> list[Sequence[T]]:
+def _batches(entries: Collection[T], size: int = TRANSACTION) -> list[Sequence[T]]:
     listed = list(entries)
-    return [listed[start : start + TRANSACTION] for start in range(0, len(listed), TRANSACTION)]
+    return [listed[start : start + size] for start in range(0, len(listed), size)]
 
 
 def _clock(at: int) -> str:
