@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ REPEATS = 5
 NUMBERS = 1000
 STATIC_NUMBER = "+18005559999"
 CAPS = (Cap("sales", 10**6, "hour"), Cap("sales", 10**6, "day"), Cap("revenue", 10**9, "month"), Cap("concurrent", 50))
+REFUSED = {"exhausted": "no_number_available", "empty": "no_matching_buyer"}
 HEAD = (
     "", "calls", "to leases", "round trips", "writes", "write units", "of indexes", "counts", "read units", "refused"
 )  # fmt: skip
@@ -166,8 +167,7 @@ def _once(stage: Stage, sent: Sent) -> Cost:
     stage.gathered = Gathered()
     counted = Counted(stage.client, SETTINGS, SECONDS)
     answer = Publisher(stage).send(sent.verb, sent.uri, world=stage.world_over(counted), json_body=sent.params)
-    refused: Any = answer.body.get("status") == "no_number_available"
-    assert refused if sent.uri == "exhausted" else answer.body["success"], answer.text
+    assert answer.body["status"] == REFUSED.get(sent.uri, "success"), answer.text
     counts = [call for call in counted.trace if call.table == SETTINGS.journal_table]
     assert all(call.units == 1 for call in counts)
     trace = [call for call in counted.trace if call not in counts]
