@@ -2,16 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
-from shared import runtime
 from shared.domain import configuration, keys
 from shared.domain.configuration import InvalidConfiguration, Plain
 from shared.domain.leasing import Lease
@@ -22,6 +20,7 @@ from shared.store.compiled import Compiled, Memory
 from shared.store.dynamo import Dynamo
 from shared.store.records import FORGOTTEN_SECONDS, LOCK_SECONDS, Destination, Records
 from tests.build import CALLER, KEYS, SETTINGS, START, Publisher, Stage
+from tests.component.conftest import Command
 from tests.configurations import (
     a_buyer,
     a_contact_field,
@@ -31,7 +30,7 @@ from tests.configurations import (
     an_endpoint,
     an_offer,
 )
-from tools import configure, demo, document, engine
+from tools import demo, document, engine
 
 NUMBERS = [f"+18005550{n}" for n in range(100, 108)]
 
@@ -566,19 +565,10 @@ def test_a_call_to_a_static_or_overflow_number_is_told_apart_by_its_caller(
 
 
 @pytest.fixture
-def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Runs the operator's command on a deployed stack: all it knows is in the environment."""
+def command(command: Command, stage: Stage) -> Command:
+    """By the real clock."""
     stage.clock.now = int(time.time())
-    environment = SETTINGS.environment() | {
-        "AWS_ACCESS_KEY_ID": engine.KEY,
-        "AWS_SECRET_ACCESS_KEY": engine.KEY,
-        "AWS_DEFAULT_REGION": engine.REGION,
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    runtime._process.cache_clear()
-    yield lambda *arguments, typed="": CliRunner().invoke(configure.app, [*map(str, arguments)], input=typed)
-    runtime._process.cache_clear()
+    return command
 
 
 @pytest.fixture
@@ -591,9 +581,7 @@ def written(path: Path, document: Plain) -> Path:
     return path
 
 
-def test_a_file_with_mistakes_is_refused_with_all_of_them_by_line(
-    command: Callable[..., Result], tmp_path: Path
-) -> None:
+def test_a_file_with_mistakes_is_refused_with_all_of_them_by_line(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
         """\
@@ -627,7 +615,7 @@ offers:
         ]
 
 
-def test_broken_yaml_and_a_missing_file_are_one_line(command: Callable[..., Result], tmp_path: Path) -> None:
+def test_broken_yaml_and_a_missing_file_are_one_line(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     assert command("check", file).stderr == f"{file}: No such file or directory\n"
     file.write_text("users: [\n")
@@ -636,20 +624,18 @@ def test_broken_yaml_and_a_missing_file_are_one_line(command: Callable[..., Resu
     assert command("check", file).stderr == f"{file}: it is empty\n"
 
 
-def test_apply_shows_the_difference_and_asks(command: Callable[..., Result], file: Path, records: Records) -> None:
-    refused = command("apply", file, typed="n\n")
+def test_apply_shows_the_difference_and_asks(command: Command, file: Path, records: Records) -> None:
+    refused = command("apply", file, input="n\n")
     assert refused.exit_code == 1
     assert "+ users[acme-media]  {name: acme-media, role: publisher, traffic_sources: [1023]}\n" in refused.output
     assert records.live().version == 0
-    assert "Version 1 is live" in command("apply", file, typed="y\n").output
+    assert "Version 1 is live" in command("apply", file, input="y\n").output
     assert records.live().version == 1
     again = command("apply", file)
     assert (again.exit_code, again.output) == (0, "Nothing to change.\n")
 
 
-def test_diff_is_one_line_per_changed_path_and_changes_nothing(
-    command: Callable[..., Result], file: Path, records: Records
-) -> None:
+def test_diff_is_one_line_per_changed_path_and_changes_nothing(command: Command, file: Path, records: Records) -> None:
     assert command("apply", file, "--yes").exit_code == 0
     assert command("diff", file).output == "Nothing to change.\n"
     buyers = [a_buyer(bid="22.50"), a_buyer(id=3, name="Buyer C", number="+18005550183")]
@@ -664,7 +650,7 @@ def test_diff_is_one_line_per_changed_path_and_changes_nothing(
 
 
 def test_what_does_not_fit_the_live_configuration_is_told_by_line(
-    command: Callable[..., Result], file: Path, records: Records, stage: Stage
+    command: Command, file: Path, records: Records, stage: Stage
 ) -> None:
     command("apply", file, "--yes")
     a_lease(stage, records, b"a ping")
@@ -676,7 +662,7 @@ def test_what_does_not_fit_the_live_configuration_is_told_by_line(
 
 
 def test_a_repair_is_shown_and_made_without_asking(
-    command: Callable[..., Result], file: Path, records: Records, stage: Stage
+    command: Command, file: Path, records: Records, stage: Stage
 ) -> None:
     command("apply", file, "--yes")
     pool = records.live().pools["auto-us"]
@@ -688,9 +674,7 @@ def test_a_repair_is_shown_and_made_without_asking(
     assert a_lease(stage, records, b"a ping")
 
 
-def test_history_users_tokens_and_routes_are_shown(
-    command: Callable[..., Result], file: Path, publisher: Publisher
-) -> None:
+def test_history_users_tokens_and_routes_are_shown(command: Command, file: Path, publisher: Publisher) -> None:
     command("apply", file, "--yes")
     assert command("users").output == "acme-media  publisher  traffic sources: 1023\n"
     assert command("history").output.startswith("Version 1, 20")
@@ -712,7 +696,7 @@ def test_history_users_tokens_and_routes_are_shown(
 
 
 def test_a_missing_setting_and_a_missing_service_are_one_sentence(
-    command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("RINGPOST_SECRET")
     assert command("users").stderr == "the environment variable RINGPOST_SECRET is not set\n"

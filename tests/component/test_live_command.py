@@ -1,9 +1,7 @@
 """What an operator does about live buyers by command: what is not settled, and where calls go."""
 
-from collections.abc import Callable
-
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from shared import runtime
 from shared.domain import configuration
@@ -11,10 +9,10 @@ from shared.domain.live import Reply
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, SETTINGS, Publisher, Scripted, Stage
+from tests.component.conftest import Command
 from tests.configurations import a_buyer, a_contact_field, a_document, an_offer
 from tools import configure
 
-Command = Callable[..., Result]
 YES = b'{"success":true,"buyers":[{"bid":30,"ping_id":"1"}],"trackdrive_number":"18005550195"}'
 
 

@@ -1,43 +1,31 @@
 """What the operator's command shows of the buyers' hours and caps, over moto, by a clock that stands."""
 
 import time
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
-from shared import runtime
 from shared.domain import configuration
 from shared.domain.schedule import local_time
 from shared.store.counters import Counters
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import KEYS, SETTINGS, Stage
+from tests.component.conftest import Command
 from tests.configurations import Plain, a_buyer, a_document, an_endpoint, an_offer
-from tools import configure, engine
 
 NEW_YORK = "America/New_York"
 OFFICE = {"open": {"mon-fri": ["09:00-17:00"]}}
 
 
 @pytest.fixture
-def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Runs the operator's command on a deployed stack, by the stage's clock."""
-    environment = SETTINGS.environment() | {
-        "AWS_ACCESS_KEY_ID": engine.KEY,
-        "AWS_SECRET_ACCESS_KEY": engine.KEY,
-        "AWS_DEFAULT_REGION": engine.REGION,
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def command(command: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """By the stage's clock."""
     set_clock(stage, "2026-11-24 07:31:20")
     monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
-    runtime._process.cache_clear()
-    yield lambda *arguments: CliRunner().invoke(configure.app, [*map(str, arguments)])
-    runtime._process.cache_clear()
+    return command
 
 
 def set_clock(stage: Stage, utc: str) -> None:
@@ -72,7 +60,7 @@ def sell(stage: Stage, sales: int) -> None:
 
 
 def test_the_hours_of_a_file_are_shown_without_a_stack_in_both_zones(
-    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in SETTINGS.environment():
         monkeypatch.delenv(name, raising=False)
@@ -92,7 +80,7 @@ def test_the_hours_of_a_file_are_shown_without_a_stack_in_both_zones(
     ]
 
 
-def test_a_zone_is_shown_once_and_must_be_one(command: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_zone_is_shown_once_and_must_be_one(command: Command, tmp_path: Path) -> None:
     file = a_file(tmp_path, a_buyer(zone=NEW_YORK, schedule=OFFICE))
     assert "          America/New_York\n" in command("schedules", file, "--zone", NEW_YORK).output
     told = command("schedules", file, "--zone", "Berlin")
@@ -100,9 +88,7 @@ def test_a_zone_is_shown_once_and_must_be_one(command: Callable[..., Result], tm
     assert told.stderr == "--zone must be a time zone, like America/New_York; did you mean Europe/Berlin?\n"
 
 
-def test_changes_of_the_clock_are_marked_in_their_zone(
-    stage: Stage, command: Callable[..., Result], tmp_path: Path
-) -> None:
+def test_changes_of_the_clock_are_marked_in_their_zone(stage: Stage, command: Command, tmp_path: Path) -> None:
     set_clock(stage, "2026-10-31 22:00:00")
     file = a_file(tmp_path, a_buyer(zone=NEW_YORK, schedule={"open": {"daily": ["00:00-24:00"]}}))
     shown = command("schedules", file).output.splitlines()
@@ -115,7 +101,7 @@ def test_changes_of_the_clock_are_marked_in_their_zone(
     assert shown[5] == "  clocks  Sat 28 Mar 21:00                     Sun 29 Mar 02:00 → 03:00"
 
 
-def test_findings_are_told_and_fail_only_if_strict(command: Callable[..., Result], tmp_path: Path) -> None:
+def test_findings_are_told_and_fail_only_if_strict(command: Command, tmp_path: Path) -> None:
     sound = a_buyer(zone=NEW_YORK, schedule=OFFICE)
     passed = a_buyer(id=2, zone=NEW_YORK, schedule=OFFICE | {"closed_on": ["2025-12-25"]})
     file = a_file(tmp_path, sound, passed)
@@ -130,7 +116,7 @@ def test_findings_are_told_and_fail_only_if_strict(command: Callable[..., Result
     assert (strict.exit_code, strict.output) == (1, shown.output)
 
 
-def test_every_live_buyer_is_shown_once(stage: Stage, command: Callable[..., Result]) -> None:
+def test_every_live_buyer_is_shown_once(stage: Stage, command: Command) -> None:
     apply(
         stage,
         a_buyer(),
@@ -148,7 +134,7 @@ def test_every_live_buyer_is_shown_once(stage: Stage, command: Callable[..., Res
 # Caps
 
 
-def test_caps_are_shown_with_what_is_counted_and_until_when(stage: Stage, command: Callable[..., Result]) -> None:
+def test_caps_are_shown_with_what_is_counted_and_until_when(stage: Stage, command: Command) -> None:
     caps = {"sales": {"hour": 4, "day": 50}, "revenue": {"day": "1000.00"}, "concurrent": 5}
     apply(stage, a_buyer(zone=NEW_YORK, caps=caps), a_buyer(id=2, name="Buyer B"))
     sell(stage, 3)
@@ -169,7 +155,7 @@ def test_caps_are_shown_with_what_is_counted_and_until_when(stage: Stage, comman
     ]
 
 
-def test_a_cap_is_full_when_the_buyers_bid_has_no_room_in_it(stage: Stage, command: Callable[..., Result]) -> None:
+def test_a_cap_is_full_when_the_buyers_bid_has_no_room_in_it(stage: Stage, command: Command) -> None:
     apply(stage, a_buyer(zone=NEW_YORK, caps={"revenue": {"month": "60.00"}, "sales": {"total": 3}}))
     sell(stage, 2)
     lines = command("caps").output.splitlines()
@@ -179,12 +165,12 @@ def test_a_cap_is_full_when_the_buyers_bid_has_no_room_in_it(stage: Stage, comma
     assert "  sales in total  2 of 1  200 % [##########]  full" in command("caps").output.splitlines()
 
 
-def test_a_cap_of_one_endpoint_is_named_so(stage: Stage, command: Callable[..., Result]) -> None:
+def test_a_cap_of_one_endpoint_is_named_so(stage: Stage, command: Command) -> None:
     apply(stage, a_buyer(caps={"by_endpoint": {"my_endpoint": {"sales": {"day": 5}}}}))
     assert "  sales per day at my_endpoint  0 of 5" in command("caps").output
 
 
-def test_the_caps_of_one_offer(stage: Stage, command: Callable[..., Result]) -> None:
+def test_the_caps_of_one_offer(stage: Stage, command: Command) -> None:
     apply(stage, a_buyer(caps={"concurrent": 5}))
     assert command("caps", "--offer", "auto-insurance").output == command("caps").output
     told = command("caps", "--offer", "legal")

@@ -1,10 +1,10 @@
 """Suppression lists, loaded from CSV and looked up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from shared import runtime
 from shared.domain import configuration
@@ -13,10 +13,9 @@ from shared.store.callers import Callers
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, SETTINGS, Publisher, Stage
+from tests.component.conftest import Command
 from tests.configurations import a_buyer, a_document, an_offer
 from tools import configure, engine
-
-Command = Callable[..., Result]
 
 
 @pytest.fixture

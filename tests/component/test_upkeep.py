@@ -1,14 +1,12 @@
 """Callers are erased, leads go when their time has come, caps that a crash left too high are lowered."""
 
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from functions.hourly.handler import lambda_handler
-from shared import flows, runtime
+from shared import flows
 from shared.domain import caps, configuration
 from shared.domain.caps import Cap
 from shared.domain.models import DAY, Endpoint
@@ -21,8 +19,8 @@ from shared.store.journal import Journal
 from shared.store.records import Records
 from shared.store.repair import QUIET_SECONDS, Repair, Repaired, upkeep
 from tests.build import CALLER, KEYS, SETTINGS, START, Counting, InTurn, Publisher, Stage, a_buyer, a_pool, an_endpoint
+from tests.component.conftest import Command
 from tests.configurations import a_document
-from tools import configure, engine
 
 OTHER = "+16145550124"
 STATIC = "+18005550170"
@@ -290,24 +288,15 @@ def test_what_is_due_every_hour_goes_by_the_live_configuration(stage: Stage, era
 
 
 @pytest.fixture
-def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Runs the operator's command on a deployed stack, by the stage's clock."""
-    environment = SETTINGS.environment() | {
-        "AWS_ACCESS_KEY_ID": engine.KEY,
-        "AWS_SECRET_ACCESS_KEY": engine.KEY,
-        "AWS_DEFAULT_REGION": engine.REGION,
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def command(command: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """By the stage's clock."""
     monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
     monkeypatch.setattr(time, "sleep", lambda seconds: stage.clock.forward(seconds))
-    runtime._process.cache_clear()
-    yield lambda *arguments, **options: CliRunner().invoke(configure.app, [*map(str, arguments)], **options)
-    runtime._process.cache_clear()
+    return command
 
 
 def test_the_command_erases_after_it_has_asked_and_says_what_was_done(
-    stage: Stage, publisher: Publisher, command: Callable[..., Result]
+    stage: Stage, publisher: Publisher, command: Command
 ) -> None:
     stage.publish(an_endpoint())
     publisher.full(caller_id=CALLER)
@@ -322,7 +311,7 @@ def test_the_command_erases_after_it_has_asked_and_says_what_was_done(
     assert "614" not in shown
 
 
-def test_what_was_erased_is_not_replayed(stage: Stage, publisher: Publisher, command: Callable[..., Result]) -> None:
+def test_what_was_erased_is_not_replayed(stage: Stage, publisher: Publisher, command: Command) -> None:
     stage.publish(an_endpoint())
     ping_id = publisher.full(caller_id=CALLER).body["try_all_buyers_ping_id"]
     publisher.ping(caller_id=OTHER)
@@ -332,9 +321,7 @@ def test_what_was_erased_is_not_replayed(stage: Stage, publisher: Publisher, com
     assert "was erased" in command("replay", ping_id).output
 
 
-def test_the_command_repairs_and_the_hourly_function_does_the_same(
-    stage: Stage, command: Callable[..., Result]
-) -> None:
+def test_the_command_repairs_and_the_hourly_function_does_the_same(stage: Stage, command: Command) -> None:
     records = Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock)
     buyer = {"id": 1, "name": "Buyer A", "bid": "25.00", "number": "+18005550181", "caps": {"sales": {"total": 9}}}
     document = a_document()
