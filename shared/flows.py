@@ -127,27 +127,30 @@ class World:
 Flow = Callable[[World, Endpoint, Request], bytes]
 
 
-def _counting_refusals(flow: Flow) -> Flow:
+def _keeping_refusals(flow: Flow) -> Flow:
+    """A refusal is counted; what nobody bid on is stored, to be explained at any later time."""
+
     @wraps(flow)
-    def counted(world: World, endpoint: Endpoint, request: Request) -> bytes:
+    def kept(world: World, endpoint: Endpoint, request: Request) -> bytes:
         try:
             return flow(world, endpoint, request)
         except Refusal as refused:
             world.tallies.refused(endpoint, refused.status)
+            if isinstance(refused, NoMatchingBuyer) and refused.ping:
+                _opened(world, endpoint, refused.ping)
             raise
 
-    return counted
+    return kept
 
 
-@_counting_refusals
+@_keeping_refusals
 def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     user = _publisher(world, endpoint, request)
     lead = _lead(endpoint, user, request, ("ping",))
     priced = _priced(world, endpoint, user, request, lead, {"pings"})
     failures = _failures(endpoint, user, request, priced)
     if not priced.bids:
-        _opened(world, endpoint, priced)
-        raise NoMatchingBuyer(failures)
+        raise NoMatchingBuyer(priced, failures)
     routes: list[Callable[[], object]] = []
     buyer = endpoint.buyer(priced.bids[0].buyer_id)
     if endpoint.static_numbers and lead.caller and buyer:
@@ -159,7 +162,7 @@ def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     return answer if failures is None else answers.explained(answer, failures)
 
 
-@_counting_refusals
+@_keeping_refusals
 def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     def write(endpoint: Endpoint, _: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
         return answers.post(endpoint, buyer, number, held_until)
@@ -208,7 +211,7 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
         return _sold(world, endpoint, selling, write)
 
 
-@_counting_refusals
+@_keeping_refusals
 def full(world: World, endpoint: Endpoint, request: Request) -> bytes:
     def write(endpoint: Endpoint, ping: Ping, buyer: Buyer, number: str, held_until: int) -> bytes:
         return answers.full(endpoint, world.keys, ping, buyer, number, held_until)
@@ -276,8 +279,7 @@ def _sold_at_once(
     if not priced.bids:
         if earlier := _earlier_sale(world, key):
             return _answer(earlier)
-        _opened(world, endpoint, priced)
-        raise NoMatchingBuyer(failures)
+        raise NoMatchingBuyer(priced, failures)
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     now = world.now()
@@ -674,7 +676,7 @@ def _sold(world: World, endpoint: Endpoint, selling: _Selling, write: Write) -> 
 
 
 def _opened(world: World, endpoint: Endpoint, priced: Ping, *beside: Callable[[], object]) -> None:
-    """Store the ping, and do what is to be done beside it. One that nobody bids on is stored to be explained later."""
+    """Store the ping, and do what is to be done beside it."""
     writes = (*beside, *world.compiled.refreshing(endpoint.vanity_uri, world.now()))
     world.counting(
         lambda: world.together(lambda: world.pings.open(priced, world.caller_hash(priced.lead)), *writes),

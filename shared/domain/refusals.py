@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from shared.domain.matching import Failure
+from shared.domain.models import Ping
 
 
 class Refusal(Exception):
@@ -31,13 +32,14 @@ class Refusal(Exception):
 
 
 class NoMatchingBuyer(Refusal):
-    """`failures` are the reasons, for who may see them."""
+    """`ping` is what nobody bid on, `failures` are the reasons, for who may see them."""
 
     status = "no_matching_buyer"
     sentence = "There are no matching buyers."
 
-    def __init__(self, failures: Sequence[Failure] | None = None) -> None:
+    def __init__(self, ping: Ping | None = None, failures: Sequence[Failure] | None = None) -> None:
         super().__init__()
+        self.ping = ping
         self.failures = failures
 
 

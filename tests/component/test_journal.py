@@ -74,6 +74,15 @@ def test_a_refusal_writes_nothing_and_goes_along_with_the_next_write(
     assert published.gathered.counts == {}
 
 
+def test_what_nobody_wanted_is_counted_with_its_own_write(
+    published: Stage, publisher: Publisher, journal: Journal
+) -> None:
+    published.publish(an_endpoint(vanity_uri="empty", buyers=()))
+    publisher.ping("empty")
+    [hour] = journal.hours(START, START + DAY)
+    assert (hour.asked, hour.pings, hour.refused) == (1, 0, {"no_matching_buyer": 1})
+
+
 def test_many_pings_of_a_second_are_counted_together_and_none_is_lost(
     published: Stage, publisher: Publisher, journal: Journal
 ) -> None:
