@@ -25,7 +25,6 @@ import yaml
 from httpx import Response
 
 from shared.runtime import SILENT_SECONDS
-from shared.store.counters import REMEMBERED_SECONDS
 from tests.configurations import a_buyer, a_document, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.deploy.account import WEBHOOKS, Account, Stack, Template, functions
 from tools.demo import CONFIGURATION
@@ -224,7 +223,7 @@ def test_a_destroyed_stage_with_protection_leaves_its_tables_and_logs_too(
 
 @pytest.mark.parametrize(("verb", "on_tables"), [("ping", 7), ("post", 9), ("full", 9)])
 def test_a_function_with_one_grant_less_fails(stack: Stack, tmp_path: Path, verb: str, on_tables: int) -> None:
-    apply(stack, with_every_rule_that_asks_the_store(tmp_path / "rules.yaml"))
+    apply(stack, with_every_rule_that_asks_the_store(tmp_path / "rules.yaml", CAPPED))
     places = (f"{place:04}" for place in count())
     role = Role(stack, verb)
     cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
@@ -490,11 +489,22 @@ def why_the_live_buyer_does_not_bid(stack: Stack, verb: str) -> str:
     return str(failure["seen"])
 
 
-def with_every_rule_that_asks_the_store(file: Path) -> Path:
-    """The demo, an endpoint at which nobody buys, and one with a cap, duplicates, suppression and limits, in a file."""
+CAPPED = 25
+"""Endpoints that are each used once: what is counted of a cap is remembered for some seconds."""
+
+
+def with_every_rule_that_asks_the_store(file: Path, more_caps: int = 0) -> Path:
+    """The demo, an endpoint at which nobody buys, one with a cap, duplicates, suppression and limits, and some more
+    with a cap of their own, in a file."""
     document = yaml.safe_load(CONFIGURATION.read_text())
     document["ring_pools"].append(a_ring_pool(name="ruled", numbers=["+18885550100-+18885550199"]))
     ruled = a_buyer(id=19, caps={"sales": {"total": 100_000}})
+    capped = [f"capped{place:04}" for place in range(more_caps)]
+    document["offers"] += [
+        an_offer(name=name, buyers=[a_buyer(id=100 + place, caps={"sales": {"total": 1}})])
+        for place, name in enumerate(capped)
+    ]
+    document["endpoints"] += [an_endpoint(vanity_uri=name, offer=name, ring_pool="ruled") for name in capped]
     document["offers"] += [
         an_offer(name="nobody", buyers=[a_buyer(id=18, paused=True)]),
         an_offer(name="ruled", buyers=[ruled], duplicates={"window_hours": 1}, suppression=["do-not-call"]),
@@ -517,9 +527,8 @@ def every_use(stack: Stack, verb: str, place: str) -> list[Response]:
     caller = f"614555{place}"
 
     stack.send("full", "ruled", caller_id=caller)  # which makes the caller a duplicate
-    if verb == "ping":  # which reads leases only for the counts of caps, and remembers them
-        time.sleep(REMEMBERED_SECONDS)
     answers = [
+        stack.send(verb, f"capped{place}", caller_id=caller),
         stack.send(verb, "ruled", caller_id=caller),
         stack.send(verb, f"unknown{place}"),
         stack.send(verb, "secure_endpoint", auth_token=f"nobody's {place}"),
