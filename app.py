@@ -24,6 +24,6 @@ except (stages.NoSuchPlace, bundle.BundleFailed) as fault:
     raise SystemExit(str(fault)) from None
 if not target.compiler:
     sys.stderr.write(f"{bundle.NO_CACHES}\n")
-Ringpost(app, f"ringpost-{stage.name}", stage=stage, code=bundle.code(target), env=place)
+Ringpost(app, f"ringpost-{stage.name}", stage=stage, codes=bundle.codes(target), env=place)
 Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 app.synth()

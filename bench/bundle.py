@@ -1,4 +1,4 @@
-"""What the bundle of the functions weighs, and what its compiled caches save at the start of one."""
+"""What the bundles of the functions weigh, and what their compiled caches save at the start of one."""
 
 import os
 import platform
@@ -26,12 +26,16 @@ def run(report: Report) -> None:
     target = bundle.target()
     report.section("bundle", f"built for Lambda; caches compiled by {'Python 3.13' if target.compiler else 'nobody'}")
     with tempfile.TemporaryDirectory() as place:
-        made, plain = Path(place) / "made", Path(place) / "plain"
-        bundle.build(target, made)
+        plain, whole, lean = Path(place) / "plain", Path(place) / "whole", Path(place) / "lean"
+        bundle.build(target, whole)
+        bundle.build(bundle.for_publishers(target), lean)
         _install(plain, target.wheels)
-        sizes = [("bundle", _mb(made), _mb(made, but=".pyc")), ("pip install", _mb(plain), _mb(plain, but=".pyc"))]
-        report.table(("", "MB", "without caches"), sizes)
-        report.goal("bundle ÷ pip install --target of the same dependencies", _mb(made) / _mb(plain), 0.3)
+        sizes = [("operators'", _mb(whole), _mb(plain))]
+        bundle.trim(plain, bundle.OPERATORS_ONLY)
+        sizes.append(("publishers'", _mb(lean), _mb(plain)))
+        report.table(("bundle", "MB", "pip install --target of the same dependencies"), sizes)
+        for name, made, installed in sizes:
+            report.goal(f"{name} bundle ÷ pip install", made / installed, 0.3)
         if target.compiler:
             _starts(report, replace(target, wheels=bundle.wheels(platform.machine())), target.compiler, Path(place))
         else:
@@ -44,15 +48,15 @@ def _install(folder: Path, wheels: Sequence[str]) -> None:
     _run([*pip, *wheels, f"--requirement={bundle.ROOT / bundle.REQUIREMENTS}", f"--target={folder}"])
 
 
-def _mb(folder: Path, but: str = "none") -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.suffix != but) / 1e6
+def _mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def _starts(report: Report, target: bundle.Target, python: str, place: Path) -> None:
     """On this machine's CPU, under the Python that Lambda has: import of POST and its client, no network."""
     folders = {"with caches": place / "with", "without": place / "without"}
-    bundle.build(target, folders["with caches"])
-    bundle.build(replace(target, compiler=None), folders["without"])
+    bundle.build(bundle.for_publishers(target), folders["with caches"])
+    bundle.build(bundle.for_publishers(replace(target, compiler=None)), folders["without"])
     milliseconds = {name: min(_cpu_ms(python, folder) for _ in range(RUNS)) for name, folder in folders.items()}
     bare = min(_cpu_ms(python, None) for _ in range(RUNS))
     report.table(

@@ -1,21 +1,23 @@
-"""What is uploaded to Lambda: the dependencies with `functions/` and `shared/` beside them, one bundle for all.
+"""What is uploaded to Lambda: the dependencies with `functions/` and `shared/` beside them. The functions that
+publishers call have a bundle of half the size of the operators': it is fetched at every cold start.
 
 Built without Docker: pip fetches the wheels of Lambda's platform whatever the platform of this machine is. The same
 sources, compiled by the same Python, give the same bundle, byte for byte.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
@@ -30,10 +32,12 @@ VERSION = "3.13"
 
 PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
 
-# Of botocore's four hundred services these are called. Making a client looks through all that are there.
+# Of botocore's four hundred services these are called. Making a client looks through all that are there, and reads the
+# addresses of all.
 SERVICES = ("dynamodb", "secretsmanager")
-# What nothing of ours opens: names of places and carriers (half of the whole), a compiler of bindings, other ways to
-# sign in, to be called and to look addresses up, type stubs, papers of packages but for the one that says its version.
+# What nothing of ours opens: names of places and carriers (half of the whole), numbers too short for a caller, a
+# compiler of bindings, other ways to sign in, to be called and to look addresses up, type stubs, papers of packages but
+# for the one that says its version.
 TRIMMED = (
     "bin",
     "aiohttp/.hash",
@@ -56,6 +60,7 @@ TRIMMED = (
     "multidict/_testcapi*",
     "phonenumbers/carrierdata",
     "phonenumbers/geodata",
+    "phonenumbers/shortdata/region_*",
     "phonenumbers/tzdata",
     "propcache/*.pyx",
     "pycparser",
@@ -72,6 +77,22 @@ TRIMMED = (
     "botocore/data/*/*/examples-1.json",
     "yaml/*.so",
     "yarl/*.pyx",
+)
+# What publishers' functions do not open either: the checks of a configuration, and signing in to the dashboard.
+OPERATORS_ONLY = (
+    "_cffi_backend*",
+    "_yaml",
+    "annotated_types*",
+    "authlib*",
+    "cffi*",
+    "cryptography*",
+    "itsdangerous*",
+    "joserfc*",
+    "pycparser*",
+    "pydantic*",
+    "pyyaml*",
+    "typing_inspection*",
+    "yaml",
 )
 FIXED_TIME = 315_532_800
 """1980-01-01 UTC, the oldest that a zip can say."""
@@ -93,6 +114,14 @@ class Target:
     name: str
     wheels: tuple[str, ...]
     compiler: str | None
+    trimmed: tuple[str, ...] = TRIMMED
+
+
+class Codes(NamedTuple):
+    """By who calls the functions. The hourly one is the operators', too."""
+
+    publishers: Code
+    operators: Code
 
 
 def wheels(cpu: str) -> tuple[str, ...]:
@@ -114,8 +143,17 @@ def target(name: str = "lambda") -> Target:
     raise BundleFailed(f"There is no bundle {name!r}: it is built for lambda or for host")
 
 
-def code(target: Target) -> Code:
-    """The bundle as the code of a function. It is built only where no bundle of the same sources lies in `cdk.out`."""
+def for_publishers(target: Target) -> Target:
+    return replace(target, trimmed=(*TRIMMED, *OPERATORS_ONLY))
+
+
+def codes(target: Target) -> Codes:
+    """Both bundles as the code of functions."""
+    return Codes(_code(for_publishers(target)), _code(target))
+
+
+def _code(target: Target) -> Code:
+    """It is built only where no bundle of the same sources lies in `cdk.out`."""
     return Code.from_asset(
         str(ROOT),
         asset_hash=fingerprint(target),
@@ -134,8 +172,9 @@ def sources() -> Iterator[Path]:
 
 def fingerprint(target: Target) -> str:
     """Changes with whatever changes the bundle: target, compiler, the locked requirements, our sources, this file."""
+    trimmed = " ".join(target.trimmed)
     compiled_by = version_of(target.compiler) if target.compiler else "nobody"
-    digest = hashlib.sha256(f"{target.name} {sys.platform} {compiled_by}\n".encode())
+    digest = hashlib.sha256(f"{target.name} {sys.platform} {compiled_by} {trimmed}\n".encode())
     for path in (REQUIREMENTS, *sources(), Path(__file__).relative_to(ROOT)):
         content = (ROOT / path).read_bytes()
         digest.update(f"{path.as_posix()} {len(content)}\n".encode() + content)
@@ -202,7 +241,8 @@ def publish(target: Target, folder: Path) -> None:
 def build(target: Target, folder: Path) -> None:
     """Fills `folder`, which is new. Raises `BundleFailed`."""
     _install(target, folder)
-    trim(folder)
+    trim(folder, target.trimmed)
+    _trim_services(folder / "botocore" / "data")
     for path in sources():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, folder / path)
@@ -225,14 +265,23 @@ def _install(target: Target, folder: Path) -> None:
         )
 
 
-def trim(folder: Path) -> None:
-    """Removes what no function needs; half of what pip installs, and most of botocore."""
-    services = [path for path in (folder / "botocore" / "data").glob("*/") if path.name not in SERVICES]
-    for path in [*services, *(found for pattern in TRIMMED for found in folder.glob(pattern))]:
+def trim(folder: Path, patterns: Iterable[str]) -> None:
+    for path in [found for pattern in patterns for found in folder.glob(pattern)]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _trim_services(data: Path) -> None:
+    """Of botocore's services those that are not called, and their addresses."""
+    for path in data.glob("*/"):
+        if path.name not in SERVICES:
+            shutil.rmtree(path)
+    addresses = json.loads((data / "endpoints.json").read_text())
+    for partition in addresses["partitions"]:
+        partition["services"] = {name: at for name, at in partition["services"].items() if name in SERVICES}
+    (data / "endpoints.json").write_text(json.dumps(addresses))
 
 
 def _compile(python: str, folder: Path) -> None:

@@ -17,6 +17,8 @@ from aws_cdk.aws_lambda import (
 from aws_cdk.aws_logs import LogGroup, RetentionDays
 from constructs import Construct
 
+from infra.bundle import Codes
+
 # A claim on a ping may be taken over after 10 seconds; whoever made it must be dead by then.
 TIMEOUT = Duration.seconds(9)
 OFFICE_TIMEOUT = Duration.seconds(29)
@@ -40,7 +42,7 @@ class Functions(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        code: Code,
+        codes: Codes,
         runtime: Runtime,
         architecture: Architecture,
         memory_mb: int,
@@ -53,7 +55,7 @@ class Functions(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
 
-        def function(name: str, own: Mapping[str, str] = NOTHING, timeout: Duration = TIMEOUT) -> Alias:
+        def function(code: Code, name: str, own: Mapping[str, str] = NOTHING, timeout: Duration = TIMEOUT) -> Alias:
             log = LogGroup(self, f"{name}Log", retention=log_retention, removal_policy=removal_policy)
             # Without a role given, the CDK attaches a policy of AWS that may write every log of the account.
             role = Role(self, f"{name}Role", assumed_by=ServicePrincipal("lambda.amazonaws.com"))
@@ -82,14 +84,14 @@ class Functions(Construct):
             )
             return Alias(self, f"{name}Live", alias_name=LIVE, version=made.current_version)
 
-        self.ping = function("Ping")
-        self.post = function("Post")
-        self.full = function("Full")
-        self.sandbox = function("Sandbox", UNCOUNTED)
-        self.instructions = function("Instructions", UNCOUNTED)
-        self.api = function("Api", timeout=OFFICE_TIMEOUT)
-        self.dashboard = function("Dashboard", dashboard, OFFICE_TIMEOUT)
-        self.hourly = function("Hourly", timeout=HOURLY_TIMEOUT)
+        self.ping = function(codes.publishers, "Ping")
+        self.post = function(codes.publishers, "Post")
+        self.full = function(codes.publishers, "Full")
+        self.sandbox = function(codes.publishers, "Sandbox", UNCOUNTED)
+        self.instructions = function(codes.publishers, "Instructions", UNCOUNTED)
+        self.api = function(codes.operators, "Api", timeout=OFFICE_TIMEOUT)
+        self.dashboard = function(codes.operators, "Dashboard", dashboard, OFFICE_TIMEOUT)
+        self.hourly = function(codes.operators, "Hourly", timeout=HOURLY_TIMEOUT)
 
         Validations.of(self).acknowledge(
             Acknowledgment(

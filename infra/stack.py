@@ -7,12 +7,12 @@ from aws_cdk.aws_dynamodb import Table
 from aws_cdk.aws_events import Rule, Schedule
 from aws_cdk.aws_events_targets import LambdaFunction
 from aws_cdk.aws_iam import Grant, IGrantable
-from aws_cdk.aws_lambda import Code
 from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
 from constructs import Construct
 
 from infra import bundle
 from infra.api import Api, Route
+from infra.bundle import Codes
 from infra.functions import Functions
 from infra.operations import Operations
 from infra.sign_in import DASHBOARD, SignIn
@@ -29,7 +29,7 @@ INSTRUCTIONS = "/posting_instructions"
 class Ringpost(Stack):
     """One deployment of Ringpost."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, code: Code, env: Environment) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, codes: Codes, env: Environment) -> None:
         super().__init__(scope, construct_id, env=env, termination_protection=stage.deletion_protection)
 
         tables = Tables(
@@ -90,7 +90,7 @@ class Ringpost(Stack):
         functions = Functions(
             self,
             "Functions",
-            code=code,
+            codes=codes,
             runtime=bundle.RUNTIME,
             architecture=bundle.ARCHITECTURE,
             memory_mb=stage.memory_mb,

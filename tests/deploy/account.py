@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,6 +20,13 @@ SECONDS = 60
 Template = dict[str, Any]
 
 
+class Packed(NamedTuple):
+    """The zipped bundles."""
+
+    publishers: Path
+    operators: Path
+
+
 class Failed(Exception):
     """The stack did not become what it should; the message has the reasons that the emulator gave."""
 
@@ -31,12 +38,13 @@ class Account:
         self.emulator = emulator
         self.cloudformation = emulator.client("cloudformation")
 
-    def bootstrap(self, bundle: Path, templates: list[Template]) -> None:
-        """What `cdk bootstrap` leaves, without its roles: a bucket, here with the bundle in it, and a version."""
+    def bootstrap(self, packed: Packed, template: Template) -> None:
+        """What `cdk bootstrap` leaves, without its roles: a bucket, here with the bundles in it, and a version."""
         s3 = self.emulator.client("s3")
         s3.create_bucket(Bucket=ASSETS)
-        for key in {function["Code"]["S3Key"] for template in templates for function in functions(template)}:
-            s3.put_object(Bucket=ASSETS, Key=key, Body=bundle.read_bytes())
+        keys = {function["Handler"]: function["Code"]["S3Key"] for function in functions(template)}
+        for name, made in (("ping", packed.publishers), ("api", packed.operators)):
+            s3.put_object(Bucket=ASSETS, Key=keys[f"functions.{name}.handler.lambda_handler"], Body=made.read_bytes())
         self.emulator.client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="30", Type="String")
 
     def create(self, name: str, template: Template) -> "Stack":

@@ -12,11 +12,11 @@ import pytest
 
 from infra import bundle
 from tests.deploy import emulator
-from tests.deploy.account import Account, Stack, Template
+from tests.deploy.account import Account, Packed, Stack, Template
 from tools.engine import ROOT
 
 KEPT = ROOT / "build" / "tests.deploy"
-"""Templates of the last run, and the newest bundle: pip runs only after its sources have changed."""
+"""Templates of the last run, and the newest bundles: pip runs only after their sources have changed."""
 STAGES = ("dev", "prod")
 
 
@@ -47,30 +47,33 @@ def templates() -> dict[str, Template]:
 
 
 @pytest.fixture(scope="session")
-def packed() -> Path:
-    """The bundle for this machine, zipped."""
+def packed() -> Packed:
+    """The bundles for this machine, zipped."""
     host = bundle.target("host")
-    newest = KEPT / f"{bundle.fingerprint(host)}.zip"
-    if not newest.exists():
-        KEPT.mkdir(parents=True, exist_ok=True)
-        for old in (*KEPT.glob("*.zip"), *KEPT.glob("bundle*")):
+    targets = [bundle.for_publishers(host), host]
+    newest = [KEPT / f"{bundle.fingerprint(target)}.zip" for target in targets]
+    for old in (*KEPT.glob("*.zip"), *KEPT.glob("bundle*")):
+        if old not in newest:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
-        folder = KEPT / "bundle"
-        bundle.build(host, folder)
-        shutil.make_archive(str(KEPT / "bundle"), "zip", folder)
-        shutil.rmtree(folder)
-        (KEPT / "bundle.zip").rename(newest)  # now it is whole
-    return newest
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for target, made in zip(targets, newest, strict=True):
+        if not made.exists():
+            folder = KEPT / "bundle"
+            bundle.build(target, folder)
+            shutil.make_archive(str(KEPT / "bundle"), "zip", folder)
+            shutil.rmtree(folder)
+            (KEPT / "bundle.zip").rename(made)  # now it is whole
+    return Packed(*newest)
 
 
 @pytest.fixture(scope="module")
 def account(
-    tmp_path_factory: pytest.TempPathFactory, packed: Path, templates: dict[str, Template]
+    tmp_path_factory: pytest.TempPathFactory, packed: Packed, templates: dict[str, Template]
 ) -> Iterator[Account]:
     """With IAM enforced: a function may do what its role's policies say, and nothing else."""
     with emulator.running(tmp_path_factory.mktemp("emulator"), {"AUTH": "true"}) as running:
         account = Account(running)
-        account.bootstrap(packed, list(templates.values()))
+        account.bootstrap(packed, templates["dev"])
         yield account
 
 

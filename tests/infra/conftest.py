@@ -22,8 +22,8 @@ def synthesise() -> Synthesise:
     context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"aws:cdk:bundling-stacks": []}
 
     def template(stage: Stage) -> Template:
-        code = bundle.code(bundle.target())  # it belongs to the one stack that uses it first
-        stack = Ringpost(App(context=context), f"ringpost-{stage.name}", stage=stage, code=code, env=Environment())
+        codes = bundle.codes(bundle.target())  # they belong to the one stack that uses them first
+        stack = Ringpost(App(context=context), f"ringpost-{stage.name}", stage=stage, codes=codes, env=Environment())
         return Template.from_stack(stack)
 
     return template

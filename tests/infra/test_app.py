@@ -1,9 +1,10 @@
-"""The app as a person runs it: with the real bundle, every check of the CDK, and cdk-nag.
+"""The app as a person runs it: with the real bundles, every check of the CDK, and cdk-nag.
 
-The newest bundle is kept under build/, so pip runs only after the sources of the bundle have changed.
+The newest bundles are kept under build/, so pip runs only after their sources have changed.
 """
 
 import ast
+import fnmatch
 import importlib.util
 import json
 import os
@@ -36,19 +37,35 @@ def run_app(context: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    """Of the bundle."""
+def folders() -> dict[str, Path]:
+    """Of the bundles, by the handlers that are called in them."""
     result = run_app({})
     assert result.returncode == 0, result.stderr
     said = [line for line in result.stderr.splitlines() if not line.startswith("Bundling asset")]
     warned = [] if bundle.compiler() else [bundle.NO_CACHES]
     assert (result.stdout, said) == ("", warned)
-    assets = json.loads((OUT / "ringpost-prod.assets.json").read_text())["files"].values()
-    (name,) = (asset["source"]["path"] for asset in assets if asset["source"]["packaging"] == "zip")
+    assets = json.loads((OUT / "ringpost-prod.assets.json").read_text())["files"].items()
+    paths = {f"{key}.zip": asset["source"]["path"] for key, asset in assets if asset["source"]["packaging"] == "zip"}
     for other in OUT.glob("asset.*"):
-        if other.name != name:
+        if other.name not in paths.values():
             shutil.rmtree(other)
-    return OUT / str(name)
+    template = json.loads((OUT / "ringpost-prod.template.json").read_text())
+    functions = [
+        each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::Lambda::Function"
+    ]
+    return {function["Handler"]: OUT / paths[function["Code"]["S3Key"]] for function in functions}
+
+
+@pytest.fixture(scope="module", params=["ping", "api"])
+def folder(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
+    """Of the publishers' bundle and of the operators'."""
+    return folders[f"functions.{request.param}.handler.lambda_handler"]
+
+
+@pytest.fixture(scope="module")
+def whole(folders: dict[str, Path]) -> Path:
+    """The operators' bundle."""
+    return folders["functions.api.handler.lambda_handler"]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -64,8 +81,9 @@ def imports(path: Path) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-def test_without_a_choice_the_stage_is_the_one_that_protects_its_data(folder: Path) -> None:
-    assert {path.name for path in folder.parent.glob("*.template.json")} == {"ringpost-prod.template.json"}
+@pytest.mark.usefixtures("folders")
+def test_without_a_choice_the_stage_is_the_one_that_protects_its_data() -> None:
+    assert {path.name for path in OUT.glob("*.template.json")} == {"ringpost-prod.template.json"}
 
 
 @pytest.mark.parametrize(
@@ -98,26 +116,24 @@ def test_make_insists_on_a_stage(verb: str) -> None:
     assert not result.stdout
 
 
-def test_the_handlers_are_in_the_bundle_under_the_names_that_lambda_calls(folder: Path) -> None:
-    template = json.loads((OUT / "ringpost-prod.template.json").read_text())
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Lambda::Function":
-            module, _, function = resource["Properties"]["Handler"].rpartition(".")
-            source = folder.joinpath(*module.split(".")).with_suffix(".py").read_text()
-            assert re.search(rf"^(def {function}\(|{function} = )", source, re.MULTILINE)
+def test_the_handlers_are_in_the_bundle_under_the_names_that_lambda_calls(folders: dict[str, Path]) -> None:
+    for handler, folder in folders.items():
+        module, _, function = handler.rpartition(".")
+        source = folder.joinpath(*module.split(".")).with_suffix(".py").read_text()
+        assert re.search(rf"^(def {function}\(|{function} = )", source, re.MULTILINE)
 
 
-def test_the_bundle_holds_whatever_our_code_imports(folder: Path) -> None:
-    ours = [path for package in bundle.PACKAGES for path in (folder / package).rglob("*.py")]
+def test_the_bundle_holds_whatever_our_code_imports(whole: Path) -> None:
+    ours = [path for package in bundle.PACKAGES for path in (whole / package).rglob("*.py")]
     imported = {name for path in ours for name in imports(path)}
-    there = {path.stem for path in folder.iterdir()}
+    there = {path.stem for path in whole.iterdir()}
     assert {"shared", "aws_lambda_powertools"} <= imported
     assert imported - there - sys.stdlib_module_names == set()
 
 
 def test_what_is_compiled_is_compiled_for_lambda(folder: Path) -> None:
     libraries = [path for path in folder.rglob("*") if ".so" in path.suffixes]
-    assert {path.relative_to(folder).parts[0] for path in libraries} >= {"aiohttp", "msgspec", "pydantic_core", "re2"}
+    assert {path.relative_to(folder).parts[0] for path in libraries} >= {"aiohttp", "msgspec", "re2"}
     for path in libraries:
         assert path.name.endswith((".cpython-313-aarch64-linux-gnu.so", ".abi3.so"))
         header = path.read_bytes()[:20]
@@ -140,9 +156,20 @@ def test_every_module_has_a_cache_that_lambda_takes_without_a_look_at_the_source
 def test_the_bundle_holds_nothing_that_no_function_runs(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()}.isdisjoint({"app.py", "bin", "boto3", "infra", "tests", "tools"})
     assert {path.name for path in (folder / "botocore" / "data").glob("*/")} == set(bundle.SERVICES)
+    addresses = json.loads((folder / "botocore" / "data" / "endpoints.json").read_text())
+    assert addresses["partitions"][0]["services"].keys() == set(bundle.SERVICES)
     for pattern in bundle.TRIMMED:
         assert not list(folder.glob(pattern)), pattern
     assert {path.name for path in folder.glob("*.dist-info/*")} == {"METADATA"}
+
+
+def test_the_bundle_of_publishers_is_the_other_without_what_only_operators_need(folders: dict[str, Path]) -> None:
+    lean, whole = (contents(folders[f"functions.{name}.handler.lambda_handler"]) for name in ("ping", "api"))
+    assert lean.items() <= whole.items()
+    less = {name.partition("/")[0] for name in whole.keys() - lean.keys()}
+    found = {pattern: {*fnmatch.filter(less, pattern)} for pattern in bundle.OPERATORS_ONLY}
+    assert all(found.values()), found
+    assert set().union(*found.values()) == less
 
 
 def test_modes_and_times_are_those_of_every_bundle(folder: Path) -> None:
@@ -152,10 +179,10 @@ def test_modes_and_times_are_those_of_every_bundle(folder: Path) -> None:
         assert stat.st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
 
 
-def test_the_same_sources_make_the_same_bundle(folder: Path, tmp_path: Path) -> None:
+def test_the_same_sources_make_the_same_bundle(whole: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     bundle.build(bundle.target(), again)
-    assert contents(again) == contents(folder)
+    assert contents(again) == contents(whole)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -165,8 +192,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_bundle_for_this_machine_can_be_imported_on_it(tmp_path: Path) -> None:
     folder = tmp_path / "asset"
     folder.mkdir()
-    bundle.publish(bundle.target("host"), folder)
-    says = "import sys, re2, functions.post.handler as h, botocore; print(h.__cached__, botocore.__file__)"
+    bundle.publish(bundle.for_publishers(bundle.target("host")), folder)
+    says = (
+        "import sys, re2, functions.post.handler as h, botocore, phonenumbers as p; "
+        "assert p.is_possible_number(p.parse('+44 20 7946 0100')); print(h.__cached__, botocore.__file__)"
+    )
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(folder)!r}); {says}"]
     imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert all(Path(path).is_relative_to(folder) and Path(path).exists() for path in imported)
@@ -227,7 +257,7 @@ def test_the_fingerprint_follows_requirements_sources_target_and_compiler_and_no
     seen = [bundle.fingerprint(nobodys)]
     cache.write_text("second")
     assert bundle.fingerprint(nobodys) == seen[0]
-    for target in (bundle.target("host"), replace(nobodys, name="lambda")):
+    for target in (bundle.target("host"), replace(nobodys, name="lambda"), bundle.for_publishers(nobodys)):
         assert bundle.fingerprint(target) not in seen
         seen.append(bundle.fingerprint(target))
     for path in (source, requirements, recipe):
