@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.dashboard import today
 from functions.dashboard.parts import Section
+from functions.dashboard.signing import OURS
 from shared.domain import configuration, erlang, schedule
 from shared.domain.configuration import Plain
 from shared.domain.models import DAY, Buyer
@@ -74,7 +75,7 @@ def _buyer(desk: Desk, _: Visit, found: Resource) -> Mapping[str, Any]:
 def _pause(desk: Desk, visit: Visit) -> Elsewhere:
     resources.pause(desk.records, visit.user.name, visit.path["name"], paused=visit.values.get("paused") == "true")
     back = visit.values.get("back", "")
-    return Elsewhere(back if back.startswith(f"{ROOT}/buyers") else f"{ROOT}/buyers/{visit.path['name']}")
+    return Elsewhere(back if OURS.fullmatch(back) else f"{ROOT}/buyers/{visit.path['name']}")
 
 
 # Endpoints

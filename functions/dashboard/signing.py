@@ -12,7 +12,7 @@ from shared.operators.desk import Desk
 
 BACK = "/signed_in"
 OURS = re.compile(rf"{ROOT}(/[\w./~%-]*)?(\?[\w./~%&=+:,*-]*)?", re.ASCII)
-"""Where one may be led to after signing in: nowhere but within the dashboard."""
+"""Where one may be led to: nowhere but within the dashboard."""
 
 
 def show(world: Desk, visit: Visit) -> Shown | Elsewhere:
