@@ -602,7 +602,8 @@ def _releasing(world: World, claim: Claim, ping: Ping, attempt: bytes) -> Iterat
         yield
     except Refusal as refused:
         if claim.state is State.FREE and not isinstance(refused, TemporarilyUnavailable):
-            world.pings.release(ping.id, attempt, claim)
+            told = "" if isinstance(refused, PingIdUnknown) else refused.status  # that was somebody else's POST
+            world.pings.release(ping.id, attempt, claim, told, world.now())
         raise
 
 

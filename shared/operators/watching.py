@@ -437,12 +437,15 @@ class Unsettled(Struct, frozen=True):
 
 class OpenedPing(Struct, frozen=True):
     """`version` is that of the configuration by which it was decided. Once its lead was erased, or its retention is
-    over, there are no reasons, and no answer: then not `lead_is_kept`."""
+    over, there are no reasons, and no answer: then not `lead_is_kept`. `refused` is the status of its last POST that
+    sold nothing."""
 
     ping: Row
     expires_at: int
     version: int
     claimed: bool
+    refused: str
+    refused_at: int | None
     lead: list[Value]
     lead_is_kept: bool
     bids: list[Offered]
@@ -494,6 +497,8 @@ def _opened(desk: Desk, user: User, ping_id: str, *, is_plain: bool) -> OpenedPi
         expires_at=found.expires_at,
         version=found.version,
         claimed=found.claimed,
+        refused=found.refused,
+        refused_at=found.refused_at,
         lead=[Value(name, value, value != found.lead[name]) for name, value in shown.items()],
         lead_is_kept=found.is_kept,
         bids=[Offered(bid.buyer_id, names.get(bid.buyer_id, ""), bid.cents, bid.payout_cents) for bid in found.offers],

@@ -139,10 +139,11 @@ class Offer(Struct, frozen=True):
 
 class Opened(Struct, frozen=True, kw_only=True):
     """One ping with everything that is known. The `lead` is that of PING and POST together; it `is_kept` until it is
-    erased or its retention is over. `number` and `held_until` are the sale's; `lease_until` is how long the number is
-    still leased to it, cooldown included, `route` where a call to its static or overflow number goes now. `failures`
-    are why the others did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is
-    the one that the PING met, None if that version is gone."""
+    erased or its retention is over. `refused` is the status of its last POST that sold nothing. `number` and
+    `held_until` are the sale's; `lease_until` is how long the number is still leased to it, cooldown included, `route`
+    where a call to its static or overflow number goes now. `failures` are why the others did not bid, decided anew;
+    `unsettled` what is not settled with live buyers, by id. `endpoint` is the one that the PING met, None if that
+    version is gone."""
 
     row: Row
     version: int
@@ -151,6 +152,8 @@ class Opened(Struct, frozen=True, kw_only=True):
     is_kept: bool
     offers: list[Offer]
     claimed: bool
+    refused: str = ""
+    refused_at: int | None = None
     number: str = ""
     held_until: int = 0
     overflow: bool = False
@@ -391,6 +394,8 @@ class Journal:
             is_kept=is_kept,
             offers=[Offer(bid.buyer_id, bid.cents if for_all else None, bid.payout_cents) for bid in ping.bids],
             claimed=claim.state is State.CLAIMED,
+            refused=_text(item, "refused"),
+            refused_at=_int(item, "refused_at") if "refused_at" in item else None,
             number=sale.number if sale else "",
             held_until=sale.held_until if sale else 0,
             overflow=sale.overflow if sale else False,

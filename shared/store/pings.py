@@ -1,8 +1,9 @@
 """Pings, their claims and sales; and, beside them in the same table, static routes and retry keys.
 
 A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works on it `claim`, the attempt's id, with
-`claimed_at` and `previous`, the attempt that it took the claim over from; and `asked`, the live buyers that may have
-agreed to a sale that is not recorded. `delete_at` is when nothing of it is shown any more, and DynamoDB's broom comes
+`claimed_at` and `previous`, the attempt that it took the claim over from; `asked`, the live buyers that may have
+agreed to a sale that is not recorded; and `refused`, the status of the last POST that sold nothing, with `refused_at`.
+`delete_at` is when nothing of it is shown any more, and DynamoDB's broom comes
 some time after.
 
 What the log shows stands beside, for the indexes of `shared.schema`: `log`, the day, "open" or "sold" and one of a few
@@ -301,10 +302,12 @@ class Pings:
             return False
         return True
 
-    def release(self, ping_id: bytes, attempt: bytes, claim: Claim) -> None:
-        """Give an unsold ping back, with what is not settled with live buyers. What was taken over stays marked, for
-        whoever takes it next must look again for the lease of the attempt that died."""
+    def release(self, ping_id: bytes, attempt: bytes, claim: Claim, refused: str = "", now: int = 0) -> None:
+        """Give an unsold ping back, with what is not settled with live buyers, and with which status its POST was
+        `refused`. What was taken over stays marked, for whoever takes it next must look again for the lease of the
+        attempt that died."""
         over = ["asked = :asked"] if claim.asked else []
+        over += ["refused = :refused", "refused_at = :now"] if refused else []
         gone = [] if claim.asked else ["asked"]
         if claim.taken_over:
             over.append("claimed_at = :long_ago")
@@ -320,6 +323,7 @@ class Pings:
                 ExpressionAttributeValues={
                     ":attempt": {"B": attempt},
                     **({":long_ago": {"N": "0"}} if claim.taken_over else {}),
+                    **({":refused": {"S": refused}, ":now": _n(now)} if refused else {}),
                     **({":asked": {"B": _packed(claim.asked)}} if claim.asked else {}),
                 },
             )

@@ -320,6 +320,20 @@ def test_a_ping_that_nobody_wanted_is_found_and_says_why(olga: Visitor, acme: Vi
         assert refused.body["status"] == "no_matching_buyer"
 
 
+def test_a_ping_tells_how_its_last_post_was_refused(olga: Visitor, acme: Visitor, publisher: Publisher) -> None:
+    mine = {"auth_token": "of acme-media", "traffic_source_id": "1023"}
+    ping_id = pinged(publisher, **mine)
+    stranger = {"auth_token": "of bolt", "ping_id": ping_id}
+    assert publisher.post(**LEAD | stranger).body["status"] == "ping_id_unknown"
+    assert "Last POST" not in olga.see(f"/pings/{ping_id}")
+    olga.stage.clock.forward(5)
+    for n in range(4):
+        sold(publisher, caller_id=f"+1614555013{n}")
+    assert publisher.post(ping_id=ping_id, **LEAD | mine).body["status"] == "no_matching_buyer"
+    for visitor in (olga, acme):
+        assert "Last POST refused at 2100-01-01 00:00:05 UTC: no_matching_buyer" in visitor.see(f"/pings/{ping_id}")
+
+
 def test_a_ping_with_nothing_in_it_says_why_too(olga: Visitor, publisher: Publisher) -> None:
     page = olga.see(f"/pings/{publisher.ping().body['try_all_buyers_ping_id']}")
     assert "Nothing was sent." in page
