@@ -205,7 +205,7 @@ def test_rows_are_moved_and_taken_out_at_once(operator: Operator) -> None:
 
 def test_a_file_is_read_into_the_form(operator: Operator, tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
-    file.write_text("offers: [{name: x, rank_by: bid}]")
+    file.write_text("users: [{name: demo-operator, role: operator}]\noffers: [{name: x, rank_by: bid}]\n")
     page = operator.open("/configuration")
     page.get_by_label("A file").set_input_files(file)
     expect(page.get_by_label("YAML", exact=True)).to_have_value(file.read_text())
