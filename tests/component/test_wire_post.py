@@ -338,13 +338,18 @@ def test_a_bid_keeps_its_price_until_the_post(stage: Stage, publisher: Publisher
     assert sale.cents == 2500
 
 
-def test_a_refused_post_leaves_the_ping_as_it_was(stage: Stage, publisher: Publisher) -> None:
+def test_a_refused_post_leaves_the_ping_as_it_was_but_for_how_it_was_refused(
+    stage: Stage, publisher: Publisher
+) -> None:
     stage.publish(an_endpoint())
     ping = pinged(publisher)[1]
     without_buyer_1(stage)
     before = stage.contents()
+    [was] = stage.client.scan(TableName=stage.settings.pings_table)["Items"]
     assert refused(publisher.post(ping_id=ping, caller_id=CALLER), "buyer_unavailable")
-    assert stage.contents() == before
+    [now] = stage.client.scan(TableName=stage.settings.pings_table)["Items"]
+    assert now == was | {"refused": {"S": "buyer_unavailable"}, "refused_at": {"N": str(stage.clock())}}
+    assert stage.contents() | {"pings": before["pings"]} == before
 
 
 def test_a_ping_that_another_post_works_on_is_waited_for_until_the_deadline(stage: Stage, publisher: Publisher) -> None:
