@@ -271,15 +271,13 @@ def _sold_at_once(
         return _answer(earlier)  # nobody is asked twice
     try:
         priced = _priced(world, endpoint, user, request, lead, {"pings", "posts"} if verb == "full" else {"posts"})
-    except (DuplicateCaller, CallerNumberSuppressed, RateLimited):
+        failures = _failures(endpoint, user, request, priced)
+        if not priced.bids:
+            raise NoMatchingBuyer(priced, failures)
+    except (NoMatchingBuyer, DuplicateCaller, CallerNumberSuppressed, RateLimited):
         if earlier := _earlier_sale(world, key):
             return _answer(earlier)
         raise
-    failures = _failures(endpoint, user, request, priced)
-    if not priced.bids:
-        if earlier := _earlier_sale(world, key):
-            return _answer(earlier)
-        raise NoMatchingBuyer(priced, failures)
     attempt = world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
     now = world.now()

@@ -6,12 +6,11 @@ from typing import Any
 
 from functions.dashboard import today
 from functions.dashboard.parts import Section
-from functions.dashboard.signing import OURS
 from shared.domain import configuration, erlang, schedule
 from shared.domain.configuration import Plain
 from shared.domain.models import DAY, Buyer
 from shared.edge import instructions
-from shared.edge.desk import ROOT, Elsewhere, Shown, View, Visit
+from shared.edge.desk import OURS, ROOT, Elsewhere, Shown, View, Visit
 from shared.operators import access, outlook, pools, resources, tokens
 from shared.operators.access import EVERYBODY, OPERATORS
 from shared.operators.desk import Desk

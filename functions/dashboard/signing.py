@@ -1,18 +1,14 @@
 """Coming and going: by a link that was printed, or at Cognito where there is one."""
 
-import re
-
 from shared.domain.objections import NotAllowed, NotFound, Refused, TokenUnknown
 from shared.edge import desk as edge
 from shared.edge.cognito import NotSignedIn, Silent, Way
-from shared.edge.desk import ROOT, SIGN_IN, SIGNED_OUT, Elsewhere, Shown, View, Visit
+from shared.edge.desk import OURS, ROOT, SIGN_IN, SIGNED_OUT, Elsewhere, Shown, View, Visit
 from shared.operators import desk
 from shared.operators.access import EVERYBODY
 from shared.operators.desk import Desk
 
 BACK = "/signed_in"
-OURS = re.compile(rf"{ROOT}(/[\w./~%-]*)?(\?[\w./~%&=+:,*-]*)?", re.ASCII)
-"""Where one may be led to: nowhere but within the dashboard."""
 
 
 def show(world: Desk, visit: Visit) -> Shown | Elsewhere:

@@ -35,6 +35,8 @@ from shared.edge import http, pages
 from shared.edge.api import HTTP_STATUS
 
 ROOT = "/dashboard"
+OURS = re.compile(rf"{ROOT}(/[\w./~%-]*)?(\?[\w./~%&=+:,*-]*)?", re.ASCII)
+"""Where somebody may be led to by what a request says: nowhere but within the dashboard."""
 SIGN_IN = f"{ROOT}/sign_in"
 SIGNED_OUT = f"{ROOT}/signed_out"
 COOKIE = "__Host-ringpost"

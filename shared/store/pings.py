@@ -3,8 +3,7 @@
 A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works on it `claim`, the attempt's id, with
 `claimed_at` and `previous`, the attempt that it took the claim over from; `asked`, the live buyers that may have
 agreed to a sale that is not recorded; and `refused`, the status of the last POST that sold nothing, with `refused_at`.
-`delete_at` is when nothing of it is shown any more, and DynamoDB's broom comes
-some time after.
+`delete_at` is when nothing of it is shown any more, and DynamoDB's broom comes some time after.
 
 What the log shows stands beside, for the indexes of `shared.schema`: `log`, the day, "open" or "sold" and one of a few
 shards, and `at`, when it came; `endpoint`, `user`, `source`, the number of `bids`, `cents` and `payout` of the best
