@@ -1,6 +1,8 @@
 # Everything runs in .venv; each stamp says that a locked set of requirements is installed in it.
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 60
+REQUESTS ?= 5000
 BIN := .venv/bin
 CDK := node_modules/.bin/cdk
 BUNDLE ?= lambda
@@ -8,25 +10,48 @@ PLACE = --context stage=$(STAGE) --context account=$(ACCOUNT) --context region=$
 PLAN = $(BIN)/python -m infra.plan $@ "$(STAGE)" "$(ACCOUNT)" "$(REGION)"
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run configure check test bench emulator costs synth bootstrap deploy diff destroy named lock clean
+.PHONY: run configure check test bench chaos emulator costs synth fuzz audit sbom golden release bootstrap deploy diff destroy named lock clean
 
 run: .venv/run.stamp  ## the whole service on http://127.0.0.1:$(PORT)
 	@exec $(BIN)/python -m tools.local --port $(PORT)
 
 configure: .venv/run.stamp  ## the operator's command: make configure ARGS="apply my.yaml", STAGE=dev for a deployed stage
-	@$(if $(REGION),AWS_REGION=$(REGION)) $(BIN)/python -m tools.configure $(if $(STAGE),--stage $(STAGE)) $(ARGS)
+	@$(if $(REGION),AWS_REGION=$(REGION)) $(BIN)/python -m tools.command $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
-check: .venv/dev.stamp  ## format, lint, types, import contracts
+check: .venv/dev.stamp build/checkov.stamp  ## format, lint, types, import contracts, locks, licenses, static checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app.py shared functions infra tools
+	$(BIN)/python -m tools.supply check
+	@for stage in dev prod; do \
+	  CDK_OUTDIR=build/templates/$$stage CDK_CONTEXT_JSON="{\"stage\": \"$$stage\", \"aws:cdk:bundling-stacks\": []}" $(BIN)/python app.py \
+	  && build/checkov/bin/checkov --config-file .checkov.yaml --skip-download --file build/templates/$$stage/*.template.json || exit 1; done
 
 test: .venv/dev.stamp build/emulator.stamp  ## every test; nothing is skipped
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/dev.stamp  ## what the claims of speed stand on
 	$(BIN)/python -m bench
+
+chaos: .venv/dev.stamp  ## sales while everything fails: make chaos SECONDS=600
+	@$(BIN)/python -m tests.race.chaos $(SECONDS)
+
+fuzz: .venv/dev.stamp  ## send requests made from both OpenAPI documents: make fuzz REQUESTS=100000
+	@$(BIN)/python -m tests.fuzz $(REQUESTS)
+
+audit: .venv/dev.stamp build/audit.stamp  ## ask PyPI and npm for known vulnerabilities of the locked packages
+	@$(BIN)/python -m tools.supply audit build/audit/bin/pip-audit
+
+sbom: .venv/dev.stamp  ## write LICENSES.md and the bill of materials from the locks
+	@$(BIN)/python -m tools.supply write
+
+golden: .venv/dev.stamp  ## write what this code packs into its tables: make golden, for a release VERSION=0.1.0
+	@$(BIN)/python -m tests.golden_values next $(VERSION)
+
+release: .venv/dev.stamp  ## check that a version can be released, and tag it: make release VERSION=0.1.0
+	@$(BIN)/python -m tools.release "$(VERSION)"
 
 costs: .venv/dev.stamp  ## what a million PINGs and POSTs cost at list prices
 	@$(BIN)/python -m tools.costs
@@ -58,10 +83,11 @@ named:
 
 lock: .venv/dev.stamp  ## newest versions within requirements/*.in, with hashes
 	$(BIN)/pip install --quiet uv
-	cd requirements && for set in dev run functions emulator; do \
+	cd requirements && for set in dev run functions emulator checkov; do \
 	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    $$([ $$set = dev ] || [ $$set = emulator ] || echo --constraint dev.txt) $$set.in --output-file $$set.txt || exit 1; done
+	    $$([ $$set = dev ] || [ $$set = emulator ] || [ $$set = checkov ] || echo --constraint dev.txt) $$set.in --output-file $$set.txt || exit 1; done
 	npm install --package-lock-only --omit-lockfile-registry-resolved
+	@echo "Then: make sbom"
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Ringpost needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another with PYTHON=…") if sys.version_info < (3, 11) else 0'
@@ -83,6 +109,19 @@ build/emulator.stamp: requirements/emulator.txt | .venv/dev.stamp
 	@echo "Installing the emulator of the deploy test (once) …"
 	@$(BIN)/python -m venv --clear build/emulator
 	@build/emulator/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/emulator.txt
+	@touch $@
+
+# checkov has an environment of its own, because it pins boto3 and a hundred other packages.
+build/checkov.stamp: requirements/checkov.txt | .venv/dev.stamp
+	@echo "Installing checkov, which checks the templates (once) …"
+	@$(BIN)/python -m venv --clear build/checkov
+	@build/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.txt
+	@touch $@
+
+# Not locked: only the newest pip-audit is of use.
+build/audit.stamp: | .venv/dev.stamp
+	@$(BIN)/python -m venv --clear build/audit
+	@build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	@touch $@
 
 .venv/cdk.stamp: package-lock.json .venv/dev.stamp

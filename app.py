@@ -4,6 +4,7 @@ CDK's command wants it elsewhere."""
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from aws_cdk import App, Validations
@@ -20,8 +21,12 @@ try:
     stage = stages.stage(app.node.get_context("stage"))
     place = stages.environment(app.node.try_get_context("account"), app.node.try_get_context("region"))
     target = bundle.target(app.node.try_get_context("bundle") or "lambda")
-except (stages.NoSuchPlace, bundle.BundleFailed) as fault:
+    if place.region:
+        stages.check_region(stage, place.region)
+except (stages.NoSuchPlace, stages.BadStage, bundle.BundleFailed) as fault:
     raise SystemExit(str(fault)) from None
+if target.name == "host":  # for the emulator, which knows no budgets
+    stage = replace(stage, monthly_budget_dollars=0)
 if not target.compiler:
     sys.stderr.write(f"{bundle.NO_CACHES}\n")
 Ringpost(app, f"ringpost-{stage.name}", stage=stage, codes=bundle.codes(target), env=place)

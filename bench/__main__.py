@@ -10,28 +10,41 @@ import os
 import time
 from contextlib import redirect_stdout
 
-from bench import bundle, counts, leasing, live, matching, startup, suppression, throughput
+from bench import (
+    applies_bench,
+    bundle_bench,
+    counts,
+    leasing_bench,
+    live_bench,
+    matching_bench,
+    startup,
+    suppression_bench,
+    throughput,
+)
 from bench.report import Report, say
 
 SECTIONS = {
     "counts": counts.run,
-    "leasing": leasing.run,
-    "matching": matching.run,
-    "live": live.run,
-    "suppression": suppression.run,
+    "leasing": leasing_bench.run,
+    "applies": applies_bench.run,
+    "matching": matching_bench.run,
+    "live": live_bench.run,
+    "suppression": suppression_bench.run,
     "throughput": throughput.run,
     "startup": startup.run,
-    "bundle": bundle.run,
+    "bundle": bundle_bench.run,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a little of each, to see that it runs")
     parser.add_argument("section", nargs="*", choices=[[], *SECTIONS], help="default: all of them")
     logging.disable(logging.INFO)  # every request has its line in the log
-    began, report = time.monotonic(), Report()
+    options = parser.parse_args()
+    began, report = time.monotonic(), Report(options.short)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # and every request its metrics on the output
-        for name in parser.parse_args().section or SECTIONS:
+        for name in options.section or SECTIONS:
             SECTIONS[name](report)
     say(f"\nIn {time.monotonic() - began:.0f} s. " + ("Missed:" if report.missed else "No goal is missed."))
     for line in report.missed:

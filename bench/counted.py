@@ -1,6 +1,7 @@
 """A store client that notes every call: when it ran, what it cost, and whether its condition refused it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ class Counted(Dynamo):
         self.seconds = seconds
         self.trace: list[Call] = []
 
-    def call(self, method: Any, *args: Any, **request: Any) -> Any:
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
         table = request.get("TableName") or next(iter(request["RequestItems"]))
         began = time.perf_counter()
         time.sleep(self.seconds)
@@ -47,7 +48,7 @@ class Counted(Dynamo):
             self.trace.append(Call(method.__name__, table, began, ended, units, index_units, refused))
 
         try:
-            answer = super().call(method, *args, **request, ReturnConsumedCapacity="INDEXES")
+            answer = super().send(method, sendings, *args, **request, ReturnConsumedCapacity="INDEXES")
         except ConditionFailed as met:
             note(_units_of_a_refusal(met), 0, refused=True)
             raise
@@ -71,7 +72,12 @@ def round_trips(trace: list[Call]) -> int:
 
 def _units_of_a_refusal(met: ConditionFailed) -> float:
     """A refused write costs what the item that stands is large: no engine says so, but DynamoDB charges it."""
-    return max(1, ceil(sum(len(name) + _size(value) for name, value in (met.item or {}).items()) / 1024))
+    return write_units(met.item or {})
+
+
+def write_units(item: Mapping[str, Any]) -> int:
+    """Of an item in its table, without indexes."""
+    return max(1, ceil(sum(len(name) + _size(value) for name, value in item.items()) / 1024))
 
 
 def _size(value: Any) -> int:

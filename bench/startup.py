@@ -18,15 +18,16 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.report import Cell, Report, say
+from shared.functions import FUNCTIONS
 from tests.build import CALLER, SETTINGS, Publisher, Stage, a_pool, an_endpoint, an_event
 from tools import engine
-from tools.local.__main__ import HANDLERS, function_environment
+from tools.local.__main__ import function_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LEANEST = 317
-"""Million instructions over the bare runtime client of the leanest handler that speaks to DynamoDB (storage.md)."""
+"""Million instructions over the bare runtime client of the leanest handler that speaks to DynamoDB."""
 RUNS = 9
 CALLS = 40
 IMPORTS = 10
@@ -44,20 +45,27 @@ def run(report: Report) -> None:
             "PYTHONPATH": str(engine.ROOT),
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        modules = {name: handler.rpartition(".")[0] for name, handler in HANDLERS.items()}
+        engine.create_tables(engine.client(url), SETTINGS)
+        modules = {name: each.module for name, each in FUNCTIONS.items() if each.bundle == "publishers"}
+        runs = report.size(RUNS, 1)
         programs = {"empty handler": EMPTY} | {name: REAL.format(module=module) for name, module in modules.items()}
-        report.section("startup", "import of the handler and its world, modules compiled, no network")
-        _cost(report, programs, environment)
-        report.table(("most expensive imports of post", "ms", "% of all"), _imports(programs["post"], environment))
-        _first_calls(report, modules, url, environment, Path(made) / "events")
+        report.section(
+            "startup", "import of the handler and its world, modules compiled, with the read of the list of keys"
+        )
+        _cost(report, programs, environment, runs)
+        report.table(
+            ("most expensive imports of post", "ms", "% of all"), _imports(programs["post"], environment, runs)
+        )
+        _first_calls(report, modules, url, environment, Path(made) / "events", runs)
 
 
-def _cost(report: Report, programs: Mapping[str, str], environment: Mapping[str, str]) -> None:
+def _cost(report: Report, programs: Mapping[str, str], environment: Mapping[str, str], runs: int) -> None:
     for program in programs.values():
         _cpu_ms(program, environment)  # compiles
-    runs = [[_cpu_ms(program, environment) for program in programs.values()] for _ in range(RUNS)]
-    cpu = dict(zip(programs, (min(each) for each in zip(*runs, strict=True)), strict=True))
-    million = {name: _million_instructions(program, environment) for name, program in programs.items()}
+    took = [[_cpu_ms(program, environment) for program in programs.values()] for _ in range(runs)]
+    cpu = dict(zip(programs, (min(each) for each in zip(*took, strict=True)), strict=True))
+    valgrind = "" if report.short else shutil.which("valgrind") or ""  # which takes half a minute for each
+    million = {name: _million_instructions(valgrind, program, environment) for name, program in programs.items()}
     bare, empty = cpu["empty handler"], million["empty handler"]
     rows: list[tuple[Cell, ...]] = []
     for name in programs:
@@ -81,9 +89,8 @@ def _cpu_ms(program: str, environment: Mapping[str, str]) -> float:
     return 1000 * (usage.ru_utime + usage.ru_stime)
 
 
-def _million_instructions(program: str, environment: Mapping[str, str]) -> float:
+def _million_instructions(valgrind: str, program: str, environment: Mapping[str, str]) -> float:
     """Counted one by one; 0 where there is no valgrind."""
-    valgrind = shutil.which("valgrind")
     if not valgrind:
         return 0
     count = [valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
@@ -93,9 +100,9 @@ def _million_instructions(program: str, environment: Mapping[str, str]) -> float
     return int(found[1].replace(",", "")) / 1e6
 
 
-def _imports(program: str, environment: Mapping[str, str]) -> list[tuple[Cell, ...]]:
+def _imports(program: str, environment: Mapping[str, str], runs: int) -> list[tuple[Cell, ...]]:
     """The packages whose own modules take longest, without what the bare runtime client imports anyway."""
-    bare, imported = _import_ms(EMPTY, environment), _import_ms(program, environment)
+    bare, imported = _import_ms(EMPTY, environment, runs), _import_ms(program, environment, runs)
     packages: dict[str, float] = defaultdict(float)
     for module, ms in imported.items():
         if module not in bare:
@@ -104,10 +111,10 @@ def _imports(program: str, environment: Mapping[str, str]) -> list[tuple[Cell, .
     return [(name, ms, round(100 * ms / sum(packages.values()))) for name, ms in costly]
 
 
-def _import_ms(program: str, environment: Mapping[str, str]) -> dict[str, float]:
+def _import_ms(program: str, environment: Mapping[str, str], runs: int) -> dict[str, float]:
     """By module the time that its import takes by itself, without those inside it: the least of several runs."""
     least: dict[str, float] = {}
-    for _ in range(RUNS):
+    for _ in range(runs):
         said = _run([sys.executable, "-X", "importtime", "-c", program], environment).stderr
         for microseconds, module in re.findall(r"^import time: +(\d+) \| +\d+ \| +(\S+)$", said, re.MULTILINE):
             least[module] = min(int(microseconds) / 1000, least.get(module, 1e9))
@@ -115,37 +122,40 @@ def _import_ms(program: str, environment: Mapping[str, str]) -> dict[str, float]
 
 
 def _first_calls(
-    report: Report, modules: Mapping[str, str], url: str, environment: Mapping[str, str], file: Path
+    report: Report, modules: Mapping[str, str], url: str, environment: Mapping[str, str], file: Path, runs: int
 ) -> None:
     client = engine.client(url)
     engine.create_tables(client, SETTINGS)
     primings = {"not primed": environment, "primed": {**environment, "AWS_LAMBDA_FUNCTION_NAME": "bench"}}
     pools = count(1)
     rows: list[tuple[Cell, ...]] = []
-    for verb, module in modules.items():
+    for function, module in modules.items():
         least, warm = dict.fromkeys(primings, inf), inf
-        for _ in range(RUNS):
+        for _ in range(runs):
             for name, primed in primings.items():
-                file.write_text(json.dumps(_events(client, verb, next(pools))))
+                file.write_text(json.dumps(_events(client, function, next(pools), report.size(CALLS, 3))))
                 said = _run([sys.executable, "-m", "bench.calls", module, str(file)], primed).stdout
                 first, *rest = json.loads(said.splitlines()[-1])
                 least[name], warm = min(least[name], first), min(warm, median(rest))
-        rows.append((verb, *least.values(), warm, *(first / warm for first in least.values())))
+        rows.append((function, *least.values(), warm, *(first / warm for first in least.values())))
     report.table(("ms of the first call", *primings, "warm", *(f"{name} ÷ warm" for name in primings)), rows)
     for row in rows:
         report.goal(f"{row[0]}: first call ÷ warm call", float(row[-1]), 2.5)
 
 
-def _events(client: "DynamoDBClient", verb: str, no: int) -> list[dict[str, Any]]:
-    """Requests to an endpoint with a fresh pool of a hundred numbers."""
+def _events(client: "DynamoDBClient", function: str, no: int, calls: int) -> list[dict[str, Any]]:
+    """Requests to a function, each at its address, for an endpoint with a fresh pool of a hundred numbers."""
     stage = Stage(client)
     stage.publish(an_endpoint(version=no, ping_ttl_seconds=3600, pool=a_pool(100, no=no, hold_seconds=3600)))
     stage.clock.now = int(time.time())
     publisher = Publisher(stage)
-    sent = [{"caller_id": CALLER, "nonce": str(n)} for n in range(CALLS)]
-    if verb == "post":
+    if function == "instructions":
+        return [an_event(method="GET", path="/posting_instructions/my_endpoint")] * calls
+    sent = [{"caller_id": CALLER, "nonce": str(n)} for n in range(calls)]
+    path = "/sandbox/api/v1/inbound_webhooks/full/my_endpoint" if function == "sandbox" else None
+    if function == "post":
         sent = [{"ping_id": publisher.ping(**params).body["buyers"][0]["ping_id"]} | params for params in sent]
-    return [an_event(verb, json_body=params | {"nonce": secrets.token_hex(4)}) for params in sent]
+    return [an_event(function, path=path, json_body=params | {"nonce": secrets.token_hex(4)}) for params in sent]
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

@@ -6,16 +6,18 @@ import secrets
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPConnection
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bench.report import Cell, Report
-from shared.domain import keys
+from shared.domain import key_list
 from shared.settings import Settings
-from tests import service
+from tests import local_service
 from tests.build import CALLER, Stage, a_pool, an_endpoint
 from tools import engine
 from tools.local.__main__ import secret
@@ -28,7 +30,8 @@ API = "/api/v1/inbound_webhooks"
 URI = "bench"
 HEAD = ("", "clients", "requests/s", "p50 ms", "p99 ms", "÷ 1 client", "÷ echo")
 
-Send = Callable[[HTTPConnection], Any]
+Send = Callable[[HTTPConnection], bool]
+"""Sends a request; False if there is none left to send."""
 
 
 def run(report: Report) -> None:
@@ -37,11 +40,11 @@ def run(report: Report) -> None:
         publish(engine_url, secret(data / "secret"))
         echo = ["tests.component.echo_service", str(data / "echo.log"), WORKERS, "9"]
         with (
-            service.running(data, {"DYNAMODB_ENDPOINT": engine_url}) as product_url,
-            service.started(echo) as echo_service,
+            local_service.running(data, {"DYNAMODB_ENDPOINT": engine_url}) as product_url,
+            local_service.started(echo) as echo_service,
         ):
             report.section("throughput", f"{WORKERS} workers per function, {os.cpu_count()} processors for everything")
-            rows = _measured(product_url, echo_service.url)
+            rows = _measured(product_url, echo_service.url, report.size(CLIENTS, (1, 4)), report.size(SECONDS, 0.2))
     report.table(HEAD, rows)
 
 
@@ -53,37 +56,45 @@ def publish(engine_url: str, secret_hex: str) -> None:
         leases_table="ringpost-leases",
         callers_table="ringpost-callers",
         journal_table="ringpost-journal",
+        sandbox_pings_table="ringpost-sandbox-pings",
+        sandbox_leases_table="ringpost-sandbox-leases",
+        sandbox_callers_table="ringpost-sandbox-callers",
         secret=secret_hex,
     )
     client = engine.client(engine_url)
     engine.create_tables(client, settings)
-    stage = Stage(client, settings=settings, keys=keys.derive(bytes.fromhex(secret_hex)))
+    stage = Stage(client, settings=settings, keys=key_list.derive(bytes.fromhex(secret_hex)))
     pool = a_pool(NUMBERS, hold_seconds=3600, cooldown_seconds=0)
     stage.publish(an_endpoint(vanity_uri=URI, pool=pool, ping_ttl_seconds=3600))
 
 
-def _measured(product_url: str, echo_url: str) -> list[tuple[Cell, ...]]:
+def _measured(product_url: str, echo_url: str, crowds: Sequence[int], seconds: float) -> list[tuple[Cell, ...]]:
     pings: deque[str] = deque()
 
-    def ping(connection: HTTPConnection) -> None:
+    def ping(connection: HTTPConnection) -> bool:
         answer = _sent(connection, f"{API}/ping/{URI}", {"caller_id": CALLER, "nonce": secrets.token_hex(4)})
         pings.append(answer["buyers"][0]["ping_id"])
+        return True
 
-    def post(connection: HTTPConnection) -> None:
-        _sent(connection, f"{API}/post/{URI}", {"caller_id": CALLER, "ping_id": pings.popleft()})
+    def post(connection: HTTPConnection) -> bool:
+        with suppress(IndexError):  # several clients take from it
+            _sent(connection, f"{API}/post/{URI}", {"caller_id": CALLER, "ping_id": pings.popleft()})
+            return True
+        return False
 
-    def echo(connection: HTTPConnection) -> None:
+    def echo(connection: HTTPConnection) -> bool:
         _sent(connection, f"{API}/ping/{URI}", {"caller_id": CALLER})
+        return True
 
     kinds: dict[str, tuple[str, Send]] = {"echo": (echo_url, echo), "PING": (product_url, ping)}
     kinds["POST by ping_id"] = (product_url, post)
     rows: list[tuple[Cell, ...]] = []
     alone: dict[str, float] = {}
-    for clients in CLIENTS:
+    for clients in crowds:
         echoed = 0.0
         for name, (url, send) in kinds.items():
-            took = sorted(_took(url, send, clients))
-            rate = len(took) / SECONDS
+            took, seconds_needed = _took(url, send, clients, seconds)
+            rate = len(took) / seconds_needed
             alone.setdefault(name, rate)
             echoed = echoed or rate
             p50, p99 = (1000 * took[len(took) * part // 100] for part in (50, 99))
@@ -91,21 +102,22 @@ def _measured(product_url: str, echo_url: str) -> list[tuple[Cell, ...]]:
     return rows
 
 
-def _took(url: str, send: Send, clients: int) -> list[float]:
-    """The seconds of each request that so many clients send one after the other until the time is over."""
+def _took(url: str, send: Send, clients: int, seconds: float) -> tuple[list[float], float]:
+    """The seconds of each request, sorted, that so many clients send one after the other until the time is over or none
+    is left; and the seconds of all together."""
 
     def client(_: int) -> list[float]:
-        connection, took = HTTPConnection(url.removeprefix("http://")), []
+        connection, took = HTTPConnection(url.removeprefix("http://")), list[float]()
         send(connection)  # connect, and wake a worker
-        until = time.perf_counter() + SECONDS
-        while (began := time.perf_counter()) < until:
-            send(connection)
+        until = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < until and send(connection):
             took.append(time.perf_counter() - began)
         connection.close()
         return took
 
     with ThreadPoolExecutor(clients) as threads:
-        return [seconds for took in threads.map(client, range(clients)) for seconds in took]
+        each = list(threads.map(client, range(clients)))
+    return sorted(chain.from_iterable(each)), max(map(sum, each))
 
 
 def _sent(connection: HTTPConnection, path: str, params: dict[str, str]) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from aws_cdk import Acknowledgment, RemovalPolicy, Validations
 from aws_cdk.aws_apigatewayv2 import (
@@ -21,6 +20,7 @@ from aws_cdk.aws_logs import LogGroup, RetentionDays
 from constructs import Construct
 
 from infra.stages import Domain, Throttle
+from shared.functions import FALLBACK, FUNCTIONS, Traffic
 
 # No query string, address or user agent: a publisher's page may call from the browser of the very lead.
 ACCESS_LOG = {
@@ -36,14 +36,6 @@ ACCESS_LOG = {
     "error": "$context.error.message",
     "integrationError": "$context.integrationErrorMessage",
 }
-
-
-class Route(NamedTuple):
-    """Where requests go, and how many are let through. `itself` leads the prefix there too, not only what is below."""
-
-    function: IFunction
-    throttle: Throttle
-    itself: bool = False
 
 
 class Api(Construct):
@@ -68,45 +60,31 @@ class Api(Construct):
             self.domain_target = self._named.regional_domain_name
         self.url = self.urls[0]
 
-    def lead(
+    def add_routes(
         self,
         *,
-        routes: Mapping[str, Route],
-        fallback: Route,
+        functions: Mapping[str, IFunction],
+        throttles: Mapping[Traffic, Throttle],
         log_retention: RetentionDays,
         removal_policy: RemovalPolicy,
-    ) -> None:
-        """Any method on any path below a prefix goes to one function; all the rest goes to `fallback`.
+    ) -> LogGroup:
+        """Any method on any path of a route goes to its function; all the rest goes to `FALLBACK`.
 
         So 404 and 405 are ours, and a trailing slash is no other route. No CORS here: it would replace the headers with
-        which the functions answer.
+        which the functions answer. Returns the access log.
         """
         made: list[HttpRoute] = []
-        throttles: dict[str, dict[str, int]] = {}
-        for prefix, route in routes.items():
-            for path in (f"{prefix}/{{path+}}", *([prefix] if route.itself else [])):
-                integration = HttpLambdaIntegration("Function", route.function)
+        settings: dict[str, dict[str, int]] = {}
+        for name, route in ((name, route) for name, function in FUNCTIONS.items() for route in function.routes):
+            below = [f"{route.prefix}/{{path+}}"] if route.below else []
+            for path in (*below, *([route.prefix] if route.itself else [])):
+                integration = HttpLambdaIntegration("Function", functions[name])
                 made += self._http.add_routes(path=path, methods=[HttpMethod.ANY], integration=integration)
-                throttles[f"ANY {path}"] = _settings(route.throttle)
-        default = HttpLambdaIntegration("Function", fallback.function)
+                settings[f"ANY {path}"] = _settings(throttles[route.traffic])
+        default = HttpLambdaIntegration("Function", functions[FALLBACK])
         HttpRoute(self, "Default", http_api=self._http, route_key=HttpRouteKey.DEFAULT, integration=default)
         log = LogGroup(self, "AccessLog", retention=log_retention, removal_policy=removal_policy)
-        # Not HttpStage: its access log settings cannot be given from Python.
-        stage = CfnStage(
-            self,
-            "Stage",
-            api_id=self.id,
-            stage_name="$default",  # any other would become part of the path
-            auto_deploy=True,
-            default_route_settings=CfnStage.RouteSettingsProperty(
-                throttling_rate_limit=fallback.throttle.requests_per_second,
-                throttling_burst_limit=fallback.throttle.burst,
-            ),
-            route_settings=throttles,
-            access_log_settings=CfnStage.AccessLogSettingsProperty(
-                destination_arn=log.log_group_arn, format=json.dumps(ACCESS_LOG)
-            ),
-        )
+        stage = self._add_stage(settings, throttles["elsewhere"], log)
         for each in made:  # a stage with settings for a route that is not there yet is refused
             stage.node.add_dependency(each)
         if self._named:
@@ -116,6 +94,26 @@ class Api(Construct):
                 id="AwsSolutions::AwsSolutions-APIG4",
                 reason="Publishers have no AWS identity; the functions check the token where an endpoint wants one.",
             )
+        )
+        return log
+
+    def _add_stage(self, settings: dict[str, dict[str, int]], elsewhere: Throttle, log: LogGroup) -> CfnStage:
+        """`settings` are those of single routes."""
+        # Not HttpStage: its access log settings cannot be given from Python.
+        return CfnStage(
+            self,
+            "Stage",
+            api_id=self.id,
+            stage_name="$default",  # any other would become part of the path
+            auto_deploy=True,
+            default_route_settings=CfnStage.RouteSettingsProperty(
+                throttling_rate_limit=elsewhere.requests_per_second,
+                throttling_burst_limit=elsewhere.burst,
+            ),
+            route_settings=settings,
+            access_log_settings=CfnStage.AccessLogSettingsProperty(
+                destination_arn=log.log_group_arn, format=json.dumps(ACCESS_LOG)
+            ),
         )
 
 

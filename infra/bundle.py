@@ -13,18 +13,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk.aws_lambda import Architecture, Code, Runtime
 
+from shared.functions import FUNCTIONS, Bundle
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("functions", "shared")
+PAPERS = (Path("LICENSE"), Path("NOTICE"))
+NOTICES = "THIRD-PARTY-NOTICES"
+"""In the bundle: the license texts of its packages."""
 REQUIREMENTS = Path("requirements/functions.txt")
 RUNTIME = Runtime.PYTHON_3_13
 ARCHITECTURE = Architecture.ARM_64
@@ -34,7 +39,7 @@ PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
 
 # Of botocore's four hundred services these are called. Making a client looks through all that are there, and reads the
 # addresses of all.
-SERVICES = ("dynamodb", "secretsmanager")
+SERVICES = ("dynamodb", "s3", "secretsmanager")
 # What nothing of ours opens: names of places and carriers (half of the whole), numbers too short for a caller, a
 # compiler of bindings, other ways to sign in, to be called and to look addresses up, type stubs, papers of packages but
 # for the one that says its version.
@@ -75,17 +80,21 @@ TRIMMED = (
     "**/*.pyi",
     "**/py.typed",
     "botocore/data/*/*/examples-1.json",
-    "yaml/*.so",
     "yarl/*.pyx",
 )
-# What publishers' functions do not open either: the checks of a configuration, and signing in to the dashboard.
+# What publishers' functions do not open either: the checks of a configuration, signing in to the dashboard, and the
+# journal.
 OPERATORS_ONLY = (
     "_cffi_backend*",
+    "_duckdb*",
     "_yaml",
+    "adbc_driver_duckdb*",
     "annotated_types*",
     "authlib*",
+    "botocore/data/s3",
     "cffi*",
     "cryptography*",
+    "duckdb*",
     "itsdangerous*",
     "joserfc*",
     "pycparser*",
@@ -94,6 +103,17 @@ OPERATORS_ONLY = (
     "typing_inspection*",
     "yaml",
 )
+PAPER = re.compile(r"(LICEN[CS]E|NOTICE|COPYING)", re.IGNORECASE)
+"""The files of a package that have its licenses and notices."""
+OFFICE = (
+    *(f"functions/{name}" for name, function in FUNCTIONS.items() if function.bundle == "operators"),
+    "shared/configuration",
+    "shared/journal",
+    "shared/office",
+    "shared/operators",
+    "shared/pages/dashboard",
+)
+"""The folders of ours that publishers' functions do not open."""
 FIXED_TIME = 315_532_800
 """1980-01-01 UTC, the oldest that a zip can say."""
 
@@ -109,19 +129,17 @@ class BundleFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a bundle is built for. `compiler` makes its caches; None where no Python of the target's version is."""
+    """What a bundle is built for. `compiler` makes its caches; None where no Python of the target's version is. The
+    folders `left_out` are ours."""
 
     name: str
     wheels: tuple[str, ...]
     compiler: str | None
     trimmed: tuple[str, ...] = TRIMMED
+    left_out: tuple[str, ...] = ()
 
 
-class Codes(NamedTuple):
-    """By who calls the functions. The hourly one is the operators', too."""
-
-    publishers: Code
-    operators: Code
+Codes = Mapping[Bundle, Code]
 
 
 def wheels(cpu: str) -> tuple[str, ...]:
@@ -144,12 +162,12 @@ def target(name: str = "lambda") -> Target:
 
 
 def for_publishers(target: Target) -> Target:
-    return replace(target, trimmed=(*TRIMMED, *OPERATORS_ONLY))
+    return replace(target, trimmed=(*TRIMMED, *OPERATORS_ONLY), left_out=OFFICE)
 
 
 def codes(target: Target) -> Codes:
     """Both bundles as the code of functions."""
-    return Codes(_code(for_publishers(target)), _code(target))
+    return {"publishers": _code(for_publishers(target)), "operators": _code(target)}
 
 
 def _code(target: Target) -> Code:
@@ -162,11 +180,13 @@ def _code(target: Target) -> Code:
     )
 
 
-def sources() -> Iterator[Path]:
+def sources(target: Target) -> Iterator[Path]:
     """Our own files in the bundle, relative to the root of the repository and in a fixed order."""
+    yield from PAPERS
+    left_out = [ROOT / folder for folder in target.left_out]
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and "__pycache__" not in path.parts and not any(map(path.is_relative_to, left_out)):
                 yield path.relative_to(ROOT)
 
 
@@ -175,7 +195,7 @@ def fingerprint(target: Target) -> str:
     trimmed = " ".join(target.trimmed)
     compiled_by = version_of(target.compiler) if target.compiler else "nobody"
     digest = hashlib.sha256(f"{target.name} {sys.platform} {compiled_by} {trimmed}\n".encode())
-    for path in (REQUIREMENTS, *sources(), Path(__file__).relative_to(ROOT)):
+    for path in (REQUIREMENTS, *sources(target), Path(__file__).relative_to(ROOT)):
         content = (ROOT / path).read_bytes()
         digest.update(f"{path.as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()
@@ -241,9 +261,10 @@ def publish(target: Target, folder: Path) -> None:
 def build(target: Target, folder: Path) -> None:
     """Fills `folder`, which is new. Raises `BundleFailed`."""
     _install(target, folder)
+    (folder / NOTICES).write_text(notices(folder))
     trim(folder, target.trimmed)
     _trim_services(folder / "botocore" / "data")
-    for path in sources():
+    for path in sources(target):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, folder / path)
     if target.compiler:
@@ -263,6 +284,23 @@ def _install(target: Target, folder: Path) -> None:
             f"The bundle for {target.name} was not built, because pip could not install {REQUIREMENTS}: "
             f"{last.removeprefix('ERROR: ')}"
         )
+
+
+def notices(folder: Path) -> str:
+    """Each license text of the packages in `folder` once, below the names and versions of its packages.
+
+    Raises `BundleFailed` if a package has none.
+    """
+    packages: dict[str, list[str]] = {}
+    for about in sorted(folder.glob("*.dist-info")):
+        papers = sorted(path for path in about.rglob("*") if path.is_file() and PAPER.match(path.name))
+        if not papers:
+            raise BundleFailed(f"The bundle was not built, because {about.stem} has no text of its license")
+        for path in papers:
+            text = path.read_text(errors="replace").strip()
+            packages.setdefault(text, []).append(about.stem.replace("-", " "))
+    rule = "-" * 80
+    return "\n".join(f"{rule}\n{', '.join(names)}\n{rule}\n\n{text}\n" for text, names in packages.items())
 
 
 def trim(folder: Path, patterns: Iterable[str]) -> None:

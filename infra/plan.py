@@ -1,7 +1,6 @@
 """`python -m infra.plan bootstrap|deploy|diff|destroy STAGE ACCOUNT REGION`: says what the command after it is about to
 do, or in one sentence why it must not. An empty account or region is the one of the credentials."""
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +12,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import stages
+from infra.region import NO_REGION, region_of_user
 from infra.stages import Stage
+from shared.functions import FUNCTIONS
 
 BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"
 """The parameter that `cdk bootstrap` leaves, and that the template asks for."""
 SDK = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
 NEVER_CREATED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 """What is left of a first deployment that failed. The CDK deletes it before the next, unless it is protected."""
+
+
+NEVER_RESERVED = 100
+"""How many AWS keeps for functions without a reservation."""
+FEW = 100
+"""Below this limit a few PINGs a second to live buyers use up the account."""
 
 
 class Refused(Exception):
@@ -29,7 +36,8 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A stage's stack, in its place. `status` is CloudFormation's, empty where there is no such stack; `ours` says that
-    it has what only a stack of ours has."""
+    it has what only a stack of ours has. `concurrency` is how many functions the account may run at once, 0 if it is
+    not known, and `reservable` how many of these nobody has reserved yet."""
 
     name: str
     account: str
@@ -38,6 +46,8 @@ class Standing:
     protected: bool
     ours: bool
     bootstrapped: bool
+    concurrency: int = 0
+    reservable: int = 0
 
     def __str__(self) -> str:
         return f"{self.name} in account {self.account}, region {self.region}"
@@ -49,25 +59,45 @@ def bootstrap(_: Stage, stack: Standing) -> str:
 
 def deploy(stage: Stage, stack: Standing) -> str:
     """Raises `Refused`."""
-    _ready(stage, stack)
+    _check_ready(stage, stack)
     kept = "kept" if stage.removal_policy is RemovalPolicy.RETAIN else "deleted"
     alarms = ", ".join(stage.alarm_addresses) or "nobody: infra/stages.py has no address for it"
     return (
         f"{'Updating' if stack.ours else 'Creating'} {stack}: "
         "an HTTP API, functions, tables, secrets, a user pool, alarms.\n"
-        f"When it is destroyed, its tables and logs are {kept}. Alarms tell {alarms}."
+        f"When it is destroyed, its tables and logs are {kept}. Alarms tell {alarms}.\n"
+        f"{_concurrency(stage, stack)}"
     )
+
+
+def _concurrency(stage: Stage, stack: Standing) -> str:
+    """Raises `Refused` where AWS would refuse what the stage reserves."""
+    if not stack.concurrency:
+        return "AWS did not say how many functions this account may run at once."
+    wanted = sum(function.processes for function in FUNCTIONS.values())
+    is_reserved = stack.ours and stack.concurrency - stack.reservable >= wanted
+    if stage.reserve and not is_reserved and stack.reservable - wanted < NEVER_RESERVED:
+        raise Refused(
+            f"The stage {stage.name} reserves {wanted} functions at once, but account {stack.account} may run "
+            f"{stack.concurrency}, and {NEVER_RESERVED} must not be reserved: ask AWS for more, or set reserve=False."
+        )
+    slow = (
+        f"; with live buyers enough for some {stack.concurrency * 3 // 2} PINGs a second: ask AWS for more"
+        if stack.concurrency < FEW
+        else ""
+    )
+    return f"The account may run {stack.concurrency} functions at once{slow}."
 
 
 def diff(stage: Stage, stack: Standing) -> str:
     """Raises `Refused`."""
-    _ready(stage, stack)
+    _check_ready(stage, stack)
     return f"What a deployment would change of {stack}:"
 
 
 def destroy(stage: Stage, stack: Standing) -> str:
     """Raises `Refused`."""
-    _mine(stack)
+    _check_ownership(stack)
     if not stack.status:
         raise Refused(f"There is no {stack}, and nothing was done.")
     if stage.deletion_protection or stack.protected:
@@ -91,7 +121,7 @@ PLANS: dict[str, Callable[[Stage, Standing], str]] = {
 }
 
 
-def _mine(stack: Standing) -> None:
+def _check_ownership(stack: Standing) -> None:
     """Raises `Refused` while somebody works on the stack, or where it is of another make."""
     if stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
         raise Refused(f"{stack} is {stack.status}: wait until that is over.")
@@ -99,9 +129,9 @@ def _mine(stack: Standing) -> None:
         raise Refused(f"{stack} is not Ringpost's, and nothing was done: it has no table of the configuration.")
 
 
-def _ready(stage: Stage, stack: Standing) -> None:
+def _check_ready(stage: Stage, stack: Standing) -> None:
     """Raises `Refused` where a deployment would fail half-way."""
-    _mine(stack)
+    _check_ownership(stack)
     if not stack.bootstrapped:
         raise Refused(
             f"Account {stack.account}, region {stack.region} is not ready for the CDK: once, "
@@ -122,12 +152,11 @@ def _ready(stage: Stage, stack: Standing) -> None:
         raise Refused(f"{stack} is {stack.status}. First, make destroy STAGE={stage.name}.")
 
 
-def look(name: str, account: str, region: str) -> Standing:
+def look_up_stack(name: str, account: str, region: str) -> Standing:
     """Raises `Refused` where AWS or the credentials do not say it."""
     session = botocore.session.get_session()
-    region = region or os.environ.get("AWS_REGION", "") or session.get_config_variable("region") or ""
-    if not region:  # the CDK would take one of its own
-        raise Refused("No region is named: say REGION=eu-west-1, or set AWS_REGION.")
+    if not (region := region or region_of_user()):  # the CDK would take one of its own
+        raise Refused(NO_REGION)
 
     def client(service: str) -> Any:
         return session.create_client(service, region_name=region, config=SDK)
@@ -136,8 +165,9 @@ def look(name: str, account: str, region: str) -> Standing:
         own = client("sts").get_caller_identity()["Account"]
         if account not in ("", own):
             raise Refused(f"Your credentials are for account {own}, and not for {account}.")
-        stack = _described(client("cloudformation"), name)
+        stack = _describe_stack(client("cloudformation"), name)
         bootstrapped = _has_parameter(client("ssm"))
+        limit = _account_limit(client("lambda"))
     except (BotoCoreError, ClientError) as fault:
         raise Refused(f"AWS did not say how {name} stands in {region}: {fault}") from None
     return Standing(
@@ -148,10 +178,21 @@ def look(name: str, account: str, region: str) -> Standing:
         protected=stack.get("EnableTerminationProtection", False),
         ours=any(output["OutputKey"] == "ConfigTable" for output in stack.get("Outputs", [])),
         bootstrapped=bootstrapped,
+        concurrency=limit.get("ConcurrentExecutions", 0),
+        reservable=limit.get("UnreservedConcurrentExecutions", 0),
     )
 
 
-def _described(cloudformation: Any, name: str) -> dict[str, Any]:
+def _account_limit(functions: Any) -> dict[str, int]:
+    """The account's limits; empty if the credentials may not read them."""
+    try:
+        found: dict[str, int] = functions.get_account_settings()["AccountLimit"]
+    except ClientError:
+        return {}
+    return found
+
+
+def _describe_stack(cloudformation: Any, name: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as fault:
@@ -175,8 +216,11 @@ def main(verb: str, name: str, account: str, region: str) -> None:
     try:
         stage = stages.stage(name)
         stages.environment(account, region)
-        said = PLANS[verb](stage, look(f"ringpost-{stage.name}", account, region))
-    except (stages.NoSuchPlace, Refused) as fault:
+        stack = look_up_stack(f"ringpost-{stage.name}", account, region)
+        if verb in ("deploy", "diff"):
+            stages.check_region(stage, stack.region)
+        said = PLANS[verb](stage, stack)
+    except (stages.NoSuchPlace, stages.BadStage, Refused) as fault:
         raise SystemExit(str(fault)) from None
     sys.stdout.write(f"{said}\n")
 

@@ -23,9 +23,12 @@ from aws_cdk.aws_cognito import (
 from aws_cdk.aws_secretsmanager import Secret
 from constructs import Construct
 
-DASHBOARD = "/dashboard"
+from shared.functions import DASHBOARD
+
 SHORTEST = Duration.minutes(5)
 """Of tokens: they are read once, and the session is ours."""
+SESSION = Duration.hours(12)
+"""As long as a session of the dashboard lasts at most, it is asked with the refresh token whether it stands."""
 
 
 class SignIn(Construct):
@@ -89,7 +92,8 @@ class SignIn(Construct):
             prevent_user_existence_errors=True,
             access_token_validity=SHORTEST,
             id_token_validity=SHORTEST,
-            refresh_token_validity=Duration.hours(1),
+            refresh_token_validity=SESSION,
+            enable_token_revocation=True,
         )
         CfnManagedLoginBranding(  # without one the managed login has no pages
             self,

@@ -11,19 +11,20 @@ from aws_cdk.aws_secretsmanager import Secret, SecretStringGenerator
 from constructs import Construct
 
 from infra import bundle
-from infra.api import Api, Route
+from infra.api import Api
 from infra.bundle import Codes
-from infra.functions import Functions
-from infra.operations import Operations
-from infra.sign_in import DASHBOARD, SignIn
+from infra.cloudfront import Front
+from infra.event_stream import EventStream, JournalBucket
+from infra.lambda_functions import Functions
+from infra.monitoring import Operations
+from infra.sign_in import SignIn
 from infra.stages import Stage
 from infra.tables import Tables
+from infra.version import version
+from shared.functions import DASHBOARD, FUNCTIONS
 from shared.settings import Settings
 
-OPERATORS = "/api/v1"
-WEBHOOKS = f"{OPERATORS}/inbound_webhooks"
-SANDBOX = "/sandbox"
-INSTRUCTIONS = "/posting_instructions"
+RANDOM_TEXT = SecretStringGenerator(password_length=64, exclude_punctuation=True)
 
 
 class Ringpost(Stack):
@@ -33,19 +34,36 @@ class Ringpost(Stack):
         super().__init__(scope, construct_id, env=env, termination_protection=stage.deletion_protection)
 
         tables = Tables(
-            self, "Tables", deletion_protection=stage.deletion_protection, removal_policy=stage.removal_policy
+            self,
+            "Tables",
+            units=stage.units,
+            deletion_protection=stage.deletion_protection,
+            removal_policy=stage.removal_policy,
         )
         secret = Secret(
             self,
             "Secret",
             description="Keys the checksums of ping ids and the hashes of callers and tokens",
-            generate_secret_string=SecretStringGenerator(password_length=64, exclude_punctuation=True),
+            generate_secret_string=RANDOM_TEXT,
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,  # but not after a first deployment that failed
         )
         Validations.of(secret).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-SMG4",
                 reason="A new secret makes every open ping unknown: it is replaced by hand, when nothing else helps.",
+            )
+        )
+        session_secret = Secret(
+            self,
+            "SessionSecret",
+            description="Signs the dashboard's cookies; only the dashboard can read it",
+            generate_secret_string=RANDOM_TEXT,
+            removal_policy=stage.removal_policy,
+        )
+        Validations.of(session_secret).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-SMG4",
+                reason="A new one signs everybody out, so that it is rotated by hand.",
             )
         )
         buyer_secrets = Secret(
@@ -60,13 +78,19 @@ class Ringpost(Stack):
                 id="AwsSolutions::AwsSolutions-SMG4", reason="Buyers give them out, and renew them when they want."
             )
         )
-        api = Api(self, "Api", name=construct_id, domain=stage.domain)
+        api = Api(self, "Api", name=construct_id, domain=None if stage.cloudfront else stage.domain)
+        front = (
+            Front(self, "Front", name=construct_id, api_id=api.id, cloudfront=stage.cloudfront, domain=stage.domain)
+            if stage.cloudfront
+            else None
+        )
+        address = front or api
         sign_in = SignIn(
             self,
             "SignIn",
             name=construct_id,
             prefix=f"{construct_id}-{api.id}",
-            urls=api.urls,
+            urls=address.urls,
             second_factor=stage.second_factor,
             deletion_protection=stage.deletion_protection,
             removal_policy=stage.removal_policy,
@@ -77,16 +101,25 @@ class Ringpost(Stack):
             leases_table=tables.leases.table_name,
             callers_table=tables.callers.table_name,
             journal_table=tables.journal.table_name,
+            sandbox_pings_table=tables.sandbox_pings.table_name,
+            sandbox_leases_table=tables.sandbox_leases.table_name,
+            sandbox_callers_table=tables.sandbox_callers.table_name,
             secret_arn=secret.secret_arn,
             buyer_secrets_arn=buyer_secrets.secret_arn,
+            origin_secret_arns=",".join(origin.secret_arn for origin in front.secrets) if front else "",
+            version=version(),
         )
+        files = JournalBucket(self, "Journal")
+        of_journal = replace(settings, journal_bucket=files.bucket.bucket_name)
         of_dashboard = replace(
-            settings,
+            of_journal,
+            session_secret_arn=session_secret.secret_arn,
             cognito_url=sign_in.url,
             cognito_issuer=sign_in.issuer,
             cognito_client_id=sign_in.client_id,
             cognito_secret_arn=sign_in.secret.secret_arn,
         )
+        with_journal = [name for name, function in FUNCTIONS.items() if function.bundle == "operators"]
         functions = Functions(
             self,
             "Functions",
@@ -95,65 +128,63 @@ class Ringpost(Stack):
             architecture=bundle.ARCHITECTURE,
             memory_mb=stage.memory_mb,
             snap_start=stage.snap_start,
+            reserve=stage.reserve,
             service=construct_id,
             environment=settings.environment(),
-            dashboard=of_dashboard.environment(),
+            own=dict.fromkeys(with_journal, of_journal.environment()) | {"dashboard": of_dashboard.environment()},
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
-        )
-        elsewhere = Route(functions.ping, stage.throttle_elsewhere)
-        api.lead(
-            routes={
-                f"{WEBHOOKS}/ping": Route(functions.ping, stage.throttle),
-                f"{WEBHOOKS}/post": Route(functions.post, stage.throttle),
-                f"{WEBHOOKS}/full": Route(functions.full, stage.throttle),
-                WEBHOOKS: elsewhere,
-                OPERATORS: Route(functions.api, stage.throttle_operators),
-                SANDBOX: elsewhere._replace(function=functions.sandbox),
-                INSTRUCTIONS: elsewhere._replace(function=functions.instructions),
-                DASHBOARD: Route(functions.dashboard, stage.throttle_operators, itself=True),
+        ).by_name
+        access_log = api.add_routes(
+            functions=functions,
+            throttles={
+                "verbs": stage.throttle,
+                "operators": stage.throttle_operators,
+                "elsewhere": stage.throttle_elsewhere,
             },
-            fallback=elsewhere,
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
         )
+        answering = [functions[name] for name, function in FUNCTIONS.items() if function.routes]
         Operations(
             self,
             "Operations",
             service=construct_id,
             api_id=api.id,
-            functions=(
-                functions.ping,
-                functions.post,
-                functions.full,
-                functions.sandbox,
-                functions.instructions,
-                functions.api,
-                functions.dashboard,
-            ),
-            hourly=functions.hourly,
+            access_log=access_log,
+            firewall=front.firewall if front else None,
+            functions=answering,
+            hourly=functions["hourly"],
+            minute=functions["minute"],
+            journal=functions["journal"],
             tables=(tables.config, tables.pings, tables.leases, tables.callers, tables.journal),
             addresses=stage.alarm_addresses,
+            monthly_budget_dollars=stage.monthly_budget_dollars,
         )
 
-        for function in (functions.ping, functions.post, functions.full):
+        for function in answering:
+            _may_read(function, *(front.secrets if front else ()))
+        for function in (functions["ping"], functions["post"], functions["full"]):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
             _grant(function, tables.pings, "dynamodb:GetItem", "dynamodb:PutItem")
             tables.leases.grant(function, "dynamodb:BatchGetItem")
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
             tables.journal.grant(function, "dynamodb:UpdateItem")
             _may_read(function, secret, buyer_secrets)
-        for seller in (functions.post, functions.full):
+        for seller in (functions["post"], functions["full"]):
             _grant(seller, tables.pings, "dynamodb:UpdateItem")
             tables.leases.grant(seller, "dynamodb:UpdateItem")
-        for function in (functions.sandbox, functions.instructions):
+        for function in (functions["sandbox"], functions["instructions"]):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
-            _grant(function, tables.pings, "dynamodb:GetItem")
+            _grant(function, tables.sandbox_pings, "dynamodb:GetItem")
             _may_read(function, secret)
-        _grant(functions.sandbox, tables.pings, "dynamodb:PutItem", "dynamodb:UpdateItem")
-        tables.leases.grant(functions.sandbox, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-        tables.callers.grant(functions.sandbox, "dynamodb:UpdateItem")
-        for office in (functions.api, functions.dashboard):
+        _grant(functions["instructions"], tables.pings, "dynamodb:GetItem")
+        _grant(functions["sandbox"], tables.sandbox_pings, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.sandbox_leases.grant(
+            functions["sandbox"], "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"
+        )
+        tables.sandbox_callers.grant(functions["sandbox"], "dynamodb:UpdateItem")
+        for office in (functions["api"], functions["dashboard"]):
             tables.config.grant(
                 office,
                 "dynamodb:GetItem",
@@ -181,36 +212,60 @@ class Ringpost(Stack):
             )
             for index in ("by_log", "by_caller", "by_buyer"):
                 _grant(office, tables.pings, "dynamodb:Query", index=index)
-        tables.journal.grant(functions.dashboard, "dynamodb:Query")
-        _may_read(functions.api, secret)
-        _may_read(functions.dashboard, secret, sign_in.secret)
+            _grant(office, tables.sandbox_pings, "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+            _grant(office, tables.sandbox_pings, "dynamodb:Query", index="by_caller")
+            tables.journal.grant(office, "dynamodb:GetItem", "dynamodb:Query")
+            files.grant(office, "s3:GetObject", names=("hours/*", "days/*", "cubes/*"))
+        _may_read(functions["api"], secret)
+        _may_read(functions["dashboard"], secret, session_secret, sign_in.secret)
 
-        Rule(
-            self,
-            "Hourly",
-            description="Repairs caps and removes old leads",
-            schedule=Schedule.rate(Duration.hours(1)),
-            targets=[LambdaFunction(functions.hourly)],
+        for each in FUNCTIONS.values():
+            if each.every_minutes:
+                Rule(
+                    self,
+                    each.name.capitalize(),
+                    description=f"Calls the function {each.name}",
+                    schedule=Schedule.rate(Duration.minutes(each.every_minutes)),
+                    targets=[LambdaFunction(functions[each.name])],
+                )
+        tables.config.grant(
+            functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"
         )
-        tables.config.grant(functions.hourly, "dynamodb:GetItem", "dynamodb:Query")
-        tables.leases.grant(functions.hourly, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
-        tables.journal.grant(functions.hourly, "dynamodb:GetItem", "dynamodb:PutItem")
-        _grant(functions.hourly, tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions["hourly"], "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.journal.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:PutItem")
+        _grant(functions["hourly"], tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
         for index in ("by_log", "by_buyer"):
-            _grant(functions.hourly, tables.pings, "dynamodb:Query", index=index)
-        _may_read(functions.hourly, secret)
+            _grant(functions["hourly"], tables.pings, "dynamodb:Query", index=index)
+        _may_read(functions["hourly"], secret)
 
-        CfnOutput(self, "Url", value=api.url)
-        CfnOutput(self, "DashboardUrl", value=f"{api.url}{DASHBOARD}")
+        EventStream(self, "Events", table=tables.pings, function=functions["journal"], files=files)
+        tables.config.grant(functions["journal"], "dynamodb:GetItem")
+        tables.journal.grant(functions["journal"], "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.config.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:Query")
+        tables.journal.grant(
+            functions["minute"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"
+        )
+        files.grant(functions["minute"], "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+
+        CfnOutput(self, "Version", value=settings.version)
+        CfnOutput(self, "Url", value=address.url)
+        CfnOutput(self, "DashboardUrl", value=f"{address.url}{DASHBOARD}")
         CfnOutput(self, "UserPoolId", value=sign_in.pool_id)
-        if api.domain_target:
-            CfnOutput(self, "DomainTarget", value=api.domain_target, description="Where the domain's DNS entry leads")
+        if address.domain_target:
+            CfnOutput(
+                self, "DomainTarget", value=address.domain_target, description="Where the domain's DNS entry leads"
+            )
         CfnOutput(self, "ConfigTable", value=tables.config.table_name)
         CfnOutput(self, "PingsTable", value=tables.pings.table_name)
         CfnOutput(self, "LeasesTable", value=tables.leases.table_name)
         CfnOutput(self, "CallersTable", value=tables.callers.table_name)
         CfnOutput(self, "JournalTable", value=tables.journal.table_name)
+        CfnOutput(self, "JournalBucket", value=files.bucket.bucket_name)
+        CfnOutput(self, "SandboxPingsTable", value=tables.sandbox_pings.table_name)
+        CfnOutput(self, "SandboxLeasesTable", value=tables.sandbox_leases.table_name)
+        CfnOutput(self, "SandboxCallersTable", value=tables.sandbox_callers.table_name)
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
+        CfnOutput(self, "SessionSecretArn", value=session_secret.secret_arn)
         CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)
 
 

@@ -1,5 +1,7 @@
 """The tables of `shared.schema`. They differ in lifetime and in who may write them."""
 
+from collections.abc import Mapping
+
 from aws_cdk import RemovalPolicy
 from aws_cdk.aws_dynamodb import (
     Attribute,
@@ -7,25 +9,34 @@ from aws_cdk.aws_dynamodb import (
     BillingMode,
     PointInTimeRecoverySpecification,
     ProjectionType,
+    StreamViewType,
     Table,
     TableEncryption,
 )
 from constructs import Construct
 
+from infra.stages import Units
 from shared import schema
 
 TYPES = {"S": AttributeType.STRING, "B": AttributeType.BINARY, "N": AttributeType.NUMBER}
 
 
 class Tables(Construct):
-    """`config` and `leases` stay, and of `callers` what is suppressed; the rest goes some time after it has expired."""
+    """`config` and `leases` stay, and of `callers` what is suppressed; the rest goes some time after it has expired.
+    The sandbox has tables of its own, so that it needs no grant on the others. `units` are the maxima of a second."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, deletion_protection: bool, removal_policy: RemovalPolicy
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        units: Mapping[str, Units],
+        deletion_protection: bool,
+        removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, construct_id)
 
-        def table(name: str, wanted: schema.Table) -> Table:
+        def table(name: str, wanted: schema.Table, most: Units) -> Table:
             key, sort = _keys(wanted.keys)
             made = Table(
                 self,
@@ -33,7 +44,10 @@ class Tables(Construct):
                 partition_key=key,
                 sort_key=sort,
                 time_to_live_attribute=wanted.ttl or None,
+                stream=StreamViewType.NEW_AND_OLD_IMAGES if wanted.stream else None,
                 billing_mode=BillingMode.PAY_PER_REQUEST,
+                max_read_request_units=most.reads,
+                max_write_request_units=most.writes,
                 encryption=TableEncryption.AWS_MANAGED,
                 point_in_time_recovery_specification=PointInTimeRecoverySpecification(
                     point_in_time_recovery_enabled=True
@@ -45,6 +59,8 @@ class Tables(Construct):
                 key, sort = _keys(index.keys)
                 made.add_global_secondary_index(
                     index_name=index_name,
+                    max_read_request_units=most.reads,
+                    max_write_request_units=most.writes,
                     partition_key=key,
                     sort_key=sort,
                     projection_type=ProjectionType.INCLUDE if index.projected else ProjectionType.KEYS_ONLY,
@@ -52,11 +68,14 @@ class Tables(Construct):
                 )
             return made
 
-        self.config = table("Config", schema.CONFIG)
-        self.pings = table("Pings", schema.PINGS)
-        self.leases = table("Leases", schema.LEASES)
-        self.callers = table("Callers", schema.CALLERS)
-        self.journal = table("Journal", schema.JOURNAL)
+        self.config = table("Config", schema.CONFIG, units["config"])
+        self.pings = table("Pings", schema.PINGS, units["pings"])
+        self.leases = table("Leases", schema.LEASES, units["leases"])
+        self.callers = table("Callers", schema.CALLERS, units["callers"])
+        self.journal = table("Journal", schema.JOURNAL, units["journal"])
+        self.sandbox_pings = table("SandboxPings", schema.SANDBOX_PINGS, units["sandbox"])
+        self.sandbox_leases = table("SandboxLeases", schema.LEASES, units["sandbox"])
+        self.sandbox_callers = table("SandboxCallers", schema.CALLERS, units["sandbox"])
 
 
 def _keys(keys: schema.Keys) -> tuple[Attribute, Attribute | None]:

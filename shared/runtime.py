@@ -13,36 +13,54 @@ import botocore.session
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from msgspec.structs import replace
 
 from shared import settings
 from shared.bidders.buyers import LiveBuyers
-from shared.domain import keys
+from shared.domain.keys import Keys
 from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
 from shared.domain.templates import Unaskable
 from shared.flows import World
+from shared.http import serving
+from shared.publishers import webhooks
+from shared.settings import Settings
 from shared.store.callers import Callers
+from shared.store.clocks import Skew
 from shared.store.compiled import Compiled, Memory
-from shared.store.counters import Counters, Seen
-from shared.store.dynamo import Dynamo
+from shared.store.counters import Counters, Of, Seen
+from shared.store.dynamo import COMMAND_ATTEMPT_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, Dynamo, refuse_unreadable_answers
+from shared.store.keyring import Keyring, read_secrets
 from shared.store.pings import Pings
-from shared.store.rings import Rings
+from shared.store.refused_requests import RefusedRequests
+from shared.store.retries import RetryKeys
+from shared.store.rings import KnownExhausted, Rings
+from shared.store.routes import Routes
 from shared.store.tallies import Gathered, Tallies
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
-    from shared.edge.cognito import Cognito
-    from shared.operators.desk import Desk
+    from shared.journal.consumer import EndpointOf, KnownVersions
+    from shared.journal.dead_letters import DeadLetters
+    from shared.journal.files import Files
+    from shared.journal.pages import Pages
+    from shared.journal.storage import Storage
+    from shared.office.cognito import Cognito
+    from shared.office.visitors import VisitedOffice
+    from shared.operators.access import Office
     from shared.store.erasing import Erasing
-    from shared.store.records import Known
+    from shared.store.records import Records
     from shared.store.repair import Repair
+    from shared.store.versions import Known, Versions
 
 REQUEST_SECONDS = 7
 OFFICE_SECONDS = 25
 """Applying a configuration takes seconds; the function has 29."""
+JOURNAL_SECONDS = 50
+"""For a batch of the stream; the function has 60."""
 BUYER_SECRETS_SECONDS = 300
 """How long a process goes by the secrets of live buyers' templates that it has read."""
 SILENT_SECONDS = 10
@@ -56,7 +74,12 @@ SDK = Config(
     max_pool_connections=8,
     parameter_validation=False,  # a twelfth of a warm POST; the requests are ours
 )
+DYNAMO = SDK.merge(Config(retries={"total_max_attempts": 1}))
+"""`Dynamo` itself sends again: it has to know what became of each sending."""
+COMMAND = DYNAMO.merge(Config(read_timeout=COMMAND_ATTEMPT_SECONDS - 1))
 
+STORAGE = SDK.merge(Config(read_timeout=10, retries={"total_max_attempts": 3}))
+"""Files of many megabytes."""
 BUYER_SECRETS = SDK.merge(Config(connect_timeout=0.5, read_timeout=0.5, retries={"total_max_attempts": 1}))
 """They are read while a publisher waits."""
 
@@ -69,25 +92,56 @@ def _session() -> botocore.session.Session:
 @cache
 def _process() -> tuple[
     Dynamo,
-    keys.Keys,
+    Keyring,
     Memory,
-    dict[tuple[int, tuple[int, ...]], int],
-    dict[int, Seen],
+    KnownExhausted,
+    dict[Of, Seen],
     Gathered,
+    Skew,
     tuple[ThreadPoolExecutor, ThreadPoolExecutor],
 ]:
-    wanted = settings.read(os.environ)
-    client = cast("DynamoDBClient", _session().create_client("dynamodb", config=SDK))
-    secret = bytes.fromhex(wanted.secret) if wanted.secret else _secret(wanted.secret_arn)
+    dynamo, io_pool = _store()
+    skew = Skew()
+    skew.watch(dynamo.client)
     return (
-        Dynamo(client, wanted),
-        keys.derive(secret),
+        dynamo,
+        Keyring(lambda: read_secrets(dynamo.settings, lambda arn: _secret(arn).decode())),
         Memory(),
         {},
         {},
         Gathered(),
-        (ThreadPoolExecutor(max_workers=4), ThreadPoolExecutor(max_workers=4)),
+        skew,
+        (io_pool, ThreadPoolExecutor(max_workers=4)),
     )
+
+
+@cache
+def _store() -> tuple[Dynamo, ThreadPoolExecutor]:
+    """The tables, and threads for calls to them: all that functions need that may not read the secret."""
+    return Dynamo(dynamodb(_session()), settings.read(os.environ)), ThreadPoolExecutor(max_workers=4)
+
+
+def _keys(ring: Keyring, dynamo: Dynamo) -> Keys:
+    """The keys for one request. If stored data needs a key that is missing, its `dynamo` makes no call."""
+    try:
+        ring.check(dynamo, _now())
+    except TemporarilyUnavailable as failed:
+        dynamo.fault = failed.__cause__ or failed
+        if ring.missing:
+            serving.log.error("keys_missing", extra={"sentence": str(ring.missing)})
+    return ring.keys(_now())
+
+
+def _renew(ring: Keyring, dynamo: Dynamo) -> None:
+    with suppress(TemporarilyUnavailable):
+        ring.renew(dynamo, _now())
+
+
+def dynamodb(session: botocore.session.Session, config: Config = DYNAMO) -> "DynamoDBClient":
+    """The client that `Dynamo` calls."""
+    client = cast("DynamoDBClient", session.create_client("dynamodb", config=config))
+    refuse_unreadable_answers(client)
+    return client
 
 
 def _secret(arn: str, config: Config = SDK) -> bytes:
@@ -143,27 +197,102 @@ def _buyer_secrets() -> BuyerSecrets:
     return BuyerSecrets(lambda: _secret(arn, BUYER_SECRETS) if arn else text.encode())
 
 
+@cache
+def origin_secrets() -> tuple[str, ...]:
+    """The secrets that CloudFront may send; none if CloudFront is not in front."""
+    process, *_ = _process()
+    return tuple(_secret(arn).decode() for arn in process.settings.origin_secret_arns.split(",") if arn)
+
+
 def prepare() -> None:
     """What the first request would otherwise wait for: settings, secret, clients, two kept connections with a read over
-    each, the SDK's way to every write. Called when a handler is imported; outside of Lambda it does nothing.
+    each, one of them of the list of keys, the SDK's way to every write. Called when a handler is imported; outside of
+    Lambda it does nothing.
 
     A secret that cannot be read ends the start, a DynamoDB that does not answer leaves it to the requests.
     """
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        first = world()
+        process, ring, memory, *_rest, (io_pool, _) = _process()
+        dynamo = Dynamo(process.client, process.settings, time.monotonic() + REQUEST_SECONDS)
+        reading = io_pool.submit(_renew, ring, dynamo)
+        origin_secrets()
         with suppress(TemporarilyUnavailable, UnknownEndpoint):
-            first.together(lambda: first.endpoint(""), lambda: first.endpoint(""))
-        first.compiled.dynamo.rehearse()
+            Compiled(dynamo, memory).endpoint("", _now())
+        reading.result()
+        dynamo.rehearse()
         gc.freeze()  # what is there now stays: a look through it would take longer than the request that it falls into
 
 
-def upkeep() -> "tuple[Repair, Erasing]":
+def upkeep() -> "tuple[Repair, Erasing, Records]":
     """What the hourly function works with: its calls have no deadline but its own time-out."""
     from shared.store.erasing import Erasing  # none of this is of use to the functions that publishers call
+    from shared.store.records import Records
     from shared.store.repair import Repair
 
-    process, signing_keys, *_rest = _process()
-    return Repair(process, _now), Erasing(process, signing_keys, _now, lambda: time.sleep(1))
+    process, ring, *_rest = _process()
+    dynamo = Dynamo(process.client, process.settings)
+    signing_keys = _keys(ring, dynamo)
+    records = Records(dynamo, signing_keys, _now)
+    return Repair(dynamo, _now), Erasing(dynamo, signing_keys, _now, lambda: time.sleep(1)), records
+
+
+def journal() -> "tuple[Pages, EndpointOf, DeadLetters]":
+    """What the journal function works with, for one batch. Raises `MissingSetting` without a place for files."""
+    from shared.journal.consumer import remembering
+    from shared.journal.dead_letters import DeadLetters
+    from shared.journal.pages import Pages
+
+    process, io_pool = _store()
+    dynamo = Dynamo(process.client, process.settings, time.monotonic() + JOURNAL_SECONDS)
+    return (
+        Pages(dynamo, _now, io_pool),
+        remembering(Compiled(dynamo, Memory()), _known_versions()),
+        DeadLetters(_storage(), _now),
+    )
+
+
+@cache
+def _known_versions() -> "KnownVersions":
+    return {}
+
+
+def journal_files() -> "tuple[Files, Versions]":
+    """What the minute function works with: its calls have no deadline but its own time-out. Raises `MissingSetting`
+    without a place for files."""
+    from shared.journal.files import Files
+    from shared.journal.manifest import Manifest
+    from shared.journal.pages import Pages
+    from shared.store.versions import Versions
+
+    process, io_pool = _store()
+    dynamo = Dynamo(process.client, process.settings)
+    files = Files(Manifest(dynamo, _now), _storage(), Pages(dynamo, _now, io_pool))
+    return files, Versions(dynamo, _now)
+
+
+@cache
+def _storage() -> "Storage":
+    process, _ = _store()
+    return storage(_session(), process.settings)
+
+
+def storage(session: botocore.session.Session, named: Settings) -> "Storage":
+    """Where the journal's files are. Raises `MissingSetting`."""
+    from pathlib import Path
+
+    from shared.journal.storage import Bucket, Folder
+
+    if named.journal_bucket:
+        return Bucket(session.create_client("s3", config=STORAGE), named.journal_bucket)
+    if named.journal_folder:
+        return Folder(Path(named.journal_folder))
+    raise settings.MissingSetting("the environment variable RINGPOST_JOURNAL_BUCKET is not set")
+
+
+def stack() -> tuple[Dynamo, Keyring]:
+    """Tables and keys for the operator's command, if environment variables name them; calls have no deadline."""
+    process, ring, *_ = _process()
+    return Dynamo(process.client, process.settings), ring
 
 
 def _now() -> int:
@@ -172,23 +301,37 @@ def _now() -> int:
 
 def world() -> World:
     came_in = time.monotonic()
-    process, signing_keys, memory, free_at, counted, gathered, (beside, aside) = _process()
+
+    def elapsed() -> float:
+        return time.monotonic() - came_in
+
+    process, ring, memory, exhausted, counted, gathered, skew, (io_pool, count_pool) = _process()
+    if seconds := skew.take_news():
+        webhooks.log_skew(seconds)
     dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
+    signing_keys = _keys(ring, dynamo)
+    if ring.is_due():
+        count_pool.submit(_renew, ring, dynamo)
     return World(
         compiled=Compiled(dynamo, memory),
-        pings=Pings(dynamo),
-        rings=Rings(dynamo, free_at),
+        pings=Pings(dynamo, elapsed),
+        refused_requests=RefusedRequests(dynamo),
+        routes=Routes(dynamo),
+        retry_keys=RetryKeys(dynamo),
+        rings=Rings(dynamo, exhausted),
         counters=Counters(dynamo, counted),
-        callers=Callers(dynamo, signing_keys),
+        callers=Callers(dynamo, signing_keys, memory.noted),
         live=LiveBuyers(_asking, lambda name: _buyer_secrets()(name), signing_keys),
         tallies=Tallies(dynamo, gathered, _now),
         keys=signing_keys,
-        elapsed=lambda: time.monotonic() - came_in,
+        elapsed=elapsed,
         now=_now,
+        skew=skew,
         random_bytes=os.urandom,
-        beside=beside,
-        aside=aside,
-        pause=lambda: time.sleep(0.05),
+        io_pool=io_pool,
+        count_pool=count_pool,
+        pause=lambda looks: time.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**looks)),
+        newest_keys=lambda: ring.check_again(dynamo, _now()),
     )
 
 
@@ -197,31 +340,51 @@ def _known() -> "Known":
     return {}
 
 
-def desk() -> "Desk":
-    """What operators and visitors work on, for one request. What it imports is slow to start, and no other function
-    needs it."""
-    from shared.operators.desk import Desk
+def office() -> "Office":
+    """What operators work on, for one request. What it imports is slow to start, and no other function needs it."""
+    from shared.journal.fetching import Fetching
+    from shared.journal.manifest import Manifest
+    from shared.journal.pages import Pages
+    from shared.operators.access import Office
     from shared.store.journal import Journal
     from shared.store.records import Records
 
     deadline = time.monotonic() + OFFICE_SECONDS
-    process, signing_keys, *_rest, (beside, _aside) = _process()
+    process, ring, memory, *_rest, (io_pool, _) = _process()
     dynamo = Dynamo(process.client, process.settings, deadline)
-    return Desk(
+    ring.lists = True
+    signing_keys = _keys(ring, dynamo)
+    return Office(
         Records(dynamo, signing_keys, _now, _known()),
-        Callers(dynamo, signing_keys),
-        Journal(dynamo, signing_keys, beside),
+        Callers(dynamo, signing_keys, memory.noted),
+        Journal(dynamo, signing_keys, io_pool),
+        lambda: Fetching(Manifest(dynamo, _now), _storage(), Pages(dynamo, _now, io_pool), _fetched(), io_pool),
     )
 
 
-def visited_desk() -> "Desk":
-    """What visitors work on, who sign in somewhere."""
-    return replace(desk(), cognito=_cognito())
+@cache
+def _fetched() -> "Path":
+    """The folder in which this process keeps files of the journal that it has fetched."""
+    from pathlib import Path
+    from tempfile import mkdtemp
+
+    return Path(mkdtemp(prefix="journal-"))
+
+
+def visited_office() -> "VisitedOffice":
+    """The office of visitors who sign in. Raises `MissingSetting` without a secret for their sessions."""
+    from shared.office.visitors import VisitedOffice
+
+    process, *_ = _process()
+    if not (process.settings.session_secret_arn or process.settings.session_secret_file):
+        raise settings.MissingSetting("the environment variable RINGPOST_SESSION_SECRET_ARN is not set")
+    found = office()
+    return VisitedOffice(found.records, found.callers, found.journal, found.open_files, _cognito())
 
 
 @cache
 def _cognito() -> "Cognito | None":
-    from shared.edge.cognito import Cognito
+    from shared.office.cognito import Cognito
 
     process, *_ = _process()
     wanted = process.settings

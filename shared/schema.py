@@ -1,6 +1,6 @@
 """The tables as data: what `infra` deploys, and what the local run and the tests make in their engines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Keys = dict[str, Literal["S", "B", "N"]]
@@ -18,10 +18,12 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """`ttl` is the attribute that DynamoDB's broom reads."""
+    """`ttl` is the attribute by which DynamoDB deletes items that have ended. A table with a `stream` says what became
+    of each item, before and after."""
 
     keys: Keys
     ttl: str = ""
+    stream: bool = False
     indexes: dict[str, Index]
 
 
@@ -32,12 +34,14 @@ CONFIG = Table(keys={"pk": "S", "sk": "S"}, indexes={})
 PINGS = Table(
     keys={"ping_id": "B"},
     ttl="delete_at",
+    stream=True,
     indexes={
         "by_log": Index(keys={"log": "S", "at": "N"}, projected=(*ROW, "expires_at", "buyer", "sold_at")),
         "by_caller": Index(keys={"caller": "B", "at": "N"}),
         "by_buyer": Index(keys={"buyer": "N", "sold_at": "N"}, projected=(*ROW, "at", "counted")),
     },
 )
+SANDBOX_PINGS = replace(PINGS, stream=False)
 LEASES = Table(keys={"pk": "S", "sk": "S"}, indexes={})
 CALLERS = Table(keys={"caller": "B"}, ttl="delete_at", indexes={})
 JOURNAL = Table(keys={"pk": "S", "sk": "S"}, ttl="delete_at", indexes={})

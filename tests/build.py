@@ -7,27 +7,46 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
+from weakref import finalize
 
-from shared import flows
+import botocore.session
+from msgspec import structs
+
+from shared import flows, runtime
 from shared.bidders.buyers import LiveBuyers, Send
-from shared.domain.keys import Keys, derive, read_ping_id, route_key, token_hash
+from shared.domain.key_list import derive
+from shared.domain.keys import Key, Keys, read_ping_id, token_hash
 from shared.domain.leasing import Lease, shards_of
-from shared.domain.live import Call, Reply, Silence
+from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import Buyer, Endpoint, Field, RingPool, Shard
 from shared.domain.templates import Unaskable
-from shared.edge import http
 from shared.flows import World
+from shared.journal.consumer import EndpointOf, consume, remembering
+from shared.journal.fetching import Fetching
+from shared.journal.manifest import Manifest
+from shared.journal.pages import Pages
+from shared.journal.storage import Folder
+from shared.publishers import webhooks
 from shared.settings import Settings
 from shared.store.callers import Callers
 from shared.store.compiled import Compiled, Memory, pack, version_key
-from shared.store.counters import Counters, Seen
+from shared.store.counters import Counters, Of, Seen
+from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
-from shared.store.pings import Claim, Pings, Route
-from shared.store.rings import Rings
+from shared.store.pings import Claim, Pings
+from shared.store.refused_requests import RefusedRequests
+from shared.store.retries import RetryKeys
+from shared.store.rings import KnownExhausted, Rings
+from shared.store.routes import Route, Routes
 from shared.store.tallies import Gathered, Tallies
+from tools import engine
+from tools.local.streams import Stream
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,9 +60,12 @@ SETTINGS = Settings(
     leases_table="leases",
     callers_table="callers",
     journal_table="journal",
+    sandbox_pings_table="sandbox-pings",
+    sandbox_leases_table="sandbox-leases",
+    sandbox_callers_table="sandbox-callers",
     secret="00" * 32,
 )
-KEYS = derive(bytes(32))
+KEYS = structs.replace(derive(bytes(32)), sessions=(Key(1, b"sessions"),))
 
 CALLER = "+16145550123"
 REQUEST_ID = "00000000-0000-4000-8000-000000000000"
@@ -72,11 +94,12 @@ def a_pool(numbers: int = 8, no: int = 1, **overrides: Any) -> RingPool:
     all_numbers = [f"+1800{5550000 + no * 10000 + n}" for n in range(numbers)]
     shards = tuple(Shard(at, cut) for at, cut in enumerate(shards_of(all_numbers)))
     values: dict[str, Any] = {"no": no, "name": f"pool-{no}", "hold_seconds": 300, "cooldown_seconds": 60}
-    return RingPool(**values | {"shards": shards} | overrides)
+    return RingPool(**values | {"shards": shards, "pool_share": 100, "address_share": 100} | overrides)
 
 
 def an_endpoint(**overrides: Any) -> Endpoint:
-    """A ring-pool endpoint without a token, of eight numbers and two buyers; `static_numbers` makes it static."""
+    """A ring-pool endpoint without a token, of eight numbers and two buyers; `static_numbers` makes it static. One
+    caller and one address may hold all numbers."""
     static = "static_numbers" in overrides
     values: dict[str, Any] = {
         "vanity_uri": "my_endpoint",
@@ -90,6 +113,8 @@ def an_endpoint(**overrides: Any) -> Endpoint:
         "pool": None if static else a_pool(),
         "hold_seconds": 300,
         "require_auth_token": False,
+        "leases_per_caller": 10_000,
+        "leases_per_address": 10_000,
     }
     values |= overrides
     if values["pool"]:
@@ -115,12 +140,12 @@ class Counting(Dynamo):
     calls = 0
     counts = 0
 
-    def call(self, method: Any, *args: Any, **request: Any) -> Any:
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
         if (method.__name__, request.get("TableName")) == ("update_item", self.settings.journal_table):
             self.counts += 1
         else:
             self.calls += 1
-        return super().call(method, *args, **request)
+        return super().send(method, sendings, *args, **request)
 
 
 @dataclass
@@ -162,16 +187,18 @@ class Stage:
     settings: Settings = SETTINGS
     clock: Clock = field(default_factory=Clock)
     keys: Keys = KEYS
-    beside: Executor = field(default_factory=InTurn)
+    io_pool: Executor = field(default_factory=InTurn)
     random_bytes: Callable[[int], bytes] = os.urandom
     send: Send = field(default_factory=Scripted)
     secrets: dict[str, str] = field(default_factory=dict)
     elapsed: Callable[[], float] = lambda: 0.0
+    pause: Callable[[int], None] = lambda _: None
+    skew: Callable[[], float] = lambda: 0.0
 
     def __post_init__(self) -> None:
         self.memory = Memory()
-        self.free_at: dict[tuple[int, tuple[int, ...]], int] = {}
-        self.counted: dict[int, Seen] = {}
+        self.exhausted: KnownExhausted = {}
+        self.counted: dict[Of, Seen] = {}
         self.gathered = Gathered()
 
     def secret(self, name: str) -> str:
@@ -185,20 +212,54 @@ class Stage:
     def world_over(self, dynamo: Dynamo) -> World:
         return World(
             compiled=Compiled(dynamo, self.memory),
-            pings=Pings(dynamo),
-            rings=Rings(dynamo, self.free_at),
+            pings=Pings(dynamo, self.elapsed),
+            refused_requests=RefusedRequests(dynamo),
+            routes=Routes(dynamo),
+            retry_keys=RetryKeys(dynamo),
+            rings=Rings(dynamo, self.exhausted),
             counters=Counters(dynamo, self.counted),
-            callers=Callers(dynamo, self.keys),
+            callers=Callers(dynamo, self.keys, self.memory.noted),
             live=LiveBuyers(lambda: self.send, self.secret, self.keys),
             tallies=Tallies(dynamo, self.gathered, self.clock),
             keys=self.keys,
             now=self.clock,
+            skew=self.skew,
             elapsed=self.elapsed,
             random_bytes=self.random_bytes,
-            beside=self.beside,
-            aside=self.beside,
-            pause=lambda: None,
+            io_pool=self.io_pool,
+            count_pool=self.io_pool,
+            pause=self.pause,
+            newest_keys=lambda: self.keys,
         )
+
+    def open_files(self) -> Fetching:
+        """What fetches the journal's files, from a folder of this stage. The stream is brought first: what happened
+        until now is in the pages."""
+        dynamo = Dynamo(self.client, self.settings)
+        pages = Pages(dynamo, self.clock, self.io_pool)
+        self._bring_stream(pages, remembering(Compiled(dynamo, Memory()), {}))
+        manifest, files = Manifest(dynamo, self.clock), Folder(self.place / "files")
+        return Fetching(manifest, files, pages, self.place / "fetched", self.io_pool)
+
+    def _bring_stream(self, pages: Pages, endpoint_of: EndpointOf) -> None:
+        while batch := self.stream.next_batch():
+            consumed = consume(batch.event, pages, endpoint_of, _refuse_dead_letter)
+            assert self.stream.note_done(batch, {"batchItemFailures": consumed.failed})
+
+    @cached_property
+    def place(self) -> Path:
+        """A folder for as long as the stage."""
+        place = Path(mkdtemp(prefix="ringpost-stage-"))
+        finalize(self, rmtree, place, ignore_errors=True)
+        return place
+
+    @cached_property
+    def stream(self) -> Stream:
+        """Of the table of pings, from its beginning."""
+        table = self.client.describe_table(TableName=self.settings.pings_table)["Table"]
+        url = self.client.meta.endpoint_url
+        client = engine.streams_client(url.replace("https://dynamodb.", "https://streams.dynamodb."))
+        return Stream(client, table["LatestStreamArn"], self.place / "positions.json")
 
     def publish(self, *endpoints: Endpoint) -> None:
         """Make endpoints live, as the configuration command does."""
@@ -220,25 +281,37 @@ class Stage:
 
     def route(self, number: str, caller: str = CALLER) -> Route | None:
         """Where a call from `caller` to `number` goes now."""
-        return self.world().pings.route(route_key(self.keys, number, caller), self.clock())
+        found = Destinations(Dynamo(self.client, self.settings), self.keys, self.clock).route(number, caller)
+        return found[0] if found else None
 
-    def contents(self) -> dict[str, list[str]]:
-        """Every item of the tables that requests write, to be compared."""
-        tables = (self.settings.pings_table, self.settings.leases_table, self.settings.callers_table)
+    def contents(self, settings: Settings | None = None) -> dict[str, list[str]]:
+        """Every item of the tables that requests write, to be compared, but for requests that were refused unpriced."""
+        of = settings or self.settings
+        tables = (of.pings_table, of.leases_table, of.callers_table)
         return {
-            table: sorted(repr(sorted(item.items())) for item in self.client.scan(TableName=table)["Items"])
+            table: sorted(
+                repr(sorted(item.items())) for item in self.client.scan(TableName=table)["Items"] if "kind" not in item
+            )
             for table in tables
         }
 
-    def give_token(self, token: str, user: str) -> None:
+    def give_token(self, token: str, user: str, scope: str = "", expires_at: int = 0) -> None:
+        """Without a scope and an end it is one as 0.1.0 has stored it."""
+        more: Any = {"scope": {"S": scope}} if scope else {}
+        more |= {"expires_at": {"N": str(expires_at)}} if expires_at else {}
         self.client.put_item(
             TableName=self.settings.config_table,
             Item={
                 "pk": {"S": f"TOKEN#{token_hash(self.keys, token)}"},
                 "sk": {"S": "TOKEN"},
                 "user": {"S": user},
+                **more,
             },
         )
+
+
+def _refuse_dead_letter(_: object, error: str) -> None:
+    raise AssertionError(error)
 
 
 @dataclass
@@ -253,6 +326,28 @@ class Answer:
         return found
 
 
+def forget_process() -> None:
+    """What `runtime` keeps for a process goes."""
+    for kept in vars(runtime).values():
+        if hasattr(kept, "cache_clear"):
+            kept.cache_clear()
+
+
+def a_client() -> "DynamoDBClient":
+    """Of use inside `mock_aws` only; made once because that takes long."""
+    session = botocore.session.Session(
+        session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    )
+    made = session.create_client(
+        "dynamodb",
+        region_name=engine.REGION,
+        aws_access_key_id=engine.KEY,
+        aws_secret_access_key=engine.KEY,
+        endpoint_url=f"https://dynamodb.{engine.REGION}.amazonaws.com",
+    )
+    return cast("DynamoDBClient", made)
+
+
 def an_event(
     verb: str = "ping",
     uri: str = "my_endpoint",
@@ -264,6 +359,7 @@ def an_event(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
     path: str | None = None,
+    source_address: str = "192.0.2.1",
 ) -> dict[str, Any]:
     """What API Gateway makes of a request: a body that is no text, a form above all, arrives in base64."""
     sent = {name.lower(): value for name, value in (headers or {}).items()}
@@ -278,7 +374,7 @@ def an_event(
         "rawPath": path if path is not None else f"/api/v1/inbound_webhooks/{verb}/{uri}",
         "rawQueryString": query,
         "headers": sent,
-        "requestContext": {"domainName": "ringpost.example", "http": {"method": method, "sourceIp": "192.0.2.1"}},
+        "requestContext": {"domainName": "ringpost.example", "http": {"method": method, "sourceIp": source_address}},
         "isBase64Encoded": False,
     }
     if body is None:
@@ -310,5 +406,5 @@ class Publisher:
         """Any request: `sent` is what `an_event` takes."""
         world = world or self.stage.world()
         flow = partial(getattr(flows, verb), world)
-        found = http.serve(an_event(verb, uri, **sent), REQUEST_ID, verb, world.endpoint, flow)
+        found = webhooks.serve(an_event(verb, uri, **sent), REQUEST_ID, verb, world.endpoint, flow)
         return Answer(found["statusCode"], found["headers"], found["body"])

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from shared.domain import configuration
-from shared.domain.configuration import Configuration
+from shared import configuration
+from shared.configuration import Configuration
 
 Plain = dict[str, Any]
 
@@ -13,11 +13,14 @@ def a_user(**overrides: Any) -> Plain:
 
 
 def a_ring_pool(**overrides: Any) -> Plain:
+    """Without limits for one who holds its numbers."""
     return {
         "name": "auto-us",
         "numbers": ["+18005550100-+18005550107"],
         "hold_seconds": 300,
         "cooldown_seconds": 60,
+        "pool_share": 100,
+        "address_share": 100,
     } | overrides
 
 
@@ -45,6 +48,7 @@ def an_endpoint(**overrides: Any) -> Plain:
         "tracking": "ring_pool",
         "ping_ttl_seconds": 120,
         "require_auth_token": False,
+        "leases_per_caller": 100,
         **numbers,
     } | overrides
 

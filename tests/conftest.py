@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from shared.edge import http
+from shared.http import serving
 
 settings.register_profile("ringpost", derandomize=True, deadline=None)
 settings.load_profile("ringpost")
@@ -17,7 +17,7 @@ settings.load_profile("ringpost")
 def log() -> Iterator[io.StringIO]:
     """What the functions write to their log."""
     written = io.StringIO()
-    handler = http.log.registered_handler
+    handler = serving.log.registered_handler
     before = handler.setStream(written)  # type: ignore[attr-defined]
     yield written
     handler.setStream(before)  # type: ignore[attr-defined]

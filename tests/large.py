@@ -22,7 +22,7 @@ PAGES = (
 
 @contextmanager
 def marketplace() -> Iterator[Stage]:
-    """One pool has almost all of the numbers: that is the worst for whoever looks at it. Every buyer has a cap."""
+    """One pool has almost all of the numbers: that makes every look at it as slow as can be. Every buyer has a cap."""
     each = BUYERS // ENDPOINTS
     caps = {"sales": {"day": 50}}
     offers = [

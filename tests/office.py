@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.api.operations import OPERATIONS
-from shared.domain import configuration
-from shared.edge import api
+from shared import configuration
+from shared.office import rest
 from shared.operators import access
-from shared.operators.desk import Desk
+from shared.operators.access import Office
 from shared.store.callers import Callers
 from shared.store.dynamo import Dynamo
 from shared.store.journal import Journal
-from shared.store.records import Known, Records
+from shared.store.records import Records
+from shared.store.versions import Known
 from tests.build import REQUEST_ID, Answer, Counting, Stage, an_event
 from tests.configurations import a_document, a_user
 
@@ -46,14 +47,19 @@ class Operator:
 
     def send(self, event: dict[str, Any]) -> Answer:
         dynamo = Counting(self.stage.client, self.stage.settings)
-        found = api.serve(event, REQUEST_ID, OPERATIONS, self.office(dynamo), access.admitted, access.check_role)
+        found = rest.serve(event, REQUEST_ID, OPERATIONS, self.office(dynamo), access.admit_user)
         self.calls = dynamo.calls
         return Answer(found["statusCode"], found["headers"], found["body"])
 
-    def office(self, dynamo: Dynamo) -> Desk:
+    def office(self, dynamo: Dynamo) -> Office:
         keys = self.stage.keys
         records = Records(dynamo, keys, self.stage.clock, self.known)
-        return Desk(records, Callers(dynamo, keys), Journal(dynamo, keys, self.stage.beside))
+        return Office(
+            records,
+            Callers(dynamo, keys, self.stage.memory.noted),
+            Journal(dynamo, keys, self.stage.io_pool),
+            self.stage.open_files,
+        )
 
 
 def records(stage: Stage) -> Records:
@@ -62,8 +68,8 @@ def records(stage: Stage) -> Records:
 
 def opened(stage: Stage, **overrides: Any) -> None:
     """Apply `a_document` with overrides, and with an operator, a viewer and two publishers."""
-    records(stage).apply(configuration.read(a_document(**{"users": USERS} | overrides)), "file")
+    records(stage).applying.apply(configuration.read(a_document(**{"users": USERS} | overrides)), "file")
 
 
 def as_user(stage: Stage, name: str) -> Operator:
-    return Operator(stage, records(stage).issue(name, "a test")[1])
+    return Operator(stage, records(stage).tokens.issue(name, "a test")[1])

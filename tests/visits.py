@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
-from shared.edge.desk import ROOT
+from shared.office.dashboard import ROOT
 from tests.build import Stage, an_event
 from tests.watchers import Visitor
 

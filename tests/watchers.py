@@ -7,9 +7,10 @@ from html import unescape
 from typing import Any
 
 from functions.dashboard.views import VIEWS
-from shared.edge import desk
-from shared.operators.desk import Desk, known
+from shared.office import dashboard
+from shared.office.visitors import VisitedOffice, visitor_of
 from shared.store.callers import Callers
+from shared.store.dynamo import Dynamo
 from shared.store.journal import Journal
 from shared.store.records import Records
 from tests.build import REQUEST_ID, Answer, Counting, Stage, an_event
@@ -30,23 +31,28 @@ class Visitor:
         return text(answer)
 
     def get(self, path: str, query: str = "") -> Answer:
-        return self.visit(an_event(method="GET", path=desk.ROOT + path, query=query))
+        return self.visit(an_event(method="GET", path=dashboard.ROOT + path, query=query))
 
     def send(self, path: str, **form: str) -> Answer:
-        return self.visit(an_event(path=desk.ROOT + path, form={"csrf": self.csrf, **form}))
+        return self.visit(an_event(path=dashboard.ROOT + path, form={"csrf": self.csrf, **form}))
 
     def visit(self, event: dict[str, Any]) -> Answer:
         dynamo, keys = Counting(self.stage.client, self.stage.settings), self.stage.keys
         records = Records(dynamo, keys, self.stage.clock)
-        world = Desk(records, Callers(dynamo, keys), Journal(dynamo, keys, self.stage.beside))
-        event = event | {"cookies": [f"{desk.COOKIE}={self.cookie}"]}
-        found = desk.serve(event, REQUEST_ID, VIEWS, world, keys, known)
+        world = VisitedOffice(
+            records, Callers(dynamo, keys), Journal(dynamo, keys, self.stage.io_pool), self.stage.open_files
+        )
+        event = event | {"cookies": [f"{dashboard.COOKIE}={self.cookie}"]}
+        found = dashboard.serve(event, REQUEST_ID, VIEWS, world, keys, visitor_of)
         self.calls = dynamo.calls
         return Answer(found["statusCode"], found["headers"], found["body"])
 
     @cached_property
     def cookie(self) -> str:
-        return desk.session(self.stage.keys, self.user)
+        records = Records(Dynamo(self.stage.client, self.stage.settings), self.stage.keys, self.stage.clock)
+        return dashboard.session_cookie(
+            self.stage.keys, dashboard.Session(self.user, records.tokens.begin_session(self.user))
+        )
 
     @cached_property
     def csrf(self) -> str:

@@ -1,4 +1,12 @@
-"""What a million PINGs and POSTs cost at AWS's list prices: `make costs` prints the table that stands in the README."""
+"""What a million PINGs and POSTs cost at AWS's list prices: `make costs` prints the table that stands in
+docs/how-to/what-it-costs.md."""
+
+from typing import TYPE_CHECKING
+
+from shared import schema
+
+if TYPE_CHECKING:
+    from infra.stages import Stage
 
 PRICED_ON = "2026-11-23"
 REGION = "us-east-1"
@@ -41,6 +49,18 @@ def costs(request: str) -> tuple[float, ...]:
     )
 
 
+def most_an_hour(stage: "Stage") -> float:
+    """Dollars for all that the maxima of a stage's tables, and of their indexes, let through."""
+    tables = {name: getattr(schema, name.upper()) for name in stage.units if name != "sandbox"}
+    sandbox = [schema.PINGS, schema.LEASES, schema.CALLERS]
+    dollars = 0.0
+    for name, units in stage.units.items():
+        for each in [tables[name]] if name in tables else sandbox:
+            times = (1 + len(each.indexes)) * 3600 / 1_000_000
+            dollars += times * (units.writes * DYNAMODB_MILLION_WRITE_UNITS + units.reads * DYNAMODB_MILLION_READ_UNITS)
+    return dollars
+
+
 def table() -> str:
     """In Markdown."""
     rows = [f"| {' | '.join(COLUMNS)} |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
@@ -51,4 +71,8 @@ def table() -> str:
 
 
 if __name__ == "__main__":
+    from infra.stages import STAGES  # slow to import
+
     print(table())
+    for name, stage in STAGES.items():
+        print(f"The tables of {name} cost at most {most_an_hour(stage):.2f} dollars an hour.")

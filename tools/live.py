@@ -2,29 +2,35 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
 
 import botocore.session
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
 
 from shared.domain import keys
 from shared.domain.models import Ping
 from shared.store.pings import Asked
 from shared.store.records import Records
-from tools.stack import fail, stack
+from tools import rotation
+from tools.stack_access import stack
+from tools.target import Json, clock, fail, print_json
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-secrets = typer.Typer(no_args_is_help=True, help="The secrets that the templates of live buyers name.")
+secrets = typer.Typer(
+    no_args_is_help=True, help="The keys of this stack, and the secrets that the templates of live buyers name."
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The secret, as templates name it: {secret.NAME}.")]
 
 
 @secrets.command("set")
 def set_secret(
     context: typer.Context,
-    name: str,
+    name: Name,
     value: Annotated[str, typer.Option(prompt=True, hide_input=True, help="It is asked for if it is not given.")],
 ) -> None:
     """Set a secret of a deployed stage. Functions follow within five minutes."""
@@ -34,7 +40,7 @@ def set_secret(
 
 
 @secrets.command()
-def remove(context: typer.Context, name: str) -> None:
+def remove(context: typer.Context, name: Name) -> None:
     """Remove a secret of a deployed stage."""
     with stack(context) as records:
         kept = _read(records)
@@ -52,21 +58,30 @@ def list_secrets(context: typer.Context) -> None:
             typer.echo(name)
 
 
-def unsettled(context: typer.Context) -> None:
+def unsettled(context: typer.Context, as_json: Json = False) -> None:
     """The sales that a live buyer may know of and we do not: it said yes and got no number, or its answer was lost."""
     with stack(context) as records:
-        count = 0
-        for ping, claim in records.pings.unsettled(records.now()):
-            for buyer_id, asked in sorted(claim.asked.items()):
-                count += 1
-                typer.echo(_line(records, ping, buyer_id, asked))
-        typer.echo(f"{count} not settled." + (" Ask the buyer, then: settle PING_ID BUYER_ID" if count else ""))
+        found = [
+            _described(records, ping, buyer_id, asked)
+            for ping, claim in records.pings.find_unsettled(records.now())
+            for buyer_id, asked in sorted(claim.asked.items())
+        ]
+    if as_json:
+        print_json(found)
+        return
+    for sale in found:
+        typer.echo(_line(sale))
+    typer.echo(f"{len(found)} not settled." + (" Ask the buyer, then: settle PING_ID BUYER_ID" if found else ""))
 
 
-def settle(context: typer.Context, ping_id: str, buyer_id: int) -> None:
+def settle(
+    context: typer.Context,
+    ping_id: Annotated[str, typer.Argument(metavar="PING_ID", help="The id that `unsettled` shows.")],
+    buyer_id: Annotated[int, typer.Argument(metavar="BUYER_ID", help="The buyer that `unsettled` shows.")],
+) -> None:
     """Say of a sale that `unsettled` lists that it is settled with the buyer."""
     with stack(context) as records:
-        for ping, claim in records.pings.unsettled(records.now()):
+        for ping, claim in records.pings.find_unsettled(records.now()):
             if buyer_id in claim.asked and ping_id == keys.ping_id(records.keys, ping.endpoint, ping.id):
                 rest = {other: asked for other, asked in claim.asked.items() if other != buyer_id}
                 if not records.pings.settle(ping.id, claim.asked, rest):
@@ -76,12 +91,32 @@ def settle(context: typer.Context, ping_id: str, buyer_id: int) -> None:
     fail(f"There is nothing to settle of {ping_id} with buyer {buyer_id}.")
 
 
-def _line(records: Records, ping: Ping, buyer_id: int, asked: Asked) -> str:
-    at = datetime.fromtimestamp(asked.at, UTC)
-    known = "said yes" if asked.said else "its answer is not known"
-    ping_id = keys.ping_id(records.keys, ping.endpoint, ping.id)
-    key = keys.ask_key(records.keys, ping.id, buyer_id)
-    return f"{ping_id}  buyer {buyer_id}  {at:%Y-%m-%d %H:%M:%S} UTC  {known}  Idempotency-Key {key}"
+class Unsettled(Struct, frozen=True):
+    """A sale that a live buyer may know of. `said_yes` False: its answer is not known."""
+
+    ping_id: str
+    buyer_id: int
+    asked_at: int
+    said_yes: bool
+    idempotency_key: str
+
+
+def _described(records: Records, ping: Ping, buyer_id: int, asked: Asked) -> Unsettled:
+    return Unsettled(
+        ping_id=keys.ping_id(records.keys, ping.endpoint, ping.id),
+        buyer_id=buyer_id,
+        asked_at=asked.at,
+        said_yes=bool(asked.said),
+        idempotency_key=keys.ask_key(records.keys, ping.id, buyer_id),
+    )
+
+
+def _line(sale: Unsettled) -> str:
+    known = "said yes" if sale.said_yes else "its answer is not known"
+    return (
+        f"{sale.ping_id}  buyer {sale.buyer_id}  {clock(sale.asked_at)}  {known}"
+        f"  Idempotency-Key {sale.idempotency_key}"
+    )
 
 
 def _read(records: Records) -> dict[str, str]:
@@ -109,3 +144,8 @@ def _arn(records: Records) -> str:
     return records.dynamo.settings.buyer_secrets_arn or fail(
         "Of the local run they are in buyer-secrets.json in its data directory, which it reads when it starts."
     )
+
+
+secrets.command()(rotation.rotate)
+secrets.command()(rotation.status)
+secrets.command()(rotation.retire)

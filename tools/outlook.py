@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from shared.domain import configuration, schedule
+from shared import configuration
+from shared.domain import schedule
 from shared.domain.models import Buyer
-from shared.operators import outlook
-from shared.operators.outlook import HOURS, Gauge, minute
+from shared.operators import forecast
+from shared.operators.forecast import HOURS, Gauge, minute
 from shared.store.records import Records
 from tools import document
-from tools.stack import fail, stack
+from tools.stack_access import stack
+from tools.target import Json, fail, print_json
 
 SPAN = len("Tue 24 Nov 09:00 – Wed 25 Nov 17:00")
 BAR = 10
@@ -23,7 +25,7 @@ BAR = 10
 def schedules(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(help="A YAML file, in place of the live configuration.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="A YAML file, in place of the live configuration.")
     ] = None,
     zone: Annotated[str, typer.Option(help="The time zone to show beside each buyer's own.")] = "UTC",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if there are findings.")] = False,
@@ -35,7 +37,7 @@ def schedules(
         fail(f"--zone {wrong}")
     if file:
         wanted, _ = document.load(file)
-        buyers, now = configuration.buyers(wanted), int(time.time())
+        buyers, now = configuration.compile_buyers(wanted), int(time.time())
     else:
         with stack(context) as records:
             buyers, now = _live(records), records.now()
@@ -47,7 +49,7 @@ def schedules(
         if buyer.schedule is None:
             continue
         zones = [*dict.fromkeys([buyer.zone, zone])]
-        for word, columns in [("", zones), *outlook.hours(buyer.schedule, now, zones)]:
+        for word, columns in [("", zones), *forecast.hours(buyer.schedule, now, zones)]:
             typer.echo(f"  {word:<8}{'  '.join(f'{column:<{SPAN}}' for column in columns)}".rstrip())
         for finding in schedule.findings(buyer.schedule, buyer.zone, now):
             findings += 1
@@ -58,7 +60,9 @@ def schedules(
 
 
 def caps(
-    context: typer.Context, offer: Annotated[str, typer.Option(help="Only the buyers of this offer.")] = ""
+    context: typer.Context,
+    offer: Annotated[str, typer.Option(help="Only the buyers of this offer.")] = "",
+    as_json: Json = False,
 ) -> None:
     """How full the buyers' caps are now."""
     with stack(context) as records:
@@ -66,7 +70,10 @@ def caps(
         if offer and offer not in {name for name, _ in buyers}:
             fail(f"There is no offer {offer} with buyers in the live configuration.")
         capped = [(name, buyer) for name, buyer in buyers if buyer.caps and offer in ("", name)]
-        counted = outlook.counted(records, [buyer for _, buyer in capped])
+        counted = forecast.gauges_of(records, [buyer for _, buyer in capped])
+    if as_json:
+        print_json([{"offer": name, "buyer_id": buyer.id, "caps": counted[buyer.id]} for name, buyer in capped])
+        return
     for name, buyer in capped:
         typer.echo(f"{_title(name, buyer)}, by the clock of {buyer.zone}")
         for line, is_full in _lines(counted[buyer.id]):
@@ -76,7 +83,7 @@ def caps(
 
 
 def _live(records: Records) -> list[tuple[str, Buyer]]:
-    return configuration.buyers(configuration.whole(records.live().parts))
+    return configuration.compile_buyers(configuration.from_records(records.versions.current().parts))
 
 
 def _title(offer: str, buyer: Buyer) -> str:
@@ -85,14 +92,14 @@ def _title(offer: str, buyer: Buyer) -> str:
 
 def _lines(gauges: list[Gauge]) -> Iterator[tuple[str, bool]]:
     """A line for each cap, and whether it is full."""
-    names = _padded("<", [gauge.name for gauge in gauges])
-    amounts = _padded(">", [gauge.amount for gauge in gauges])
-    limits = _padded(">", [gauge.limit for gauge in gauges])
+    names = _pad("<", [gauge.name for gauge in gauges])
+    amounts = _pad(">", [gauge.amount for gauge in gauges])
+    limits = _pad(">", [gauge.limit for gauge in gauges])
     for gauge, name, amount, limit in zip(gauges, names, amounts, limits, strict=True):
         share = f"{gauge.percent:>3} % [{'#' * min(BAR, BAR * gauge.percent // 100):.<{BAR}}]"
         said = " ".join(filter(None, ["full" * gauge.is_full, gauge.until and f"until {gauge.until}"]))
         yield f"{name}  {amount} of {limit}  {share}  {said}".rstrip(), gauge.is_full
 
 
-def _padded(side: str, texts: list[str]) -> list[str]:
+def _pad(side: str, texts: list[str]) -> list[str]:
     return [f"{text:{side}{max(map(len, texts))}}" for text in texts]

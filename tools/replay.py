@@ -13,13 +13,15 @@ from typing import Annotated
 
 import typer
 
-from shared.domain import configuration, keys, matching
-from shared.domain.configuration import Configuration
+from shared import configuration
+from shared.configuration import Configuration
+from shared.domain import keys, matching
 from shared.domain.models import Bid, Endpoint, Ping, RingPool
 from shared.store.compiled import Compiled, Memory
 from shared.store.records import Records
 from tools import document
-from tools.stack import fail, stack
+from tools.stack_access import stack
+from tools.target import fail, progress
 
 SHOWN = 20
 """Of many PINGs, how many that differ are named."""
@@ -42,7 +44,9 @@ class Versions:
 
 def replay(
     context: typer.Context,
-    ping_id: Annotated[str, typer.Argument(help="Any ping_id of the PING; without one, the last PINGs.")] = "",
+    ping_id: Annotated[
+        str, typer.Argument(metavar="PING_ID", help="Any ping_id of the PING; without one, the last PINGs.")
+    ] = "",
     last: Annotated[int, typer.Option(min=1, help="How many, where no ping_id is given.")] = 1000,
     config: Annotated[Path | None, typer.Option(help="What this file would have changed.")] = None,
 ) -> None:
@@ -89,7 +93,7 @@ def _endpoints(wanted: Configuration) -> dict[str, Endpoint]:
         )
         for pool in wanted.ring_pools
     }
-    return configuration.compiled(wanted, pools, 0)
+    return configuration.compile_endpoints(wanted, pools, 0)
 
 
 def _show(ping: Ping, own: Endpoint, other: Endpoint | None) -> bool:
@@ -139,7 +143,12 @@ def _name(endpoint: Endpoint, buyer_id: int) -> str:
 
 def _compare(pings: list[Ping], versions: Versions, others: Mapping[str, Endpoint], config: Path | None) -> bool:
     """Many PINGs as one sum; whether each is decided under its own configuration as it was."""
-    differ = [ping for ping in pings if decide(versions.of(ping), ping) != ping.bids]
+    differ = []
+    with progress(len(pings), "Deciding again ") as bar:
+        for ping in pings:
+            if decide(versions.of(ping), ping) != ping.bids:
+                differ.append(ping)
+            bar.update(1)
     typer.echo(f"{len(pings)} PINGs decided again: {len(pings) - len(differ)} the same, {len(differ)} otherwise.")
     for ping in differ[:SHOWN]:
         typer.echo(f"  {keys.ping_id(versions.keys, ping.endpoint, ping.id)}")

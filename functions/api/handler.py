@@ -6,9 +6,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.api.operations import OPERATIONS
 from shared import runtime
-from shared.edge import api
+from shared.http import front
+from shared.office import rest
 from shared.operators import access
+from shared.publishers import webhooks
 
 
+@front.guard_handler(runtime.origin_secrets)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return api.serve(event, context.aws_request_id, OPERATIONS, runtime.desk(), access.admitted, access.check_role)
+    if redirect := webhooks.redirect(event):
+        return redirect
+    return rest.serve(event, context.aws_request_id, OPERATIONS, runtime.office(), access.admit_user)

@@ -1,25 +1,41 @@
 """The operators' API as a table: what is asked for by which method and path, and the use case that answers it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-from shared.domain import configuration
+from functions.api import report_file
+from shared import configuration
 from shared.domain.objections import NotValid, VersionMissing
-from shared.edge import api, openapi
-from shared.edge.api import FILE, Asked, Said
-from shared.operators import access, callers, changelog, pools, resources, suppression, tokens, watching, whole
+from shared.office import openapi, rest
+from shared.office.rest import FILE, Request, Response
+from shared.operators import (
+    access,
+    changelog,
+    comparing,
+    configuration_warnings,
+    erasures,
+    issued_tokens,
+    log,
+    one_ping,
+    pools,
+    reports,
+    resources,
+    suppression_lists,
+    whole_file,
+)
 from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
-from shared.operators.desk import Desk
 from shared.operators.resources import FILTERS, LONGEST_PAGE, NAMED_BY, ONE, PAGE, Kind, Page, Resource
 from shared.store import journal
 from shared.store.erasing import Erased
-from shared.store.records import Applied, Token
+from shared.store.pagination import Status
+from shared.store.tokens import Token
+from shared.store.versions import Applied
 
-Operation = api.Operation[Desk]
+Operation = rest.Operation[Office]
 T = TypeVar("T")
 
 SCHEMAS: dict[Kind, str] = {
@@ -34,13 +50,17 @@ SCHEMAS: dict[Kind, str] = {
 
 LIMIT = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE}
 PAGED: dict[str, Any] = {"after": {"type": "string", "description": "`next` of the page before"}, "limit": LIMIT}
+CONFIRMED: dict[str, Any] = {
+    "confirm": {"type": "string", "description": "The word that the status `unconfirmed` asks for"}
+}
+"""Of what could lock an operator out."""
 YAML = "application/yaml"
 
 
 class Entries(Struct, forbid_unknown_fields=True):
     """Telephone numbers, and prefixes with a star at their end."""
 
-    entries: Annotated[list[str], Meta(min_length=1, max_length=suppression.ENTRIES_AT_ONCE)]
+    entries: Annotated[list[str], Meta(min_length=1, max_length=suppression_lists.ENTRIES_AT_ONCE)]
 
 
 class Lookup(Struct, forbid_unknown_fields=True):
@@ -50,11 +70,20 @@ class Lookup(Struct, forbid_unknown_fields=True):
     region: str = "US"
 
 
+class Erase(Struct, forbid_unknown_fields=True):
+    """A caller by its `number`, or one ping by its `ping_id`. A `dry_run` changes nothing."""
+
+    number: str = ""
+    region: str = "US"
+    ping_id: str = ""
+    dry_run: bool = False
+
+
 class Caller(Lookup, forbid_unknown_fields=True):
     """And which of its pings: `after` is `next` of the page before."""
 
     after: str = ""
-    limit: Annotated[int, Meta(ge=1, le=watching.CALLERS_AT_ONCE)] = PAGE
+    limit: Annotated[int, Meta(ge=1, le=log.CALLERS_AT_ONCE)] = PAGE
 
 
 class Undone(Struct):
@@ -63,229 +92,259 @@ class Undone(Struct):
     change: Applied | None
 
 
+def _list(kind: Kind) -> Callable[[Office, Request], Response]:
+    def answer(office: Office, request: Request) -> Response:
+        return Response(
+            resources.list_resources(
+                office.records,
+                kind,
+                request.reader,
+                filters={name: request.query[name] for name in FILTERS[kind] if name in request.query},
+                search=request.query.get("search", ""),
+                after=request.query.get("after", ""),
+                limit=_limit(request),
+            )
+        )
+
+    return answer
+
+
 def _kind(kind: Kind) -> Iterator[Operation]:
     """List, get, create, replace, patch and delete of one kind."""
     one, schema, path = ONE[kind], SCHEMAS[kind], f"/{kind}/{{{NAMED_BY[kind]}}}"
     named = NAMED_BY[kind]
     roles = EVERYBODY if kind == "users" else READERS
 
-    def listed(office: Office, asked: Asked) -> Said:
-        return Said(
-            resources.listed(
-                office.records,
-                kind,
-                asked.user,
-                filters={name: asked.query[name] for name in FILTERS[kind] if name in asked.query},
-                search=asked.query.get("search", ""),
-                after=asked.query.get("after", ""),
-                limit=_limit(asked),
-            )
-        )
-
-    def get(office: Office, asked: Asked) -> Said:
+    def get(office: Office, request: Request) -> Response:
         if kind == "users":
-            access.check_own(asked.user, asked.path[named])
-        return _resource(resources.one(office.records, kind, asked.path[named]))
+            access.check_own(request.reader, request.path[named])
+        return _resource(resources.find_resource(office.records, kind, request.path[named]))
 
-    def create(office: Office, asked: Asked) -> Said:
-        made = resources.create(office.records, asked.user.name, kind, asked.body)
-        return Said(made.shown, 201, made.version, f"/{kind}/{made.name}")
+    def create(office: Office, request: Request) -> Response:
+        made = resources.create(office.records, request.user.name, kind, request.body)
+        return Response(made.with_version, 201, made.version, f"/{kind}/{made.name}")
 
-    def replace(office: Office, asked: Asked) -> Said:
-        records, by, name = office.records, asked.user.name, asked.path[named]
-        return _resource(resources.replace(records, by, kind, name, asked.body, asked.version))
+    def replace(office: Office, request: Request) -> Response:
+        records, by, name = office.records, request.user.name, request.path[named]
+        confirmed = request.query.get("confirm", "")
+        return _resource(resources.replace(records, by, kind, name, request.body, request.version, confirmed))
 
-    def patch(office: Office, asked: Asked) -> Said:
-        records, by, name = office.records, asked.user.name, asked.path[named]
-        return _resource(resources.patch(records, by, kind, name, asked.body, asked.version))
+    def patch(office: Office, request: Request) -> Response:
+        records, by, name = office.records, request.user.name, request.path[named]
+        confirmed = request.query.get("confirm", "")
+        return _resource(resources.patch(records, by, kind, name, request.body, request.version, confirmed))
 
-    def delete(office: Office, asked: Asked) -> Said:
-        resources.delete(office.records, asked.user.name, kind, asked.path[named], asked.version)
-        return Said(code=204)
+    def delete(office: Office, request: Request) -> Response:
+        confirmed = request.query.get("confirm", "")
+        resources.delete(office.records, request.user.name, kind, request.path[named], request.version, confirmed)
+        return Response(code=204)
 
     narrowed = {name: {"type": "string", "description": f"Only those whose {name} is this"} for name in FILTERS[kind]}
     query = narrowed | {"search": {"type": "string", "description": "A part of the name"}} | PAGED
+    confirmed = CONFIRMED if kind == "users" else {}
     an = "an" if one[0] in "aeo" else "a"
-    yield Operation("GET", f"/{kind}", f"List {one}s", listed, roles, gives=schema, many=True, query=query)
+    yield Operation("GET", f"/{kind}", f"List {one}s", _list(kind), roles, gives=schema, many=True, query=query)
     yield Operation("POST", f"/{kind}", f"Make {an} {one}", create, OPERATORS, takes=schema, gives=schema, code=201)
     yield Operation("GET", path, f"Get {an} {one}", get, roles, gives=schema)
     for method, summary, answer in (("PUT", "Replace", replace), ("PATCH", "Change some members of", patch)):
         taken = schema if method == "PUT" else openapi.ANY_OF + schema
         yield Operation(
-            method, path, f"{summary} {an} {one}", answer, OPERATORS, takes=taken, gives=schema, versioned=True
-        )
-    yield Operation("DELETE", path, f"Delete {an} {one}", delete, OPERATORS, code=204, versioned=True)
+            method, path, f"{summary} {an} {one}", answer, OPERATORS, takes=taken, gives=schema, versioned=True,
+            query=confirmed,
+        )  # fmt: skip
+    yield Operation("DELETE", path, f"Delete {an} {one}", delete, OPERATORS, code=204, versioned=True, query=confirmed)
 
 
 # What there is one of.
 
 
-def _account(office: Office, _: Asked) -> Said:
-    return _resource(resources.one(office.records, "account", "account"))
+def _account(office: Office, _: Request) -> Response:
+    return _resource(resources.find_resource(office.records, "account", "account"))
 
 
-def _replace_account(office: Office, asked: Asked) -> Said:
-    records, by = office.records, asked.user.name
-    return _resource(resources.replace(records, by, "account", "account", asked.body, asked.version))
+def _replace_account(office: Office, request: Request) -> Response:
+    records, by = office.records, request.user.name
+    return _resource(resources.replace(records, by, "account", "account", request.body, request.version))
 
 
-def _written(office: Office, _: Asked) -> Said:
-    file, version = whole.written(office.records)
-    return Said(file, version=str(version), content_type=YAML)
+def _written(office: Office, _: Request) -> Response:
+    file, version = whole_file.write_file(office.records)
+    return Response(file, version=str(version), content_type=YAML)
 
 
-def _difference(office: Office, asked: Asked) -> Said:
-    return Said(whole.difference(office.records, asked.file))
+def _difference(office: Office, request: Request) -> Response:
+    return Response(whole_file.difference(office.records, request.user, request.file))
 
 
-def _apply(office: Office, asked: Asked) -> Said:
-    if not asked.version:
+def _apply(office: Office, request: Request) -> Response:
+    if not request.version:
         raise VersionMissing
-    if not (asked.version.isascii() and asked.version.isdecimal() and len(asked.version) <= changelog.DIGITS):
+    if not (request.version.isascii() and request.version.isdecimal() and len(request.version) <= changelog.DIGITS):
         raise NotValid({"version": ["must be the version that `difference` said"]})
-    return Said(Undone(whole.applied(office.records, asked.user.name, asked.file, int(asked.version))))
+    confirmed = request.query.get("confirm", "")
+    return Response(
+        whole_file.apply_file(office.records, request.user.name, request.file, int(request.version), confirmed)
+    )
+
+
+def _warnings(office: Office, _: Request) -> Response:
+    found = configuration_warnings.of_live(office.records)
+    return Response(Page(found, None, len(found)))
 
 
 @cache
 def _description() -> Any:
     parts = {schema: getattr(configuration, schema) for schema in SCHEMAS.values()}
-    structs = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression.Changed, suppression.Found,
-               suppression.SuppressionList, tokens.Issued, whole.Difference, Caller, Erased,
-               journal.Row, watching.OpenedPing]  # fmt: skip
+    structs = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression_lists.Changed,
+              suppression_lists.Found, suppression_lists.SuppressionList, issued_tokens.Issued,
+              issued_tokens.WantedToken, comparing.Difference, whole_file.AppliedFile, Caller,
+              Erase, Erased, configuration_warnings.Warning, journal.Row, one_ping.OpenedPing,
+              reports.Counted]  # fmt: skip
     return openapi.document(OPERATIONS, parts, structs)
 
 
-def _openapi(_: Office, __: Asked) -> Said:
-    return Said(_description())
+def _openapi(_: Office, __: Request) -> Response:
+    return Response(_description())
 
 
 # What belongs to a buyer, a user or a pool.
 
 
-def _pause(office: Office, asked: Asked) -> Said:
-    return _resource(resources.pause(office.records, asked.user.name, asked.path["id"], paused=True))
+def _pause(office: Office, request: Request) -> Response:
+    return _resource(resources.pause(office.records, request.user.name, request.path["id"], paused=True))
 
 
-def _resume(office: Office, asked: Asked) -> Said:
-    return _resource(resources.pause(office.records, asked.user.name, asked.path["id"], paused=False))
+def _resume(office: Office, request: Request) -> Response:
+    return _resource(resources.pause(office.records, request.user.name, request.path["id"], paused=False))
 
 
-def _tokens(office: Office, asked: Asked) -> Said:
-    found = tokens.listed(office.records, asked.user, asked.path["name"])
-    return Said(Page(found, None, len(found)))
+def _tokens(office: Office, request: Request) -> Response:
+    found = issued_tokens.list_tokens(office, request.reader, request.path["name"])
+    return Response(Page(found, None, len(found)))
 
 
-def _issue(office: Office, asked: Asked) -> Said:
-    return Said(tokens.issue(office.records, asked.user.name, asked.path["name"]), 201)
+def _issue(office: Office, request: Request) -> Response:
+    wanted = _body(request, issued_tokens.WantedToken)
+    return Response(issued_tokens.issue(office.records, request.user.name, request.path["name"], wanted), 201)
 
 
-def _revoke(office: Office, asked: Asked) -> Said:
-    tokens.revoke(office.records, asked.user.name, asked.path["name"], asked.path["token_id"])
-    return Said(code=204)
+def _revoke(office: Office, request: Request) -> Response:
+    issued_tokens.revoke(office.records, request.user.name, request.path["name"], request.path["token_id"])
+    return Response(code=204)
 
 
-def _numbers(office: Office, asked: Asked) -> Said:
-    after = asked.query.get("after", "")
-    return Said(pools.numbers(office.records, asked.path["name"], after=after, limit=_limit(asked)))
+def _numbers(office: Office, request: Request) -> Response:
+    after = request.query.get("after", "")
+    return Response(pools.numbers(office.records, request.path["name"], after=after, limit=_limit(request)))
 
 
-def _use(office: Office, asked: Asked) -> Said:
-    text = asked.query.get("sales_per_hour")
+def _use(office: Office, request: Request) -> Response:
+    text = request.query.get("sales_per_hour")
     if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise NotValid({"sales_per_hour": ["must be a whole number"]})
-    return Said(pools.use(office.records, asked.path["name"], None if text is None else int(text)))
+    return Response(pools.use(office.records, request.path["name"], None if text is None else int(text)))
 
 
-# What stands beside the configuration.
+# What is not part of the configuration.
 
 
-def _lists(office: Office, _: Asked) -> Said:
-    found = suppression.lists(office.records)
-    return Said(Page(found, None, len(found)))
+def _lists(office: Office, _: Request) -> Response:
+    found = suppression_lists.lists(office.records)
+    return Response(Page(found, None, len(found)))
 
 
-def _look_up(office: Office, asked: Asked) -> Said:
-    wanted = _body(asked, Lookup)
-    found = suppression.look_up(office.callers, wanted.number, wanted.region)
-    return Said(Page(found, None, len(found)))
+def _look_up(office: Office, request: Request) -> Response:
+    wanted = _body(request, Lookup)
+    found = suppression_lists.look_up(office.callers, wanted.number, wanted.region)
+    return Response(Page(found, None, len(found)))
 
 
-def _suppress(office: Office, asked: Asked) -> Said:
-    return _changed(office, asked, "on")
+def _suppress(office: Office, request: Request) -> Response:
+    return _changed(office, request, "on")
 
 
-def _unsuppress(office: Office, asked: Asked) -> Said:
-    return _changed(office, asked, "off")
+def _unsuppress(office: Office, request: Request) -> Response:
+    return _changed(office, request, "off")
 
 
-def _changed(office: Office, asked: Asked, where: suppression.Where) -> Said:
-    texts = _body(asked, Entries).entries
-    return Said(suppression.change(office.records, office.callers, asked.user.name, asked.path["name"], texts, where))
+def _changed(office: Office, request: Request, where: suppression_lists.Where) -> Response:
+    texts = _body(request, Entries).entries
+    return Response(
+        suppression_lists.change(office.records, office.callers, request.user.name, request.path["name"], texts, where)
+    )
 
 
-def _changes(office: Office, asked: Asked) -> Said:
-    found, following = changelog.listed(office.records, after=asked.query.get("after", ""), limit=_limit(asked))
-    return Said({"items": found, "next": following})
+def _changes(office: Office, request: Request) -> Response:
+    found, following = changelog.list_changes(
+        office.records, after=request.query.get("after", ""), limit=_limit(request)
+    )
+    return Response({"items": found, "next": following})
 
 
-def _change(office: Office, asked: Asked) -> Said:
-    return Said(changelog.one(office.records, asked.path["version"]))
+def _change(office: Office, request: Request) -> Response:
+    return Response(changelog.find_change(office.records, request.path["version"]))
 
 
-def _undo(office: Office, asked: Asked) -> Said:
-    return Said(Undone(changelog.undo(office.records, asked.user.name, asked.path["version"])))
+def _undo(office: Office, request: Request) -> Response:
+    confirmed = request.query.get("confirm", "")
+    return Response(Undone(changelog.undo(office.records, request.user.name, request.path["version"], confirmed)))
 
 
 # What has happened.
 
 
-def _pings(desk: Desk, asked: Asked) -> Said:
-    wanted = watching.Wanted(**_log(asked))
-    return _rows(watching.pings(desk, asked.user, wanted, _limit(asked)))
+def _pings(office: Office, request: Request) -> Response:
+    wanted = log.Wanted(**_log(request))
+    return _rows(log.pings(office, request.reader, wanted, _limit(request)))
 
 
-def _sales(desk: Desk, asked: Asked) -> Said:
-    wanted = watching.Wanted(**_log(asked), status="sold")
-    return _rows(watching.pings(desk, asked.user, wanted, _limit(asked)))
+def _sales(office: Office, request: Request) -> Response:
+    wanted = log.Wanted(**_log(request), status="sold")
+    return _rows(log.pings(office, request.reader, wanted, _limit(request)))
 
 
-def _ping(desk: Desk, asked: Asked) -> Said:
-    return Said(watching.opened(desk, asked.user, asked.path["ping_id"]))
+def _ping(office: Office, request: Request) -> Response:
+    return Response(one_ping.open_ping(office, request.reader, request.path["ping_id"]))
 
 
-def _pings_of(desk: Desk, asked: Asked) -> Said:
-    wanted = _body(asked, Caller)
-    caller = watching.number(wanted.number, wanted.region)
-    return _rows(watching.pings_of(desk, asked.user, caller, wanted.after, wanted.limit))
+def _pings_of(office: Office, request: Request) -> Response:
+    wanted = _body(request, Caller)
+    caller = log.read_number(wanted.number, wanted.region)
+    return _rows(log.pings_of(office, request.reader, caller, wanted.after, wanted.limit))
 
 
-def _erase(desk: Desk, asked: Asked) -> Said:
-    wanted = _body(asked, Lookup)
-    return Said(callers.erase(desk, asked.user.name, wanted.number, wanted.region))
+def _erase(office: Office, request: Request) -> Response:
+    wanted, by = _body(request, Erase), request.user.name
+    if bool(wanted.number) == bool(wanted.ping_id):
+        raise NotValid({"number": ["must be there, or a ping_id in its place"]})
+    if wanted.ping_id:
+        return Response(erasures.erase_ping(office, by, wanted.ping_id, dry_run=wanted.dry_run))
+    act = erasures.preview if wanted.dry_run else erasures.erase
+    return Response(act(office, by, wanted.number, wanted.region))
 
 
-def _log(asked: Asked) -> dict[str, str]:
-    return {name: value for name, value in asked.query.items() if name != "limit"}
+def _log(request: Request) -> dict[str, str]:
+    return {name: value for name, value in request.query.items() if name != "limit"}
 
 
-def _rows(page: journal.Page) -> Said:
-    return Said({"items": page.rows, "next": page.cursor or None})
+def _rows(page: journal.Page) -> Response:
+    return Response({"items": page.rows, "next": page.cursor or None})
 
 
-def _resource(resource: Resource) -> Said:
-    return Said(resource.shown, version=resource.version)
+def _resource(resource: Resource) -> Response:
+    return Response(resource.with_version, version=resource.version)
 
 
-def _limit(asked: Asked) -> int:
-    text = asked.query.get("limit", str(PAGE))
+def _limit(request: Request) -> int:
+    text = request.query.get("limit", str(PAGE))
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= LONGEST_PAGE):
         raise NotValid({"limit": [f"must be a whole number from 1 to {LONGEST_PAGE}"]})
     return int(text)
 
 
-def _body(asked: Asked, kind: type[T]) -> T:
+def _body(request: Request, kind: type[T]) -> T:
     try:
-        return msgspec.convert(asked.body, kind)
+        return msgspec.convert(request.body, kind)
     except msgspec.ValidationError as wrong:
         sentence, _, place = str(wrong).partition(" - at `$")
         raise NotValid({place.strip("`.").removeprefix("."): [sentence]}) from None
@@ -298,7 +357,7 @@ LOG: dict[str, Any] = {
     "buyer": {"type": "string", "description": "The sales to a buyer, by its id, on the day on which they were sold"},
     **PAGED,
 }
-STATUS = {"type": "string", "enum": [*get_args(journal.Status)]}
+STATUS = {"type": "string", "enum": [*get_args(Status)]}
 SALES_PER_HOUR = {"type": "integer", "minimum": 0, "maximum": pools.MAX_SALES_PER_HOUR}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -307,7 +366,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/buyers/{id}/pause", "Pause a buyer, whatever its version", _pause, OPERATORS, gives="Buyer"),
     Operation("POST", "/buyers/{id}/resume", "End a buyer's pause", _resume, OPERATORS, gives="Buyer"),
     Operation("GET", "/users/{name}/tokens", "List a user's tokens", _tokens, EVERYBODY, gives="Token", many=True),
-    Operation("POST", "/users/{name}/tokens", "Issue a token", _issue, OPERATORS, gives="Issued", code=201),
+    Operation(
+        "POST", "/users/{name}/tokens", "Issue a token", _issue, OPERATORS, takes="WantedToken", optional=True,
+        gives="Issued", code=201,
+    ),
     Operation("DELETE", "/users/{name}/tokens/{token_id}", "Revoke a token", _revoke, OPERATORS, code=204),
     Operation(
         "GET", "/ring_pools/{name}/numbers", "List a pool's numbers", _numbers, READERS, gives="Number", many=True,
@@ -342,7 +404,7 @@ OPERATIONS: tuple[Operation, ...] = (
         query=PAGED,
     ),
     Operation("GET", "/changes/{version}", "Get a change", _change, READERS, gives="Applied"),
-    Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone"),
+    Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone", query=CONFIRMED),
     Operation(
         "GET", "/pings", "List the pings of a day, the newest first", _pings, EVERYBODY, gives="Row", many=True,
         query={"status": STATUS, **LOG},
@@ -357,14 +419,23 @@ OPERATIONS: tuple[Operation, ...] = (
         gives="Row", many=True,
     ),
     Operation(
-        "POST", "/callers/erase", "Erase a caller's leads, for ever", _erase, OPERATORS, takes="Lookup", gives="Erased"
+        "POST", "/callers/erase", "Erase a caller's leads, forever", _erase, OPERATORS, takes="Erase", gives="Erased"
+    ),
+    Operation(
+        "GET", "/reports", "Count what happened in a range, in groups", report_file.answer_report, EVERYBODY,
+        gives="Counted", query=report_file.PARAMETERS, other_types=report_file.OTHER_TYPES,
     ),
     Operation("GET", "/configuration", "Write the configuration as YAML", _written, READERS, gives=FILE),
     Operation(
-        "PUT", "/configuration", "Apply a YAML file", _apply, OPERATORS, takes=FILE, gives="Undone", versioned=True
+        "PUT", "/configuration", "Apply a YAML file", _apply, OPERATORS, takes=FILE, gives="AppliedFile",
+        versioned=True, query=CONFIRMED,
     ),
     Operation(
         "POST", "/configuration/difference", "Compare a YAML file with what is live", _difference, READERS, takes=FILE,
         gives="Difference",
+    ),
+    Operation(
+        "GET", "/configuration/warnings", "List what is valid and probably not meant", _warnings, READERS,
+        gives="Warning", many=True,
     ),
 )  # fmt: skip

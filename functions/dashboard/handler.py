@@ -6,11 +6,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.dashboard.views import VIEWS
 from shared import runtime
-from shared.edge import desk
-from shared.operators.desk import known
+from shared.http import front
+from shared.office import dashboard
+from shared.office.visitors import visitor_of
 
 
+@front.guard_handler(runtime.origin_secrets)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    world = runtime.visited_desk()
+    world = runtime.visited_office()
     elsewhere = world.cognito.url if world.cognito else ""
-    return desk.serve(event, context.aws_request_id, VIEWS, world, world.records.keys, known, elsewhere)
+    return dashboard.serve(event, context.aws_request_id, VIEWS, world, world.records.keys, visitor_of, elsewhere)

@@ -6,30 +6,36 @@ from functions.dashboard.forms import Form, Group, Input, Part, Table, Week
 from shared.domain.models import Column, FieldType
 from shared.operators.resources import Kind
 
-ZONES = (
-    "America/New_York", "America/Chicago", "America/Denver", "America/Phoenix", "America/Los_Angeles",
-    "America/Anchorage", "Pacific/Honolulu", "UTC",
-)  # fmt: skip
-"""What is suggested; any other can be written."""
-PERIODS = ("hour", "day", "month", "total")
+US_ZONES = {
+    "America/New_York": "Eastern", "America/Chicago": "Central", "America/Denver": "Mountain",
+    "America/Phoenix": "Mountain, Arizona", "America/Los_Angeles": "Pacific", "America/Anchorage": "Alaska",
+    "Pacific/Honolulu": "Hawaii", "America/Puerto_Rico": "Atlantic, Puerto Rico", "UTC": "UTC",
+}  # fmt: skip
+"""What comes first of the time zones, and what people call them."""
+PERIODS = {"hour": "per hour", "day": "per day", "month": "per month", "total": "in total"}
 SUPPRESSION = Group(
     "Suppression",
-    (Input("suppression", "Lists", "lines", "Whose callers are not taken; a name in each line."),),
+    (Input("suppression", "Lists", "lines", "Whose callers are not taken; a name in each line.", typed="words"),),
 )
 DUPLICATES = Group(
     "Duplicates",
-    (Input("duplicates.window_days", "Window, days"), Input("duplicates.window_hours", "or hours")),
+    (
+        Input("duplicates.window_days", "Window, days", typed="whole"),
+        Input("duplicates.window_hours", "Window, hours", typed="whole"),
+    ),
     "For how long after a sale the same caller is not sold again. Nothing: at once.",
 )
 MARGIN = Group(
     "Margin",
     (
-        Input("margin.percent", "Percent", hint="Like 20."),
-        Input("margin.fixed", "or dollars", hint="Like 5.00."),
+        Input("margin.percent", "Percent", hint="Like 20.", typed="percent"),
+        Input("margin.fixed", "Dollars", hint="Like 5.00.", typed="dollars"),
         Input("margin.allow_negative", "May be negative: publishers are paid more than the buyer bids", "check"),
     ),
     "What is kept of a bid. The publisher is told and paid the rest.",
 )
+
+VALIDATION = "lenient leaves out an optional value that cannot be read, and warns; strict refuses the request."
 
 CONTACT_FIELDS = Table(
     "contact_fields",
@@ -39,13 +45,13 @@ CONTACT_FIELDS = Table(
         Input("type", "Type", "select", options=get_args(FieldType), default="text"),
         Input("required_on", "Required on", "checks", options=("ping", "post")),
         Input("choices", "Choices", "lines"),
-        Input("minimum", "At least"),
-        Input("maximum", "At most"),
-        Input("min_length", "Shortest"),
-        Input("max_length", "Longest"),
+        Input("minimum", "At least", typed="whole"),
+        Input("maximum", "At most", typed="whole"),
+        Input("min_length", "Shortest", typed="whole"),
+        Input("max_length", "Longest", typed="whole"),
         Input("pattern", "Pattern"),
         Input("default", "Default"),
-        Input("example", "Example"),
+        Input("example", "Example", typed="example"),
         Input("description", "Description", "area"),
     ),
     ordered=True,
@@ -60,6 +66,14 @@ OFFER = Form(
             always=True,
         ),
         Group("Contact fields", (CONTACT_FIELDS,), "What a publisher sends.", always=True),
+        Group(
+            "Values that cannot be read",
+            (
+                Input(
+                    "validation", "Validation", "select", VALIDATION, options=("lenient", "strict"), default="lenient"
+                ),
+            ),
+        ),
         MARGIN,
         DUPLICATES,
         SUPPRESSION,
@@ -69,14 +83,23 @@ OFFER = Form(
 
 def _counted(prefix: str) -> tuple[Input, ...]:
     return (
-        *(Input(f"{prefix}sales.{period}", f"Sales, {period}") for period in PERIODS),
-        *(Input(f"{prefix}revenue.{period}", f"Revenue, {period}") for period in PERIODS),
-        Input(f"{prefix}concurrent", "At once"),
+        *(Input(f"{prefix}sales.{period}", f"Sales {said}", typed="whole") for period, said in PERIODS.items()),
+        *(Input(f"{prefix}revenue.{period}", f"Revenue {said}", typed="dollars") for period, said in PERIODS.items()),
+        Input(f"{prefix}concurrent", "Calls at once", typed="whole"),
     )
 
 
-def _mapping(path: str, label: str, key: str, value: str, hint: str = "", *, hours: bool = False) -> Table:
-    columns = (Input("key", key), Input("value", value, "hours" if hours else "text"))
+def _mapping(
+    path: str,
+    label: str,
+    key: str,
+    value: str,
+    hint: str = "",
+    *,
+    hours: bool = False,
+    typed: tuple[str, str] = ("", ""),
+) -> Table:
+    columns = (Input("key", key, typed=typed[0]), Input("value", value, "hours" if hours else "text", typed=typed[1]))
     return Table(path, label, columns, key="key", value="value", hint=hint)
 
 
@@ -87,10 +110,10 @@ LIVE: tuple[Part, ...] = (
         "select",
         options=("", "ringpost", "trackdrive", "ringba", "retreaver", "leadspedia", "custom"),
     ),
-    Input("max_bid", "Highest bid", hint="Dollars; what is above it is refused."),
+    Input("max_bid", "Highest bid", hint="Dollars; what is above it is refused.", typed="dollars"),
     Input("live.ping_url", "Ping URL"),
     Input("live.post_url", "Post URL"),
-    Input("live.timeout_ms", "Timeout, milliseconds", hint="1000 unless said."),
+    Input("live.timeout_ms", "Timeout, milliseconds", hint="Default: 1000.", typed="whole"),
     Input(
         "live.caller_on_ping",
         "Caller on ping",
@@ -105,7 +128,7 @@ LIVE: tuple[Part, ...] = (
         "Our contact field",
         "Nothing: the dialect's own, or every contact field.",
     ),
-    Input("live.on_post_only", "Sent on post only", "lines", "Contact fields, one in each line."),
+    Input("live.on_post_only", "Sent on post only", "lines", "Contact fields, one in each line.", typed="words"),
     Input("live.parameters", "Parameters beside them", "yaml", "Like: key: '{secret.buyer_key}'"),
     _mapping("live.headers", "Headers", "Header", "Value"),
     Input("live.ping", "Ping exchange", "yaml", "With dialect custom: method, format, fields, answer, bid, …"),
@@ -117,21 +140,22 @@ BUYER = Form(
         Group(
             "Buyer",
             (
-                Input("id", "Id", hint="A whole number, unique in the stack; it stays."),
+                Input("id", "Id", hint="A whole number, unique in the stack; it stays.", typed="whole"),
                 Input("name", "Name"),
                 Input("offer", "Offer", "select"),
-                Input("number", "Number", hint="Where its calls go, like +18005550181."),
-                Input("bid", "Bid", hint="Dollars. Nothing for a live buyer."),
-                Input("tier", "Tier", hint="Lower ones first; 1 unless said."),
-                Input("weight", "Weight", hint="Its share inside of the tier; 100 unless said."),
+                Input("number", "Number", hint="Where its calls go, like (800) 555-0181.", typed="number"),
+                Input("bid", "Bid", hint="Dollars. Nothing for a live buyer.", typed="dollars"),
+                Input("tier", "Tier", hint="Lower ones first; Default: 1.", typed="whole"),
+                Input("weight", "Weight", hint="Its share inside of the tier; Default: 100.", typed="whole"),
                 Input(
                     "zone",
                     "Time zone",
+                    "select",
                     hint="The buyer's clock, for schedule and caps.",
-                    options=ZONES,
                     also="schedule.zone",
+                    shown={name: f"{said} ({name})" for name, said in US_ZONES.items() if name != said},
                 ),
-                Input("conversion_seconds", "Conversion, seconds", hint="How long a paid call lasts."),
+                Input("conversion_seconds", "Conversion, seconds", hint="How long a paid call lasts.", typed="whole"),
                 Input("paused", "Paused", "check"),
             ),
             always=True,
@@ -140,10 +164,12 @@ BUYER = Form(
             "Schedule",
             (
                 Week("schedule.open", "Opening hours", "schedule.open_on"),
-                Input("schedule.closed_on", "Closed on", "lines", "Dates like 2026-12-25, one in each line."),
-                _mapping("schedule.open_on", "Other hours on", "Date", "Hours", hours=True),
+                Input(
+                    "schedule.closed_on", "Closed on", "lines", "Dates like 2026-12-25, one in each line.", typed="date"
+                ),
+                _mapping("schedule.open_on", "Other hours on", "Date", "Hours", hours=True, typed=("date", "")),
             ),
-            "On the buyer's clock. Nothing: always open. Hours like 09:00-12:00, 13:00-17:00 or 22:00-02:00.",
+            "On the buyer's clock. Hours like 9am-12pm, 1pm-5pm or 09:00-12:00, 22:00-02:00.",
             always=True,
         ),
         Group(
@@ -154,6 +180,7 @@ BUYER = Form(
                     "Filters, one in each line",
                     "long",
                     "All must hold. Like: state in [TX, FL] · zip matches ^3 · age >= 25 · email exists",
+                    typed="filter",
                 ),
                 Input("traffic_sources", "Traffic sources", "lines", "One in each line; nothing: any."),
             ),
@@ -186,12 +213,18 @@ ENDPOINT = Form(
             (
                 Input("vanity_uri", "Vanity URI"),
                 Input("offer", "Offer", "select"),
-                Input("tracking", "Tracking", "select", options=("ring_pool", "static")),
-                Input("ring_pool", "Ring pool", "select", "With tracking ring_pool."),
-                Input("bid_floor", "Bid floor", hint="Dollars; bids below it do not count."),
-                Input("hold_seconds", "Hold, seconds", hint="With tracking static; a pool has its own."),
-                Input("ping_ttl_seconds", "A ping is good for, seconds", hint="120 unless said."),
-                Input("default_region", "Country of numbers", hint="US unless said."),
+                Input(
+                    "tracking",
+                    "Tracking",
+                    "select",
+                    options=("ring_pool", "static"),
+                    shown={"ring_pool": "Ring pool", "static": "Static numbers"},
+                ),
+                Input("ring_pool", "Ring pool", "select", "With numbers leased from one."),
+                Input("bid_floor", "Bid floor", hint="Dollars; bids below it do not count.", typed="dollars"),
+                Input("hold_seconds", "Hold, seconds", hint="With static numbers; a pool has its own.", typed="whole"),
+                Input("ping_ttl_seconds", "A ping is good for, seconds", hint="Default: 120.", typed="whole"),
+                Input("default_region", "Country of numbers", hint="Default: US."),
                 Input("require_auth_token", "A token is required", "check", default="true"),
                 Input("require_caller_id", "caller_id is required on ping", "check"),
             ),
@@ -205,7 +238,8 @@ ENDPOINT = Form(
                     "Static numbers",
                     "Traffic source",
                     "Number",
-                    "With tracking static: one for each.",
+                    "With static numbers: one for each.",
+                    typed=("", "number"),
                 ),
             ),
         ),
@@ -213,20 +247,36 @@ ENDPOINT = Form(
         Group(
             "Limits",
             tuple(
-                Input(f"limits.{of}.{what}", f"{what.capitalize()} a minute, {label}")
+                Input(f"limits.{of}.{what}", f"{what.capitalize()} a minute, {label}", typed="whole")
                 for of, label in (
-                    ("endpoint", "in all"),
+                    ("user", "a user"),
                     ("traffic_source", "a traffic source"),
-                    ("source_address", "an address"),
+                    ("source_address", "an address without a token"),
+                    ("endpoint", "each user and each such address"),
                 )
                 for what in ("pings", "posts")
             ),
+        ),
+        Group(
+            "Numbers held at once",
+            (
+                Input("leases_per_caller", "By a caller", hint="Default: 2.", typed="whole"),
+                Input("leases_per_address", "By an address without a token", hint="Default: 20.", typed="whole"),
+            ),
+            "For ring pools: a lease more is refused with too_many_leases. The pool has limits, too.",
         ),
         Group(
             "What publishers see",
             (
                 Input(
                     "success_status", "Status of success", "select", options=("success", "accepted"), default="success"
+                ),
+                Input(
+                    "validation",
+                    "Validation",
+                    "select",
+                    f"Nothing: the offer's. {VALIDATION}",
+                    options=("", "lenient", "strict"),
                 ),
                 Input("field_errors", "Errors of fields", "select", options=("by_field", "list"), default="by_field"),
                 Input("instructions", "Instructions", "select", options=("public", "token"), default="public"),
@@ -235,15 +285,22 @@ ENDPOINT = Form(
                     "Columns of a buyer",
                     "lines",
                     f"One in each line, of {', '.join(get_args(Column))}. Nothing: the first six.",
+                    typed="words",
                 ),
-                Input("allowed_origins", "Allowed origins", "lines", "Of browsers; one in each line. Nothing: any."),
+                Input(
+                    "allowed_origins",
+                    "Allowed origins",
+                    "lines",
+                    "Of browsers; one in each line. Nothing: any.",
+                    typed="words",
+                ),
             ),
         ),
         Group(
             "Deadlines",
             (
-                Input("ping_deadline_ms", "Of a ping, milliseconds", hint="1500 unless said."),
-                Input("post_deadline_ms", "Of a post, milliseconds", hint="4000 unless said."),
+                Input("ping_deadline_ms", "Of a ping, milliseconds", hint="Default: 1500.", typed="whole"),
+                Input("post_deadline_ms", "Of a post, milliseconds", hint="Default: 4000.", typed="whole"),
             ),
             "How long live buyers are waited for.",
         ),
@@ -256,14 +313,34 @@ RING_POOL = Form(
             "Ring pool",
             (
                 Input("name", "Name"),
-                Input("hold_seconds", "Hold, seconds", hint="Until the call has to arrive."),
-                Input("cooldown_seconds", "Cooldown, seconds", hint="Before anyone else gets the number."),
-                Input("overflow_number", "Overflow number", hint="Of calls that find none; nothing: refuse them."),
+                Input("hold_seconds", "Hold, seconds", hint="Until the call has to arrive.", typed="whole"),
+                Input(
+                    "cooldown_seconds", "Cooldown, seconds", hint="Before anyone else gets the number.", typed="whole"
+                ),
+                Input(
+                    "overflow_number",
+                    "Overflow number",
+                    hint="Of calls that find none; nothing: refuse them.",
+                    typed="number",
+                ),
+                Input(
+                    "pool_share",
+                    "Share of a user, percent",
+                    hint="Default: 50. It holds with several publishers, or with an endpoint without a token.",
+                    typed="whole",
+                ),
+                Input(
+                    "address_share",
+                    "Share of an address without a token, percent",
+                    hint="Default: 25.",
+                    typed="whole",
+                ),
                 Input(
                     "numbers",
                     "Numbers",
                     "long",
-                    "A number or a range in each line, like +18005550100-+18005550149.",
+                    "A number or a range in each line, like (800) 555-0100 - (800) 555-0149.",
+                    typed="numbers",
                 ),
             ),
             always=True,
@@ -291,8 +368,8 @@ ACCOUNT = Form(
         Group(
             "Retention",
             (
-                Input("retention.lead_days", "Leads, days", hint="30 unless said."),
-                Input("retention.sale_days", "Sales without their leads, days", hint="395 unless said."),
+                Input("retention.lead_days", "Leads, days", hint="Default: 30.", typed="whole"),
+                Input("retention.sale_days", "Sales without their leads, days", hint="Default: 395.", typed="whole"),
             ),
             "For how long they are kept.",
             always=True,

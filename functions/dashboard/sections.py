@@ -4,25 +4,30 @@ token."""
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import ValidationError, convert
+from msgspec.structs import replace
+
 from functions.dashboard import today
-from functions.dashboard.parts import Section
-from shared.domain import configuration, erlang, schedule
-from shared.domain.configuration import Plain
+from functions.dashboard.section_page import Section
+from shared import configuration
+from shared.configuration import Plain
+from shared.domain import erlang, schedule
 from shared.domain.models import DAY, Buyer
-from shared.edge import instructions
-from shared.edge.desk import OURS, ROOT, Elsewhere, Shown, View, Visit
-from shared.operators import access, outlook, pools, resources, tokens
-from shared.operators.access import EVERYBODY, OPERATORS
-from shared.operators.desk import Desk
+from shared.domain.objections import Malformed, NotValid
+from shared.office.dashboard import OURS, ROOT, Page, Redirect, View, Visit
+from shared.office.visitors import VisitedOffice
+from shared.operators import access, forecast, issued_tokens, pools, resources, trying
+from shared.operators.access import EVERYBODY, OPERATORS, Office
+from shared.operators.day import Use
 from shared.operators.resources import Resource
-from shared.operators.watching import Use
-from shared.store.journal import PoolHour
+from shared.publishers import posting_instructions
+from shared.store.totals import PoolHour
 
 # Offers
 
 
-def _offers(desk: Desk, _: list[Plain]) -> Mapping[str, Any]:
-    parts = desk.records.last_seen().parts
+def _offers(office: Office, _: list[Plain]) -> Mapping[str, Any]:
+    parts = office.records.versions.last_read().parts
     endpoints: dict[str, list[str]] = {}
     for (section, name), part in parts.items():
         if section == "endpoints":
@@ -31,22 +36,22 @@ def _offers(desk: Desk, _: list[Plain]) -> Mapping[str, Any]:
     return {"endpoints": endpoints, "buyers": buyers}
 
 
-def _offer(desk: Desk, _: Visit, found: Resource) -> Mapping[str, Any]:
-    told = _offers(desk, [])
-    return {"buyers": told["buyers"][found.name], "endpoints": told["endpoints"].get(found.name, [])}
+def _offer(office: Office, _: Visit, found: Resource) -> Mapping[str, Any]:
+    offers = _offers(office, [])
+    return {"buyers": offers["buyers"][found.name], "endpoints": offers["endpoints"].get(found.name, [])}
 
 
 # Buyers
 
 
-def _buyers(desk: Desk, listed: list[Plain]) -> Mapping[str, Any]:
-    compiled = outlook.buyers(desk.records.last_seen().parts, listed)
-    now = desk.records.now()
+def _buyers(office: Office, listed: list[Plain]) -> Mapping[str, Any]:
+    compiled = forecast.buyers(office.records.versions.last_read().parts, listed)
+    now = office.records.now()
     return {
         "states": {name: _state(buyer, now) for name, buyer in compiled.items()},
         "fullest": {
             str(buyer_id): max(gauges, key=lambda gauge: gauge.percent)
-            for buyer_id, gauges in outlook.counted(desk.records, list(compiled.values())).items()
+            for buyer_id, gauges in forecast.gauges_of(office.records, list(compiled.values())).items()
         },
     }
 
@@ -56,60 +61,62 @@ def _state(buyer: Buyer, now: int) -> str:
         return "paused"
     if buyer.schedule is None:
         return "always open"
+    if not any(buyer.schedule.week) and not any(buyer.schedule.dates.values()):
+        return "never open"
     return "open" if schedule.is_open(buyer.schedule, schedule.local_time(buyer.zone, now)) else "closed"
 
 
-def _buyer(desk: Desk, _: Visit, found: Resource) -> Mapping[str, Any]:
-    buyer = outlook.buyers(desk.records.last_seen().parts, [found.content])[found.name]
-    now, opening = desk.records.now(), buyer.schedule
+def _buyer(office: Office, _: Visit, found: Resource) -> Mapping[str, Any]:
+    buyer = forecast.buyers(office.records.versions.last_read().parts, [found.content])[found.name]
+    now, opening = office.records.now(), buyer.schedule
     return {
         "buyer": buyer,
         "state": _state(buyer, now),
-        "gauges": outlook.counted(desk.records, [buyer]).get(buyer.id, []),
-        "hours": outlook.hours(opening, now, [*dict.fromkeys([buyer.zone, "UTC"])]) if opening else [],
-        "findings": schedule.findings(opening, buyer.zone, now) if opening else [],
+        "gauges": forecast.gauges_of(office.records, [buyer]).get(buyer.id, []),
+        "hours": forecast.hours(opening, now, [*dict.fromkeys([buyer.zone, "UTC"])]) if opening else [],
+        "findings": schedule.findings_of_now(opening, buyer.zone, now) if opening else [],
     }
 
 
-def _pause(desk: Desk, visit: Visit) -> Elsewhere:
-    resources.pause(desk.records, visit.user.name, visit.path["name"], paused=visit.values.get("paused") == "true")
+def _pause(office: Office, visit: Visit) -> Redirect:
+    resources.pause(office.records, visit.user.name, visit.path["name"], paused=visit.values.get("paused") == "true")
     back = visit.values.get("back", "")
-    return Elsewhere(back if OURS.fullmatch(back) else f"{ROOT}/buyers/{visit.path['name']}")
+    return Redirect(back if OURS.fullmatch(back) else f"{ROOT}/buyers/{visit.path['name']}")
 
 
 # Endpoints
 
 
-def _endpoints(_: Desk, __: list[Plain]) -> Mapping[str, Any]:
+def _endpoints(_: Office, __: list[Plain]) -> Mapping[str, Any]:
     return {}
 
 
-def _endpoint(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    live = desk.records.last_seen()
+def _endpoint(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
+    live = office.records.versions.last_read()
     needed = [
         ("endpoints", found.name),
         ("offers", found.content["offer"]),
         ("ring_pools", found.content.get("ring_pool", "")),
     ]
-    some = configuration.whole({key: live.parts[key] for key in needed if key in live.parts})
-    endpoint = configuration.compiled(some, live.pools, live.version)[found.name]
-    return {"guide": instructions.guide(endpoint, visit.base)}
+    some = configuration.from_records({key: live.parts[key] for key in needed if key in live.parts})
+    trial = trying.trial(office, configuration.compile_endpoints(some, live.pools, live.version)[found.name])
+    return {"guide": posting_instructions.guide(trial.endpoint, visit.base), "trial": trial}
 
 
 # Ring pools
 
 
-def _ring_pools(desk: Desk, listed: list[Plain]) -> Mapping[str, Any]:
-    return {"uses": pools.uses(desk.records, [pool["name"] for pool in listed])}
+def _ring_pools(office: Office, listed: list[Plain]) -> Mapping[str, Any]:
+    return {"uses": pools.uses(office.records, [pool["name"] for pool in listed])}
 
 
-def _ring_pool(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    hours, day = _recent(desk, found.name), desk.records.now() // DAY * DAY
+def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
+    hours, day = _recent(office, found.name), office.records.now() // DAY * DAY
     asked = visit.query.get("sales_per_hour", "")
     busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
     sales = min(sales, pools.MAX_SALES_PER_HOUR)
-    use, numbers = pools.seen(desk.records, found.name, sales, after=visit.query.get("after", ""))
+    use, numbers = pools.look_at_pool(office.records, found.name, sales, after=visit.query.get("after", ""))
     return {
         "use": use,
         "numbers": numbers,
@@ -119,37 +126,51 @@ def _ring_pool(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
     }
 
 
-def _recent(desk: Desk, pool: str) -> list[PoolHour]:
+def _recent(office: Office, pool: str) -> list[PoolHour]:
     """Its last 24 hours that had any sales."""
-    now = desk.records.now()
-    return [hour for hour in desk.journal.pools(now - DAY, now + 1) if hour.pool == pool]
+    now = office.records.now()
+    return [hour for hour in office.journal.pools(now - DAY, now + 1) if hour.pool == pool]
 
 
 # Users
 
 
-def _users(_: Desk, __: list[Plain]) -> Mapping[str, Any]:
+def _users(_: Office, __: list[Plain]) -> Mapping[str, Any]:
     return {}
 
 
-def _user(desk: Desk, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    return {"tokens": tokens.listed(desk.records, visit.user, found.name), "issued": None}
+def _user(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
+    return {
+        "tokens": issued_tokens.list_tokens(office, visit.reader, found.name),
+        "issued": None,
+        "own_scope": issued_tokens.OF_ROLE[found.content["role"]],
+        "now": office.records.now(),
+        "wrong": {},
+        "given": {},
+    }
 
 
 def _own(visit: Visit) -> None:
-    access.check_own(visit.user, visit.path["name"])
+    access.check_own(visit.reader, visit.path["name"])
 
 
-def _issue(desk: Desk, visit: Visit) -> Shown:
-    issued = tokens.issue(desk.records, visit.user.name, visit.path["name"])
-    found = resources.one(desk.records, "users", visit.path["name"])
-    return USERS.shown(desk, visit, found, issued=issued)
+def _issue(office: Office, visit: Visit) -> Page:
+    given = {name: visit.values.get(name, "") for name in ("name", "scope", "expires")}
+    found = resources.find_resource(office.records, "users", visit.path["name"])
+    try:
+        wanted = convert(given | {"scope": given["scope"] or None}, issued_tokens.WantedToken)
+        issued = issued_tokens.issue(office.records, visit.user.name, found.name, wanted)
+    except ValidationError as wrong:
+        raise Malformed(str(wrong)) from None
+    except NotValid as wrong:
+        return replace(USERS.page_of(office, visit, found, wrong=wrong.errors, given=given), code=422)
+    return USERS.page_of(office, visit, found, issued=issued)
 
 
-def _revoke(desk: Desk, visit: Visit) -> Elsewhere:
+def _revoke(office: Office, visit: Visit) -> Redirect:
     name = visit.path["name"]
-    tokens.revoke(desk.records, visit.user.name, name, visit.path["token_id"])
-    return Elsewhere(f"{ROOT}/users/{name}#tokens")
+    issued_tokens.revoke(office.records, visit.user.name, name, visit.path["token_id"])
+    return Redirect(f"{ROOT}/users/{name}#tokens")
 
 
 USERS = Section("users", _users, _user, EVERYBODY, _own)
@@ -161,7 +182,7 @@ SECTIONS = (
     USERS,
 )
 
-VIEWS: tuple[View[Desk], ...] = (
+VIEWS: tuple[View[VisitedOffice], ...] = (
     *(view for section in SECTIONS for view in section.views),
     View("POST", "/buyers/{name}/pause", _pause, OPERATORS),
     View("POST", "/users/{name}/tokens", _issue, OPERATORS),

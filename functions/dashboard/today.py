@@ -2,31 +2,31 @@
 
 from collections.abc import Sequence
 
-from shared.edge import plots
-from shared.edge.desk import Shown, Visit
-from shared.edge.plots import Plot, Series
-from shared.operators import watching
-from shared.operators.access import READERS
-from shared.operators.desk import Desk
-from shared.operators.watching import Count, Day, Use
+from shared.office import plots
+from shared.office.dashboard import Page, Visit
+from shared.office.plots import Plot, Series
+from shared.operators import sources
+from shared.operators.access import READERS, Office
+from shared.operators.day import Count, Day, Use, cap_fills, count_day, start_of_day
+from shared.pages import formats
 
 PLOTTED_POOLS = 6
 """The others stand in the table only."""
 BEFORE = "Day before"
 
 
-def show(desk: Desk, visit: Visit) -> Shown:
-    at = watching.day(visit.query.get("day", ""), desk.records.now())
+def show_today(office: Office, visit: Visit) -> Page:
+    at = start_of_day(visit.query.get("day", ""), office.records.now())
     if visit.user.role not in READERS:
-        found = watching.sources(desk, visit.user, plots.date(at), plots.date(at))
-        return Shown("own_day.html", {"at": at, "found": found})
-    day = watching.of_day(desk, at)
+        found = sources.sources(office, visit.reader, formats.date(at), formats.date(at))
+        return Page("own_day.html", {"at": at, "found": found})
+    day = count_day(office, at)
     pools = [pool(use, at) for use in day.pools[:PLOTTED_POOLS]]
-    return Shown("today.html", {"day": day, "at": at, "plots": _plots(day), "pool_plots": pools})
+    return Page("today.html", {"day": day, "at": at, "plots": _plots(day), "pool_plots": pools})
 
 
-def caps(desk: Desk, visit: Visit) -> Shown:
-    return Shown("caps.html", {"fills": watching.fills(desk, visit.query.get("after", ""))})
+def caps(office: Office, visit: Visit) -> Page:
+    return Page("caps.html", {"fills": cap_fills(office, visit.query.get("after", ""))})
 
 
 def _plots(day: Day) -> list[Plot]:
@@ -50,7 +50,7 @@ def _plots(day: Day) -> list[Plot]:
                 name,
                 [Series(name, [getattr(hour, member) for hour in day.hours])],
                 _before(day.before, member),
-                text=plots.money,
+                text=formats.money,
             )
             for name, member in (("Revenue", "revenue_cents"), ("Payout", "payout_cents"))
         ),

@@ -1,14 +1,15 @@
 """The dashboard as a table: what is shown at which address, and to whom."""
 
-from functions.dashboard import changes, sections, signing, suppression_lists, watching, whole
-from shared.edge.desk import View
-from shared.operators.desk import Desk
+from functions.dashboard import change_pages, file_page, log_pages, report_pages, sections, signing, suppression_pages
+from shared.office.dashboard import View
+from shared.office.visitors import VisitedOffice
 
-VIEWS: tuple[View[Desk], ...] = (
+VIEWS: tuple[View[VisitedOffice], ...] = (
     *signing.VIEWS,
-    *watching.VIEWS,
+    *log_pages.VIEWS,
+    *report_pages.VIEWS,
     *sections.VIEWS,
-    *suppression_lists.VIEWS,
-    *changes.VIEWS,
-    *whole.VIEWS,
+    *suppression_pages.VIEWS,
+    *change_pages.VIEWS,
+    *file_page.VIEWS,
 )

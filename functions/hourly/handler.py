@@ -1,4 +1,5 @@
-"""Every hour: caps that a crash left too high are lowered, the leads of sales whose retention is over are removed."""
+"""Every hour: caps that a crash left too high are lowered, the leads of sales whose retention is over are removed, and
+numbers that an apply which died has left are freed."""
 
 from typing import Any
 
@@ -12,7 +13,7 @@ log = Logger()
 
 
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    repaired, swept = upkeep(*runtime.upkeep())
-    done = {"repaired": len(repaired), "swept": swept}
+    found = upkeep(*runtime.upkeep())
+    done = {"repaired": len(found.repaired), "swept": found.swept, "freed": found.freed}
     log.info("hourly", extra=done)
     return done

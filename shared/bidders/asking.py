@@ -10,12 +10,13 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import aiohttp
+from msgspec.structs import replace
 from yarl import URL
 
 from shared.bidders import addresses
 from shared.bidders.addresses import Forbidden, Resolver
 from shared.bidders.breaker import Breaker
-from shared.domain.live import Call, Reply, Silence
+from shared.domain.live_bids import Call, Reply, Silence
 
 ANSWER_BYTES = 64 * 1024
 URL_LETTERS = re.compile(r"[!-~]+")
@@ -50,7 +51,8 @@ class Asking:
         try:
             replies = self._run(self._all(asked, seconds), max(seconds.values(), default=0) + SPARE_SECONDS)
         except Late:
-            replies = {buyer: Silence("no answer in time", sent=True) for buyer in asked}
+            waited = _milliseconds_since(now)
+            replies = {buyer: Silence("no answer in time", sent=True, milliseconds=waited) for buyer in asked}
         for buyer, reply in replies.items():
             if isinstance(reply, Silence):
                 self._breaker.failed(buyer, calls[buyer].final, reply.reason, time.monotonic())
@@ -80,6 +82,7 @@ class Asking:
         def session(kept: bool) -> aiohttp.ClientSession:
             connector = aiohttp.TCPConnector(
                 resolver=resolver,
+                socket_factory=None if self._anywhere else addresses.checked_socket,
                 ttl_dns_cache=DNS_SECONDS,
                 limit=0,
                 **({"keepalive_timeout": IDLE_SECONDS} if kept else {"force_close": True}),
@@ -97,12 +100,22 @@ class Asking:
 
     async def _all(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
         """Whatever a call meets, even what nobody thought of, is its own."""
-        tasks = (self._one(call, seconds[buyer]) for buyer, call in calls.items())
-        replies = await asyncio.gather(*tasks, return_exceptions=True)
+        began, took = time.monotonic(), dict[int, int]()
+
+        async def timed(buyer: int) -> Reply | Silence:
+            try:
+                return await self._one(calls[buyer], seconds[buyer])
+            finally:
+                took[buyer] = _milliseconds_since(began)
+
+        replies = await asyncio.gather(*map(timed, calls), return_exceptions=True)
         return {
-            buyer: Silence(f"asking it failed ({type(reply).__name__})", sent=True)
-            if isinstance(reply, BaseException)
-            else reply
+            buyer: replace(
+                Silence(f"asking it failed ({type(reply).__name__})", sent=True)
+                if isinstance(reply, BaseException)
+                else reply,
+                milliseconds=took[buyer],
+            )
             for buyer, reply in zip(calls, replies, strict=True)
         }
 
@@ -155,6 +168,10 @@ class Asking:
         except Late:
             running.cancel()
             raise
+
+
+def _milliseconds_since(began: float) -> int:
+    return round(1000 * (time.monotonic() - began))
 
 
 def _why(fault: aiohttp.ClientConnectorError) -> str:

@@ -1,16 +1,17 @@
 """Live buyers, asked: their exchanges make the calls and read the replies, `send` carries them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Protocol
 
 from shared.bidders import exchange
 from shared.domain.keys import Keys, ask_key
-from shared.domain.live import Ask, Call, Exchange, Live, No, Reply, Silence, Yes
+from shared.domain.live_bids import Ask, Call, Exchange, LiveBuyer, No, Reply, Silence, Yes
 from shared.domain.models import Buyer, Lead, Step
 from shared.domain.templates import Unaskable
 
 LEAST_SECONDS = 0.05
-"""In less than this nobody is asked: whoever works well could seem not to."""
+"""In less than this nobody is asked: a buyer that works well could seem not to."""
 
 
 class Send(Protocol):
@@ -34,8 +35,9 @@ class LiveBuyers:
 
     def bids(
         self, buyers: Iterable[Buyer], lead: Lead, ping_id: bytes, now: int, left: Callable[[], float]
-    ) -> dict[int, Yes | No]:
-        """What each of these live buyers says to a lead in the time that is left."""
+    ) -> tuple[dict[int, Yes | No], dict[int, int]]:
+        """What each of these live buyers says to a lead in the time that is left, and the milliseconds that each took
+        that was called."""
         ways = {buyer.id: (buyer.live, buyer.live.ping) for buyer in buyers if buyer.live}
         return self._asked(ways, "ping", lead, ping_id, "", now, left)
 
@@ -47,42 +49,47 @@ class LiveBuyers:
         if buyer.live is None or buyer.live.post is None:
             return Yes()
         ways = {buyer.id: (buyer.live, buyer.live.post)}
-        return self._asked(ways, "post", lead, ping_id, reference, now, left)[buyer.id]
+        said, _ = self._asked(ways, "post", lead, ping_id, reference, now, left)
+        return said[buyer.id]
 
     def _asked(
         self,
-        ways: Mapping[int, tuple[Live, Exchange]],
+        ways: Mapping[int, tuple[LiveBuyer, Exchange]],
         step: Step,
         lead: Lead,
         ping_id: bytes,
         reference: str,
         now: int,
         left: Callable[[], float],
-    ) -> dict[int, Yes | No]:
+    ) -> tuple[dict[int, Yes | No], dict[int, int]]:
         said: dict[int, Yes | No] = {}
-        asks: dict[int, tuple[Live, Exchange, Ask]] = {}
+        took: dict[int, int] = {}
+        asks: dict[int, tuple[LiveBuyer, Exchange, Ask]] = {}
         calls: dict[int, Call] = {}
+        secret = cache(self.secret)  # so that a reply is read with what was sent
         for buyer_id, (live, way) in ways.items():
             key = ask_key(self.keys, ping_id, buyer_id)
-            ask = Ask(step=step, lead=lead, secret=self.secret, key=key, now=now, reference=reference)
+            ask = Ask(step=step, lead=lead, secret=secret, key=key, now=now, reference=reference)
             try:
                 calls[buyer_id] = exchange.request(way, ask)
             except Unaskable as why:
-                said[buyer_id] = No(str(why))
+                said[buyer_id] = No(str(why), unasked=True)
                 continue
             asks[buyer_id] = live, way, ask
         if not calls:
-            return said
+            return said, took
         send = self.send()
         seconds = left()
         if seconds < LEAST_SECONDS:
-            return said | dict.fromkeys(calls, No("there was no time left to ask it"))
+            return said | dict.fromkeys(calls, No("there was no time left to ask it", unasked=True)), took
         waits = {buyer_id: min(seconds, live.timeout_ms / 1000) for buyer_id, (live, *_) in asks.items()}
         for buyer_id, reply in send(calls, waits).items():
+            if reply.milliseconds is not None:
+                took[buyer_id] = reply.milliseconds
             if isinstance(reply, Silence):
-                said[buyer_id] = No(reply.reason, broken=reply.sent)
+                said[buyer_id] = No(reply.reason, broken=reply.sent, unasked=not reply.sent)
                 continue
             live, way, ask = asks[buyer_id]
             answer = said[buyer_id] = exchange.read(way, ask, reply, live.max_bid_cents)
             send.judged(buyer_id, calls[buyer_id], answer.reason if isinstance(answer, No) and answer.broken else "")
-        return said
+        return said, took

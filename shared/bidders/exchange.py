@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import msgspec
 
-from shared.domain import patterns, phone, templates
-from shared.domain.live import Ask, Call, Exchange, No, Reply, Yes
+from shared.domain import patterns, phone, templates, values
+from shared.domain.live_bids import Ask, Call, Exchange, No, Reply, Yes
 
 MAX_CENTS = 100_000_00
-REASON_LENGTH = 200
 LONGEST_SECONDS = 366 * 24 * 3600
 LONGEST_NUMBER = 400
 """Of its digits no more are looked at."""
 SINGULAR = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]{1,4})\]|\['([^'\\]+)'\]")
-PERSONAL = re.compile(r"[^\s@]{1,100}@[^\s@]{1,100}|\+?[0-9](?:[ ().-]{0,2}[0-9]){6,}")
-"""What may be an address or a telephone number, which a buyer may say back."""
+PLACE = re.compile(r"[A-Za-z0-9_.$'\[\]-]{1,100}")
+LONGEST_WORDS = 2000
+"""How many letters of a buyer's words are read."""
 
 
 class Unreadable(Exception):
@@ -29,11 +29,13 @@ class Unreadable(Exception):
 
 def request(exchange: Exchange, ask: Ask) -> Call:
     """Raises `Unaskable`."""
-    url = templates.filled(exchange.url, ask, lambda text: quote(text, safe=""))
+    url = templates.fill(exchange.url, ask, lambda text: quote(text, safe=""))
     if url is None:
         raise templates.Unaskable("its URL has a value that the lead has not")
-    fields = templates.filled(exchange.fields, ask)
-    headers = {name: _printable(str(text)) for name, text in templates.filled(exchange.headers, ask).items()}
+    if _upward_steps(url) > _upward_steps(exchange.url):
+        raise templates.Unaskable("its URL has a value that cannot stand there")
+    fields = templates.fill(exchange.fields, ask)
+    headers = {name: _printable(str(text)) for name, text in templates.fill(exchange.headers, ask).items()}
     final = ask.step == "post"
     if final:
         headers["Idempotency-Key"] = ask.key
@@ -44,6 +46,14 @@ def request(exchange: Exchange, ask: Ask) -> Call:
     if exchange.format == "form":
         return Call(exchange.method, url, _TYPES["form"] | headers, urlencode(_flat(fields)).encode(), final)
     return Call(exchange.method, url, _TYPES["json"] | headers, msgspec.json.encode(fields), final)
+
+
+def _upward_steps(url: str) -> int:
+    """How many parts of the path are `.` or `..`, which lead elsewhere, also at a server that decodes it twice."""
+    path = url.partition("?")[0].partition("#")[0]
+    for _ in range(3):
+        path = unquote(path)
+    return sum(part.partition(";")[0].strip() in (".", "..") for part in re.split(r"[/\\]", path))
 
 
 _TYPES = {
@@ -57,23 +67,24 @@ def read(exchange: Exchange, ask: Ask, reply: Reply, max_bid_cents: int = 0) -> 
         return No(f"HTTP {reply.status}", broken=True)
     try:
         document = _document(exchange, reply.body)
-        reason = _reason(exchange, document)
-        for place, values in exchange.accepted:
-            said = _text(next(_at(place, document), None))
-            if said.casefold() not in values:
-                return No(reason or f"{_name(place)} is {_printable(said)[:40] or 'absent'}")
+
+        def no(reason: str, broken: bool = False) -> No:
+            return No(reason, broken, _words(exchange, ask, document))
+
         if reply.status >= 400:
-            return No(reason or f"HTTP {reply.status}")
-        return _yes(exchange, ask, document, reason, max_bid_cents)
+            return no(f"HTTP {reply.status}")
+        for place, right in exchange.accepted:
+            if _text(next(_at(place, document), None)).casefold() not in right:
+                name = place.removeprefix("$.")
+                return no("the answer has no yes" + (f" at {name}" if PLACE.fullmatch(name) else ""))
+        return _yes(exchange, ask, document, no, max_bid_cents)
     except Unreadable as unreadable:
-        if reply.status >= 400:
-            return No(f"HTTP {reply.status}")
-        return No(str(unreadable)[:REASON_LENGTH], broken=True)
+        return No(f"HTTP {reply.status}") if reply.status >= 400 else No(str(unreadable), broken=True)
     except RecursionError:
         return No("the answer is nested too deeply", broken=True)
 
 
-def _yes(exchange: Exchange, ask: Ask, document: Any, reason: str, max_bid_cents: int) -> Yes | No:
+def _yes(exchange: Exchange, ask: Ask, document: Any, no: Callable[..., No], max_bid_cents: int) -> Yes | No:
     def found(what: str, read: Callable[[Any], Any]) -> Any:
         """The first value that stands at one of the places; None if there is none."""
         for place in exchange.found.get(what, ()):
@@ -88,9 +99,9 @@ def _yes(exchange: Exchange, ask: Ask, document: Any, reason: str, max_bid_cents
     final = ask.step == "post"  # the buyer has accepted then, and a consent that we cannot use is not settled
     cents = found("bid", _cents)
     if ask.step == "ping" and cents is None:
-        raise Unreadable(reason or "the answer has no bid")
+        return no("the answer has no bid", broken=True)
     if ask.step == "ping" and cents == 0:
-        return No(reason or "a bid of 0")
+        return no("a bid of 0")
     if cents and 0 < max_bid_cents < cents:
         return No(f"a bid of {cents / 100:.2f} is above the max_bid of {max_bid_cents / 100:.2f}", broken=final)
     after, at = found("expires_in_seconds", _seconds), found("expires_at", _time)
@@ -146,25 +157,43 @@ def _at(place: str, document: Any) -> Iterator[Any]:
         yield from document.get(place, ())
 
 
-def _reason(exchange: Exchange, document: Any) -> str:
-    """The buyer's own words, without what may be personal."""
+def _words(exchange: Exchange, ask: Ask, document: Any) -> str:
+    """The buyer's own words from the places of its reason, without what it was sent."""
     for place in exchange.found.get("reason", ()):
         for value in _at(place, document):
-            words = PERSONAL.sub("…", _printable(" ".join(_words(value))))[:REASON_LENGTH].strip()
-            if words:
-                return words
+            words, length = [], 0
+            for text in _texts(value):
+                words.append(text)
+                length += len(text)
+                if length > LONGEST_WORDS:
+                    break
+            said = " ".join(words)
+            if len(said) > LONGEST_WORDS:
+                said = said[:LONGEST_WORDS].rpartition(" ")[0]
+            if said.strip() and (left := _without_what_was_sent(said, exchange, ask)):
+                return left
     return ""
 
 
-def _words(value: Any) -> Iterator[str]:
+def _without_what_was_sent(said: str, exchange: Exchange, ask: Ask) -> str:
+    from shared.bidders import echoes  # of no use at start-up
+
+    named = templates.secret_names([exchange.url, exchange.fields, exchange.headers])
+    try:
+        return echoes.without(said, request(exchange, ask), ask.lead, [ask.secret(name) for name in named])
+    except templates.Unaskable:
+        return ""  # a secret was removed meanwhile, and may be among the words
+
+
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for part in value.values():
-            yield from _words(part)
+            yield from _texts(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _words(part)
+            yield from _texts(part)
     elif value is not None:
-        yield _text(value)[: 2 * REASON_LENGTH]
+        yield _text(value)
 
 
 def _text(value: Any) -> str:
@@ -175,12 +204,20 @@ def _text(value: Any) -> str:
 
 def _cents(value: Any) -> int:
     """Dollars, as a number or a text of one, in whole cents; parts of a cent are the buyer's."""
-    dollars = _decimal(value, "an amount in dollars")
+    dollars = _decimal(_plain(value), "an amount in dollars")
     if not dollars.is_finite() or dollars > MAX_CENTS // 100:
         raise ValueError(f"must be at most {MAX_CENTS // 100:,} dollars")
     if dollars < 0:
         raise ValueError("must not be negative")
     return int(dollars * 100)
+
+
+def _plain(value: Any) -> Any:
+    """Of a text the plain number, where it is an amount as people write them: `$1,250.00`."""
+    try:
+        return values.number(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _seconds(value: Any) -> int:
@@ -234,10 +271,6 @@ def _sip(value: Any) -> str:
 
 def _flat(fields: dict[str, Any]) -> dict[str, str]:
     return {name: _text(value) for name, value in fields.items()}
-
-
-def _name(place: str) -> str:
-    return place.removeprefix("$.")
 
 
 def _printable(text: str) -> str:

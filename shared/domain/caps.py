@@ -1,6 +1,6 @@
 """Caps: how many sales, how much revenue and how many places at once a buyer wants, by the clock on its own wall.
 
-What is counted stands under a key per period, "sales-day-1767243600" or "sales-day-1767243600@my_endpoint". A new
+What is counted has a key for each period, "sales-day-1767243600" or "sales-day-1767243600@my_endpoint". A new
 period is a new key that starts from nothing, so nothing ever has to be set back at midnight.
 """
 
@@ -13,6 +13,30 @@ from msgspec import Struct
 Kind = Literal["sales", "revenue", "concurrent"]
 Period = Literal["hour", "day", "month", "total"]
 
+CODES: dict[tuple[Kind, Period | Literal[""]], int] = {
+    ("concurrent", ""): 0,
+    ("sales", "hour"): 1,
+    ("sales", "day"): 2,
+    ("sales", "month"): 3,
+    ("sales", "total"): 4,
+    ("revenue", "hour"): 5,
+    ("revenue", "day"): 6,
+    ("revenue", "month"): 7,
+    ("revenue", "total"): 8,
+}
+"""Stored pings have them: they never change."""
+PLACE_BYTES = 40
+"""What an entry of a place takes of an item: names of ping and attempt, a time, and what DynamoDB adds."""
+COUNT_BYTES = 36
+"""What the count of a period takes, without the endpoint's name."""
+MOST_COUNTS = 80
+"""The most that an item holds: of eight caps the periods that are open, and what has ended and is not removed yet."""
+ITEM_BYTES = 400 * 1024
+"""The most that an item of DynamoDB can hold."""
+
+OF_ENDPOINT = 16
+"""What is added to the code of a cap that is of one endpoint."""
+
 
 class Cap(Struct, frozen=True, omit_defaults=True):
     """`limit` is in sales, cents or places; places have no period. Without an `endpoint` it is over all of them."""
@@ -22,12 +46,17 @@ class Cap(Struct, frozen=True, omit_defaults=True):
     period: Period | Literal[""] = ""
     endpoint: str = ""
 
+    @property
+    def code(self) -> int:
+        """What a ping calls it: where and when it came says the rest of the key."""
+        return CODES[self.kind, self.period] + (OF_ENDPOINT if self.endpoint else 0)
+
     def amount(self, cents: int) -> int:
         """What a sale of `cents` adds."""
         return cents if self.kind == "revenue" else 1
 
 
-def starts(period: Period, local: datetime) -> int:
+def start_of(period: Period, local: datetime) -> int:
     """When the period began in which it is `local`, the time on the buyer's clock with its zone: epoch seconds.
 
     An hour began as many minutes ago as the clock shows, so that an hour that comes twice is two. A day and a month
@@ -43,18 +72,35 @@ def starts(period: Period, local: datetime) -> int:
 
 def key(cap: Cap, local: datetime) -> str:
     """The name under which the cap's sales are counted when it is `local`."""
-    name = f"{cap.kind}-{cap.period}-{starts(cap.period, local)}" if cap.period else cap.kind
+    name = f"{cap.kind}-{cap.period}-{start_of(cap.period, local)}" if cap.period else cap.kind
     return f"{name}@{cap.endpoint}" if cap.endpoint else name
 
 
-def keyed(caps: Iterable[Cap], local: datetime) -> dict[str, Cap]:
+def caps_by_key(caps: Iterable[Cap], local: datetime) -> dict[str, Cap]:
     """Caps by key; of several with one key the tightest."""
     return {key(cap, local): cap for cap in sorted(caps, key=lambda cap: -cap.limit)}
 
 
-def full(caps: Iterable[Cap], counts: Mapping[str, int], cents: int, local: datetime) -> Cap | None:
+def first_full(caps: Iterable[Cap], counts: Mapping[str, int], cents: int, local: datetime) -> Cap | None:
     """The first cap that has no room for a sale of `cents`. `counts` is by key; of places, those taken now."""
     return next((cap for cap in caps if counts.get(key(cap, local), 0) + cap.amount(cents) > cap.limit), None)
+
+
+def counts_by_code(caps: Iterable[Cap], counts: Mapping[str, int], local: datetime) -> dict[int, int]:
+    """What is counted under each cap, by its code; without zeros."""
+    return {cap.code: count for cap in caps if (count := counts.get(key(cap, local), 0))}
+
+
+def size_fault(places: int, endpoint: str = "") -> str:
+    """What is wrong with a cap on places whose item could not hold them; empty if it can."""
+    counts = MOST_COUNTS * (COUNT_BYTES + len(endpoint))
+    whole = places * PLACE_BYTES + counts
+    if whole <= ITEM_BYTES:
+        return ""
+    return (
+        f"must be at most {(ITEM_BYTES - counts) // PLACE_BYTES:,}: {places:,} places of {PLACE_BYTES} bytes and"
+        f" {counts:,} for counts are {whole:,} bytes, and an item holds {ITEM_BYTES:,}"
+    )
 
 
 def text(cap: Cap) -> str:
@@ -65,7 +111,7 @@ def text(cap: Cap) -> str:
     return f"{amount}{sold} {period}" + (f" at {cap.endpoint}" if cap.endpoint else "")
 
 
-def over(key: str, local: datetime) -> bool:
+def is_over(key: str, local: datetime) -> bool:
     """Whether nothing is counted under a period's key any more: that period has ended, and the one after it too.
 
     One more, because a sale that began in a period may be counted in it, or given back, seconds after its end; and
@@ -73,5 +119,5 @@ def over(key: str, local: datetime) -> bool:
     """
     period, start = key.partition("@")[0].split("-")[1:]
     period = cast("Period", period)
-    current = starts(period, local)
-    return int(start) < starts(period, datetime.fromtimestamp(current - 1, local.tzinfo))
+    current = start_of(period, local)
+    return int(start) < start_of(period, datetime.fromtimestamp(current - 1, local.tzinfo))

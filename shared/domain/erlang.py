@@ -18,7 +18,7 @@ def blocking(load: float, numbers: int) -> float:
     return share
 
 
-def recommended(sales_per_hour: float, lease_seconds: int, target: float = BLOCKING) -> int:
+def numbers_needed(sales_per_hour: float, lease_seconds: int, target: float = BLOCKING) -> int:
     """The fewest numbers with which at most `target` of the callers find none. A number is taken for its whole lease,
     the cooldown included."""
     load, numbers, share = sales_per_hour * lease_seconds / HOUR, 0, 1.0

@@ -22,8 +22,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Literal
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -44,32 +44,22 @@ buyers have the same patterns."""
 KEPT = 256
 """How many values are kept as what filters compare: all buyers of a request meet the same few."""
 
-Operator = Literal[
-    "==", "!=", "in", "not in", "<", "<=", ">", ">=", "matches", "exists",
-    "states", "not states", "zips", "not zips", "area_codes", "not area_codes",
-]  # fmt: skip
 Holds = Callable[[str], bool]
 """A test of a value that is there."""
 Test = tuple[str, Holds]
 """The name of the value, and what it has to be."""
 
-SHORT = {"states": "state", "zips": "zip", "area_codes": "caller_id"}
-"""The names of lists, and the contact fields that they are about."""
-ORDERED: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
-
-LONG_FORM = re.compile(
-    r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,63})"
-    r"(?:\s*(?P<sign>[=!]=|[<>]=?)|\s+(?P<word>not\s+in|in|matches|exists)(?![A-Za-z0-9_.-]))\s*(?P<operand>.*)",
-    re.DOTALL,
-)
-SHORT_FORM = re.compile(r"(?P<word>(?:not\s+)?(?:states|zips|area_codes))\s*:\s*(?P<operand>.*)", re.DOTALL)
 QUOTES = "'\""
+# What only an operator's text needs is compiled when a text is read: publishers' functions start without it.
+CURLY = "[‘’‚‛“”„‟«»]"
 BARE = r"""[^\s,'"\[\]=<>!]+"""
 QUOTED = r"""'(?:[^']|'')++'|"(?:[^"]|"")++\""""
-VALUE = re.compile(rf"{BARE}|{QUOTED}")
-LIST = re.compile(rf"\[\s*(?:{VALUE.pattern})(?:\s*,\s*(?:{VALUE.pattern}))*+\s*\]")
+VALUE = rf"{BARE}|{QUOTED}"
+LIST = rf"\[\s*(?:{VALUE})(?:\s*,\s*(?:{VALUE}))*+\s*\]"
+ENTRIES = {
+    "zips": r"([0-9]{1,5})(?:\s*[-–]\s*([0-9]{1,5}))?",
+    "area_codes": r"([2-9][0-9]{2})(?:\s*[-–]\s*([2-9][0-9]{2}))?",
+}
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ZIP = re.compile(r"([0-9]{5})(?:-?[0-9]{4})?")
@@ -88,52 +78,43 @@ ENTRY_FORMS = {
     "zips": 'must be a list of ZIP codes, their first digits or ranges of one length, like "zips: 303, 30340-30399"',
     "area_codes": 'must be a list of area codes or ranges, like "area_codes: 614, 404-406"',
 }
-ENTRIES = {
-    "zips": re.compile(r"([0-9]{1,5})(?:\s*[-–]\s*([0-9]{1,5}))?"),
-    "area_codes": re.compile(r"([2-9][0-9]{2})(?:\s*[-–]\s*([2-9][0-9]{2}))?"),
-}
 
 
 class Filter(Struct, frozen=True, array_like=True):
-    """One condition on the lead's value `name`. `operand` has the entries of a list, the one value of any other
-    operator, nothing for `exists`."""
+    """One condition on the lead's value `name`. `operator` is one of `OPERATORS`; `operand` has the entries of a list,
+    the one value of any other operator, nothing for `exists`."""
 
     name: str
-    operator: Operator
+    operator: "Sign"
     operand: tuple[str, ...] = ()
 
 
 def read(text: str) -> Filter:
     """Raises ValueError with the form that it should have."""
-    if short := SHORT_FORM.fullmatch(text.strip()):
-        word: Any = " ".join(short["word"].split())
-        kind = word.removeprefix("not ")
-        entries = [_entry(kind, entry.strip()) for entry in short["operand"].split(",")]
-        return Filter(SHORT[kind], word, _distinct(entries))
-    long = LONG_FORM.fullmatch(text.strip())
+    if short := re.fullmatch(SHORT_FORM, text.strip(), re.DOTALL):
+        sign = " ".join(short["word"].split())
+        return Filter(OPERATORS[sign].about, sign, OPERATORS[sign].operand.read(sign, short["operand"]))
+    long = re.fullmatch(LONG_FORM, text.strip(), re.DOTALL)
     if not long or long["name"] == "not":
         raise ValueError(FORMS)
-    sign: Any = long["sign"] or " ".join(long["word"].split())
-    return Filter(long["name"], sign, _operand(sign, long["operand"]))
+    sign = long["sign"] or " ".join(long["word"].split())
+    try:
+        return Filter(long["name"], sign, OPERATORS[sign].operand.read(sign, long["operand"]))
+    except ValueError as wrong:
+        hint = "; these are curly quotes, write straight ones" if re.search(CURLY, text) else ""
+        raise ValueError(f"{wrong}{hint}") from None
 
 
 def text(each: Filter) -> str:
     """As `read` reads it."""
-    name, sign, operand = each.name, each.operator, each.operand
-    if sign == "exists":
-        return f"{name} exists"
-    if sign.removeprefix("not ") in SHORT:
-        return f"{sign}: {', '.join(operand)}"
-    if sign == "matches":
-        plain = operand[0] == operand[0].strip() and operand[0][0] not in QUOTES
-        return f"{name} matches {operand[0] if plain else _quoted(operand[0])}"
-    values = [value if re.fullmatch(BARE, value) else _quoted(value) for value in operand]
-    return f"{name} {sign} [{', '.join(values)}]" if sign in ("in", "not in") else f"{name} {sign} {values[0]}"
+    known = OPERATORS[each.operator]
+    written = known.operand.write(each.operand)
+    return f"{each.operator}: {written}" if known.about else f"{each.name} {each.operator} {written}".rstrip()
 
 
 def test(each: Filter) -> Test:
     """The filter, ready to be asked of many leads. Whatever the values are, it answers and does not raise."""
-    return each.name, _holds(each)
+    return each.name, OPERATORS[each.operator].holds(each.operand)
 
 
 def first_failed(tests: Sequence[Test], lead: Mapping[str, str]) -> int | None:
@@ -145,7 +126,7 @@ def first_failed(tests: Sequence[Test], lead: Mapping[str, str]) -> int | None:
     return None
 
 
-def seen(each: Filter, lead: Mapping[str, str]) -> str | None:
+def value_of(each: Filter, lead: Mapping[str, str]) -> str | None:
     """What the filter looked at; None is absent."""
     value = lead.get(each.name)
     if value is None or each.operator not in ("area_codes", "not area_codes"):
@@ -153,28 +134,33 @@ def seen(each: Filter, lead: Mapping[str, str]) -> str | None:
     return _area_code(value) if len(value) <= MAX_NUMBER else None
 
 
-def _operand(sign: str, rest: str) -> tuple[str, ...]:
-    if sign == "exists":
-        if rest:
-            raise ValueError('must have nothing after exists, like "email exists"')
-        return ()
-    if sign == "matches":
-        return (_expression(rest),)
-    if sign in ("in", "not in"):
-        if not LIST.fullmatch(rest):
-            raise ValueError(LIST_FORM.format(sign))
-        return _distinct([_unquoted(value) for value in VALUE.findall(rest)])
-    form = (BOUND_FORM if sign in ORDERED else VALUE_FORM).format(sign)
-    if not VALUE.fullmatch(rest):
-        raise ValueError(form)
-    value = _unquoted(rest)
-    if sign in ORDERED and not NUMBER.fullmatch(value) and not _is_date(value):
-        raise ValueError(form)
+def _nothing(_: str, rest: str) -> tuple[str, ...]:
+    if rest:
+        raise ValueError('must have nothing after exists, like "email exists"')
+    return ()
+
+
+def _value(sign: str, rest: str) -> tuple[str, ...]:
+    if not re.fullmatch(VALUE, rest):
+        raise ValueError(VALUE_FORM.format(sign))
+    return (_unquoted(rest),)
+
+
+def _values(sign: str, rest: str) -> tuple[str, ...]:
+    if not re.fullmatch(LIST, rest):
+        raise ValueError(LIST_FORM.format(sign))
+    return _distinct([_unquoted(value) for value in re.findall(VALUE, rest)])
+
+
+def _bound(sign: str, rest: str) -> tuple[str, ...]:
+    value = _unquoted(rest) if re.fullmatch(VALUE, rest) else ""
+    if not NUMBER.fullmatch(value) and not _is_date(value):
+        raise ValueError(BOUND_FORM.format(sign))
     return (value,)
 
 
-def _expression(rest: str) -> str:
-    if not rest or (rest[0] in QUOTES and not VALUE.fullmatch(rest)):
+def _expression(_: str, rest: str) -> tuple[str, ...]:
+    if not rest or (rest[0] in QUOTES and not re.fullmatch(VALUE, rest)):
         raise ValueError(PATTERN_FORM)
     expression = _unquoted(rest)
     if len(expression) > MAX_PATTERN:
@@ -185,7 +171,12 @@ def _expression(rest: str) -> str:
         raise ValueError(PATTERN_FORM) from None
     if compiled.programsize > MAX_PROGRAM:
         raise ValueError(f"{PATTERN_FORM}, without great repetitions like x{{1000}}")
-    return expression
+    return (expression,)
+
+
+def _entries(sign: str, rest: str) -> tuple[str, ...]:
+    kind = sign.removeprefix("not ")
+    return _distinct([_entry(kind, entry.strip()) for entry in rest.split(",")])
 
 
 def _entry(kind: str, entry: str) -> str:
@@ -194,7 +185,7 @@ def _entry(kind: str, entry: str) -> str:
         if code not in STATE_CODES:
             raise ValueError(ENTRY_FORMS[kind])
         return code
-    ends = ENTRIES[kind].fullmatch(entry)
+    ends = re.fullmatch(ENTRIES[kind], entry)
     if not ends or (ends[2] and not (len(ends[1]) == len(ends[2]) and ends[1] < ends[2])):
         raise ValueError(ENTRY_FORMS[kind])
     return f"{ends[1]}-{ends[2]}" if ends[2] else ends[1]
@@ -214,6 +205,19 @@ def _is_date(value: str) -> bool:
         return False
 
 
+def _written_value(operand: Sequence[str]) -> str:
+    return operand[0] if re.fullmatch(BARE, operand[0]) else _quoted(operand[0])
+
+
+def _written_values(operand: Sequence[str]) -> str:
+    return f"[{', '.join(_written_value([value]) for value in operand)}]"
+
+
+def _written_expression(operand: Sequence[str]) -> str:
+    plain = operand[0] == operand[0].strip() and operand[0][0] not in QUOTES
+    return operand[0] if plain else _quoted(operand[0])
+
+
 def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -223,26 +227,8 @@ def _unquoted(value: str) -> str:
     return value[1:-1].replace(quote * 2, quote) if quote in QUOTES else value
 
 
-def _holds(each: Filter) -> Holds:
-    """Everything that does not depend on the lead is done here, once."""
-    sign, operand, negative = each.operator, each.operand, each.operator.startswith("not ")
-    if sign == "exists":
-        return lambda _: True
-    if sign == "matches":
-        return _found(operand[0])
-    if sign in ORDERED:
-        return _ordered(ORDERED[sign], operand[0])
-    if sign in ("states", "not states"):
-        return _state(STATE_CODES - {*operand} if negative else {*operand})
-    if sign in ("zips", "not zips"):
-        return _within(_zip, operand, negative)
-    if sign in ("area_codes", "not area_codes"):
-        return _within(_area_code, operand, negative)
-    return _equal(operand, negative or sign == "!=")
-
-
-def _found(expression: str) -> Holds:
-    compiled = pattern(expression)
+def _found(operand: Sequence[str]) -> Holds:
+    compiled = pattern(operand[0])
     return lambda value: len(value) <= MAX_SEARCHED and _is_in(compiled, value)
 
 
@@ -252,7 +238,8 @@ def _is_in(compiled: Any, value: str) -> bool:
     return compiled.search(value.encode(errors="replace")) is not None
 
 
-def _ordered(compare: Callable[[Any, Any], bool], bound: str) -> Holds:
+def _ordered(operand: Sequence[str], compare: Callable[[Any, Any], bool]) -> Holds:
+    bound = operand[0]
     if DATE.fullmatch(bound):
         return lambda value: DATE.fullmatch(value) is not None and compare(value, bound)
     number = Decimal(bound)
@@ -263,15 +250,16 @@ def _ordered(compare: Callable[[Any, Any], bool], bound: str) -> Holds:
     return holds
 
 
-def _state(codes: Collection[str]) -> Holds:
+def _state(operand: Collection[str], negative: bool) -> Holds:
+    codes = STATE_CODES - {*operand} if negative else {*operand}
     spellings = {code.casefold() for code in codes} | {name for name, code in US_STATES.items() if code in codes}
     longest = max(map(len, spellings), default=0)
     return lambda value: len(value) <= longest and value.casefold() in spellings
 
 
-def _within(digits: Callable[[str], str | None], entries: Collection[str], negative: bool) -> Holds:
+def _within(operand: Collection[str], digits: Callable[[str], str | None], negative: bool) -> Holds:
     """The digits of the value are within one of the entries, or, `negative`, in none."""
-    bounds = _bounds(entries)
+    bounds = _bounds(operand)
 
     def holds(value: str) -> bool:
         found = digits(value) if len(value) <= MAX_NUMBER else None
@@ -322,3 +310,66 @@ def _zip(value: str) -> str | None:
 @lru_cache(KEPT)
 def _area_code(value: str) -> str | None:
     return found[1] if (found := NANP.fullmatch(value)) else None
+
+
+class Operand(Struct, frozen=True):
+    """How what stands after an operator is read, which is given the operator for its message, and written."""
+
+    read: Callable[[str, str], tuple[str, ...]]
+    write: Callable[[Sequence[str]], str]
+
+
+NOTHING = Operand(_nothing, "".join)
+ONE_VALUE = Operand(_value, _written_value)
+SEVERAL_VALUES = Operand(_values, _written_values)
+BOUND = Operand(_bound, _written_value)
+EXPRESSION = Operand(_expression, _written_expression)
+ENTRY_LIST = Operand(_entries, ", ".join)
+
+
+class Operator(Struct, frozen=True):
+    """`holds` makes the test of an operand ready. A short list is `about` a value of its own, and its name is first."""
+
+    operand: Operand
+    holds: Callable[[tuple[str, ...]], Holds]
+    about: str = ""
+
+
+OPERATORS = {
+    "==": Operator(ONE_VALUE, partial(_equal, negative=False)),
+    "!=": Operator(ONE_VALUE, partial(_equal, negative=True)),
+    "in": Operator(SEVERAL_VALUES, partial(_equal, negative=False)),
+    "not in": Operator(SEVERAL_VALUES, partial(_equal, negative=True)),
+    "<": Operator(BOUND, partial(_ordered, compare=operator.lt)),
+    "<=": Operator(BOUND, partial(_ordered, compare=operator.le)),
+    ">": Operator(BOUND, partial(_ordered, compare=operator.gt)),
+    ">=": Operator(BOUND, partial(_ordered, compare=operator.ge)),
+    "matches": Operator(EXPRESSION, _found),
+    "exists": Operator(NOTHING, lambda _: lambda _: True),
+    "states": Operator(ENTRY_LIST, partial(_state, negative=False), about="state"),
+    "not states": Operator(ENTRY_LIST, partial(_state, negative=True), about="state"),
+    "zips": Operator(ENTRY_LIST, partial(_within, digits=_zip, negative=False), about="zip"),
+    "not zips": Operator(ENTRY_LIST, partial(_within, digits=_zip, negative=True), about="zip"),
+    "area_codes": Operator(ENTRY_LIST, partial(_within, digits=_area_code, negative=False), about="caller_id"),
+    "not area_codes": Operator(ENTRY_LIST, partial(_within, digits=_area_code, negative=True), about="caller_id"),
+}
+"""Every operator: how its operand is read and written, and its test."""
+if TYPE_CHECKING:
+    Sign = str
+else:
+    Sign = Literal[tuple(OPERATORS)]
+
+
+def _one_of(signs: Iterable[str]) -> str:
+    """The longest that fits, with any spaces inside."""
+    longest_first = sorted(signs, key=len, reverse=True)
+    return "|".join(r"\s+".join(map(re.escape, sign.split())) for sign in longest_first)
+
+
+WORDS = [sign for sign, known in OPERATORS.items() if not known.about and sign[-1].isalpha()]
+SIGNS = [sign for sign in OPERATORS if not sign[-1].isalpha()]
+LONG_FORM = (
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,63})"
+    rf"(?:\s*(?P<sign>{_one_of(SIGNS)})|\s+(?P<word>{_one_of(WORDS)})(?![A-Za-z0-9_.-]))\s*(?P<operand>.*)"
+)
+SHORT_FORM = rf"(?P<word>{_one_of(sign for sign, known in OPERATORS.items() if known.about)})\s*:\s*(?P<operand>.*)"

@@ -4,7 +4,7 @@ A buyer is asked in two steps. The first needs the lead, the clock and the confi
 the second asks what the store knows: suppression, earlier sales, counts. So nothing is read for a buyer that is closed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -12,9 +12,9 @@ from functools import cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain import caps, filters, schedule
+from shared.domain import caps, filters, reasons, schedule
 from shared.domain.caps import Cap
-from shared.domain.live import Yes
+from shared.domain.live_bids import Yes
 from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead
 from shared.domain.ranking import rank
 
@@ -73,6 +73,16 @@ class Case(Struct, gc=False):
     def local(self) -> datetime:
         return self.moment.on(self.buyer.zone)
 
+    def counted(self, cap: Cap) -> int:
+        return self.facts.counted.get(self.buyer.id, {}).get(cap.code, 0)
+
+
+def counted(buyers: Iterable[Buyer], counts: Mapping[int, Mapping[str, int]], now: int) -> dict[int, dict[int, int]]:
+    """What is counted against the caps of these buyers, as `Facts` keep it, of the `counts` by buyer and key."""
+    moment = Moment(now)
+    found = {buyer.id: caps.counts_by_code(buyer.caps, counts[buyer.id], moment.on(buyer.zone)) for buyer in buyers}
+    return {buyer_id: of for buyer_id, of in found.items() if of}
+
 
 def passing(endpoint: Endpoint, lead: Lead, now: int) -> list[Buyer]:
     """The buyers that pass the rules of the first step."""
@@ -121,7 +131,7 @@ def candidates(
 ) -> list[tuple[Buyer, Bid]]:
     """Whom a POST may sell to, in order: the bidders that pass every rule now, and whose live bids still stand. What a
     PING knew of their counts is left out: counting the sale decides."""
-    moment, uncounted = Moment(now), replace(facts, counts={})
+    moment, uncounted = Moment(now), replace(facts, counted={})
     offered = {bid.buyer_id: bid for bid in bids}
     pairs = [(buyer, offered[buyer.id]) for buyer in bidders(endpoint, offered.values(), choice)]
     return [
@@ -133,13 +143,24 @@ def candidates(
 
 def failures(endpoint: Endpoint, lead: Lead, now: int, facts: Facts) -> list[Failure]:
     """The first rule that each buyer fails, of all that do not bid."""
-    moment, found = Moment(now), []
+    found = []
+    for case, rule in _failed(endpoint, lead, now, facts):
+        seen, threshold = SHOWN[rule](case)
+        found.append(Failure(case.buyer.id, rule, seen, threshold, case.local.isoformat()))
+    return found
+
+
+def failed_rules(endpoint: Endpoint, lead: Lead, now: int, facts: Facts) -> dict[int, Rule]:
+    """The same without what was seen: the rule by buyer id."""
+    return {case.buyer.id: rule for case, rule in _failed(endpoint, lead, now, facts)}
+
+
+def _failed(endpoint: Endpoint, lead: Lead, now: int, facts: Facts) -> Iterator[tuple[Case, Rule]]:
+    moment = Moment(now)
     for buyer in endpoint.buyers:
         case = Case(endpoint, buyer, _cents(buyer, facts), lead, moment, facts)
         if rule := _first(EVERY_RULE, case):
-            seen, threshold = SHOWN[rule](case)
-            found.append(Failure(buyer.id, rule, seen, threshold, case.local.isoformat()))
-    return found
+            yield case, rule
 
 
 def _first(rules: Mapping[Rule, Callable[[Case], bool]], case: Case) -> Rule | None:
@@ -186,7 +207,7 @@ def _busy(case: Case) -> bool:
 
 
 def _full(case: Case, wanted: tuple[Cap, ...]) -> Cap | None:
-    return caps.full(wanted, case.facts.counts.get(case.buyer.id, {}), case.cents, case.local)
+    return next((cap for cap in wanted if case.counted(cap) + cap.amount(case.cents) > cap.limit), None)
 
 
 def _no_bid(case: Case) -> bool:
@@ -241,14 +262,14 @@ def _show_filter(case: Case) -> tuple[Shown, Shown]:
     if place is None:
         return None, None
     failed = case.buyer.filters[place]
-    return filters.seen(failed, case.lead), filters.text(failed)
+    return filters.value_of(failed, case.lead), filters.text(failed)
 
 
 def _show_cap(case: Case) -> tuple[Shown, Shown]:
     cap = _full(case, (*case.buyer.amounts, *case.buyer.places))
     if cap is None:
         return None, None
-    counted = case.facts.counts.get(case.buyer.id, {}).get(caps.key(cap, case.local), 0)
+    counted = case.counted(cap)
     return counted / 100 if cap.kind == "revenue" else counted, caps.text(cap)
 
 
@@ -261,7 +282,7 @@ def _show_answer(case: Case) -> tuple[Shown, Shown]:
     said = case.facts.said.get(case.buyer.id)
     if isinstance(said, Yes):
         return f"bid until {datetime.fromtimestamp(said.expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}", "a bid that stands"
-    return said.reason if said else "not asked", "a bid"
+    return reasons.reason_to_show(said) if said else "not asked", "a bid"
 
 
 SHOWN: dict[Rule, Callable[[Case], tuple[Shown, Shown]]] = {

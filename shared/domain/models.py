@@ -8,10 +8,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.domain import filters
+from shared.domain import filters, phone
 from shared.domain.caps import Cap
 from shared.domain.filters import Filter, Test
-from shared.domain.live import Live, No, Yes
+from shared.domain.live_bids import LiveBuyer, No, Yes
 from shared.domain.schedule import Schedule
 
 TRY_ALL = 0
@@ -29,7 +29,11 @@ Column = Literal[
     "current_conversion_duration", "forwarding_number", "price", "payout", "offer_conversion_duplicate_timeframe",
     "concurrency_cap_limit", "concurrency_cap_available",
 ]  # fmt: skip
+LimitOf = Literal["endpoint", "user", "traffic_source", "source_address"]
 Role = Literal["publisher", "operator", "viewer"]
+Scope = Literal["post", "read", "operate"]
+"""What a token opens: PING, POST and FULL alone, so that it may stand in a page; what its user may read; all that its
+user may do."""
 
 
 class Lead(dict[str, str]):
@@ -46,6 +50,11 @@ class Lead(dict[str, str]):
     def source(self) -> str:
         """The traffic source, as it is counted and logged: publishers choose it, and may choose a long one."""
         return self.get("traffic_source_id", "")[:SOURCE_LETTERS]
+
+    @property
+    def area_code(self) -> str:
+        """The caller's in North America; empty for any other."""
+        return phone.area_code(self.caller)
 
     def without(self, name: str) -> "Lead":
         return Lead({other: value for other, value in self.items() if other != name})
@@ -91,7 +100,7 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     suppression: tuple[str, ...] = ()
     duplicate_seconds: int = 0
     caps: tuple[Cap, ...] = ()
-    live: Live | None = None
+    live: LiveBuyer | None = None
 
     @property
     def scope(self) -> str:
@@ -143,23 +152,48 @@ class Margin(Struct, frozen=True, omit_defaults=True):
 
 
 class Limit(Struct, frozen=True, omit_defaults=True):
-    """How many requests a minute may come from one traffic source or address, or to the endpoint; 0 is any number."""
+    """How many requests a minute may come from each user, from each traffic source of a user, and from each address
+    without a token; 0 is any number. `endpoint` holds for each user and for each such address."""
 
-    of: Literal["endpoint", "traffic_source", "source_address"]
+    of: LimitOf
     pings: int = 0
     posts: int = 0
 
 
 class Shard(Struct, frozen=True):
-    """Up to 44 numbers of a pool whose list and order never change; `id` is unique in the pool for ever."""
+    """Some numbers of a pool whose list and order never change; `id` is unique in the pool forever."""
 
     id: int
     numbers: tuple[str, ...]
 
 
+class Terms(Struct, frozen=True, array_like=True):
+    """How long a ping's number is held and then rests, and for whom it is counted: a tag of the user or the source
+    address, and one of the caller, b"" where the POST brought none. The first claim of a ping fixes them for all its
+    attempts, so that all write the same entry."""
+
+    hold_seconds: int
+    cooldown_seconds: int
+    holder: bytes = b""
+    caller: bytes = b""
+
+    @property
+    def tag(self) -> bytes:
+        """The bytes behind the ping's id in an entry of a ring."""
+        return self.holder + self.caller if self.holder else b""
+
+    def lease_until(self, now: int) -> int:
+        """The end of a lease that starts now, cooldown included."""
+        return now + self.hold_seconds + self.cooldown_seconds
+
+    def held_until(self, expires_at: int) -> int:
+        """The end of the hold of a lease that ends then."""
+        return expires_at - self.cooldown_seconds
+
+
 class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`lease_floor` is the time before which no new lease may end: that of the last lease of an earlier, longer length.
-    It keeps a ring in the order of its leases' ends."""
+    """A user holds at most `pool_share` percent of a pool that is shared, a source address without a user at most
+    `address_share` percent of any pool."""
 
     no: int
     name: str
@@ -167,19 +201,20 @@ class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cooldown_seconds: int
     shards: tuple[Shard, ...]
     overflow_number: str = ""
-    lease_floor: int = 0
+    pool_share: int = 50
+    address_share: int = 25
 
     @property
     def lease_seconds(self) -> int:
         return self.hold_seconds + self.cooldown_seconds
 
-    def lease_until(self, now: int) -> int:
-        """The end of a lease that starts now, cooldown included."""
-        return max(now + self.lease_seconds, self.lease_floor)
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.hold_seconds, self.cooldown_seconds)
 
 
 class User(Struct, frozen=True, omit_defaults=True):
-    """A user with no traffic sources may name any."""
+    """A user with no traffic sources may name any that is no other user's."""
 
     name: str
     role: Role
@@ -190,10 +225,13 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     """One offer at one `vanity_uri`, with everything that a PING or POST needs, as one compiled item.
 
     `static_numbers` maps each number to the traffic source that it belongs to; it is empty where `pool` is set.
-    `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller whoever would buy.
+    `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller for every buyer.
     Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
-    `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's twin.
+    `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's sandbox.
+    Under `strict` validation every value must be readable, else only those that a step requires.
     A lead is kept for `lead_seconds` after its PING, a sale without its lead for `sale_seconds`.
+    A caller holds at most `leases_per_caller` numbers here, and a source address without a user `leases_per_address`
+    of the pool; `pool_is_open` says that an endpoint without a token leases from it.
     """
 
     vanity_uri: str
@@ -219,12 +257,16 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     sale_seconds: int = 395 * DAY
     require_auth_token: bool = True
     require_caller_id: bool = False
+    validation: Literal["lenient", "strict"] = "lenient"
     success_status: Literal["success", "accepted"] = "success"
     field_errors: Literal["by_field", "list"] = "by_field"
     buyer_columns: tuple[Column, ...] = ("buyer_id", "id", "name", "bid", "bid_price", "ping_id")
     allowed_origins: tuple[str, ...] = ("*",)
     instructions: Literal["public", "token"] = "public"
     sandbox: bool = False
+    leases_per_caller: int = 2
+    leases_per_address: int = 20
+    pool_is_open: bool = False
 
     @property
     def scope(self) -> str:
@@ -232,12 +274,32 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
         return f"offer#{self.offer}"
 
     @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """What publishers see of each buyer: always the `ping_id`, without which it cannot be sold to."""
+        return self.buyer_columns if "ping_id" in self.buyer_columns else (*self.buyer_columns, "ping_id")
+
+    @cached_property
+    def owned_sources(self) -> frozenset[str]:
+        """The traffic sources that belong to users, as they are counted and logged."""
+        return frozenset(source[:SOURCE_LETTERS] for user in self.users for source in user.traffic_sources)
+
+    @cached_property
+    def pool_is_shared(self) -> bool:
+        """Whether the pool may have several holders: there are several publishers, or a token is not required."""
+        publishers = sum(user.role == "publisher" for user in self.users)
+        return self.pool_is_open or not self.require_auth_token or publishers > 1
+
+    @cached_property
     def has_live_buyers(self) -> bool:
         return any(buyer.live for buyer in self.buyers)
 
     def held_until(self, now: int) -> int:
         """How long a number that is sold now is kept for its call."""
-        return self.pool.lease_until(now) - self.pool.cooldown_seconds if self.pool else now + self.hold_seconds
+        return now + self.hold_seconds
+
+    def state_of(self, lead: Lead) -> str:
+        """What the first of the fields with a US state says; empty if none does."""
+        return next((lead[field.name] for field in self.fields if field.type == "us_state" and field.name in lead), "")
 
     def buyer(self, buyer_id: int) -> Buyer | None:
         return next((buyer for buyer in self.buyers if buyer.id == buyer_id), None)
@@ -252,18 +314,23 @@ class Bid(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Facts(Struct, frozen=True, omit_defaults=True):
-    """What a decision knew beside the lead and the configuration: the counts of caps by buyer, the suppression lists
-    that the caller is on, when it was last sold, by scope (`store.callers`), and what live buyers said."""
+    """What a decision knew beside the lead and the configuration: what was `counted` by buyer under each of its caps,
+    by the cap's code, without zeros; the suppression lists that the caller is on, when it was last sold, by scope
+    (`store.callers`), and what live buyers said; those that were called `took` so many milliseconds. `left_out` are the
+    fields whose values could not be read."""
 
-    counts: dict[int, dict[str, int]] = {}
+    counted: dict[int, dict[int, int]] = {}
     listed: tuple[str, ...] = ()
     sold: dict[str, int] = {}
     said: dict[int, Yes | No] = {}
+    left_out: tuple[str, ...] = ()
+    took: dict[int, int] = {}
 
 
 class Ping(Struct, frozen=True, kw_only=True):
     """A priced lead that waits for its POST. `bids` are ranked, best first; `seed` is the ranking's draw. With `facts`
-    and `created_at`, its clock, the decision can be made again. The lead is shown to nobody after `lead_until`."""
+    and `created_at`, its clock, the decision can be made again. The lead is shown to nobody after `lead_until`; `rest`
+    is a keyed digest of the values that came without a caller and are not kept."""
 
     id: bytes
     endpoint: str
@@ -276,12 +343,14 @@ class Ping(Struct, frozen=True, kw_only=True):
     lead_until: int
     user: str = ""
     facts: Facts = Facts()
+    rest: bytes = b""
 
 
 class Sale(Struct, frozen=True, kw_only=True):
     """A POST that got a buyer and a number. `posted` is what the POST laid over the ping's lead; `choice` the buyer
     that it asked for, or `TRY_ALL`; `answer` the body that was sent, for retries; `said` what a live buyer agreed to.
     `bid_cents` is what caps of revenue have counted, `user` whose sale it is, `kept_until` the end of its retention.
+    `destination` is the number at which the buyer is dialed, empty in a sale of 0.1.0.
     Without an answer the lead was erased, or is over its own retention.
     """
 
@@ -300,3 +369,4 @@ class Sale(Struct, frozen=True, kw_only=True):
     user: str = ""
     overflow: bool = False
     said: Yes | None = None
+    destination: str = ""

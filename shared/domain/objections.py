@@ -1,5 +1,5 @@
-"""Why what an operator asked for was not done. Nothing has changed then. Every class has a public status, and
-`edge.api` gives each its HTTP code.
+"""Why what an operator asked for was not done. Nothing has changed then, but where it was `Interrupted`. Every class
+has a public status, and `office.rest` gives each its HTTP code.
 
 Objection
 ├── TokenUnknown · NotAllowed · TooOften           not by you, or not so often
@@ -7,7 +7,9 @@ Objection
 ├── Malformed · TooLarge · NotValid               we cannot read it, or it breaks a rule
 ├── NameTaken · VersionMissing · Outdated          it is there already, or has changed since you saw it
 ├── NotUndoable · Refused · Overtaken              it does not go together with what is there
-└── Busy                                           somebody else is at it
+├── Unconfirmed                                    it would lock an operator out, and nobody said that this is meant
+├── Busy                                           somebody else is at it
+└── Interrupted                                    it ended half way: the message says what stands
 """
 
 from collections.abc import Mapping, Sequence
@@ -120,7 +122,23 @@ class Overtaken(Objection):
     status = "overtaken"
 
 
+class Unconfirmed(Objection):
+    """Operators would lose their role by it. `word` is what to type to do it all the same."""
+
+    status = "unconfirmed"
+
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
 class Busy(Objection):
     """Somebody else applies a configuration now."""
 
     status = "busy"
+
+
+class Interrupted(Objection):
+    """An apply ended before it was done. The message says whether it is live, and whether sales stand still."""
+
+    status = "temporarily_unavailable"

@@ -1,4 +1,4 @@
-"""Why a request got no answer of the kind it asked for. Every class has a public status, and `edge.answers` gives
+"""Why a request got no answer of the kind it asked for. Every class has a public status, and `publishers.answers` gives
 each its HTTP code.
 
 Refusal
@@ -6,7 +6,7 @@ Refusal
 ├── CallerNumberSuppressed · DuplicateCaller                 not this caller, or not again
 ├── PingIdUnknown · PingIdExpired · PingIdUsed               the ping cannot be sold
 ├── BuyerMismatch · BuyerUnavailable                         nor to this buyer
-├── NoNumberAvailable                                        nor for want of a number
+├── NoNumberAvailable · TooManyLeases                        nor for want of a number
 ├── InvalidFields · MalformedRequest · RequestTooLarge       we cannot read it
 ├── Unauthorized · UnknownEndpoint · MethodNotAllowed        it may not be asked, or not here
 ├── RateLimited                                              or not so often
@@ -94,6 +94,17 @@ class NoNumberAvailable(Refusal):
         self.retry_after_seconds = max(1, retry_after_seconds)
 
 
+class TooManyLeases(Refusal):
+    """`retry_after_seconds` is when the oldest of the leases that count ends, at the earliest one second from now."""
+
+    status = "too_many_leases"
+    sentence = "You or this caller hold as many tracking numbers as allowed."
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__()
+        self.retry_after_seconds = max(1, retry_after_seconds)
+
+
 class InvalidFields(Refusal):
     """`problems` holds every bad field: its name and the sentences about it."""
 
@@ -110,8 +121,18 @@ class InvalidFields(Refusal):
 
 
 class MalformedRequest(Refusal):
+    """`detail` is a sentence about what came instead."""
+
     status = "malformed_request"
-    sentence = "The body must be a JSON object or a URL-encoded form, and everything in it UTF-8."
+    sentence = "The body must be a JSON object, a URL-encoded form or multipart/form-data."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__()
+        self.detail = detail
+
+    @property
+    def sentences(self) -> list[str]:
+        return [f"{self.sentence} {self.detail}".rstrip()]
 
 
 class RequestTooLarge(Refusal):
@@ -146,9 +167,15 @@ class MethodNotAllowed(Refusal):
 
 
 class TemporarilyUnavailable(Refusal):
-    retry_after_seconds = 1
+    """`not_done` says that what failed surely changed nothing and never will; otherwise it is unclear."""
+
     status = "temporarily_unavailable"
     sentence = "The service is busy. Send the same request again."
+
+    def __init__(self, retry_after_seconds: int = 1, *, not_done: bool = False) -> None:
+        super().__init__()
+        self.retry_after_seconds = max(1, retry_after_seconds)
+        self.not_done = not_done
 
 
 class InternalError(Refusal):

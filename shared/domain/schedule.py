@@ -26,6 +26,7 @@ ONE_DAY = timedelta(1)
 WARNED_DAYS = 2
 """How far ahead a change of the clock is told."""
 SEARCHED_DAYS = 14
+LONGEST_ABBREVIATION = 4
 
 _zone = cache(ZoneInfo)
 
@@ -118,12 +119,19 @@ def read_zone(name: str) -> str:
     with what may have been meant."""
     import difflib  # of use to the configuration only: requests do without
 
-    zones = _zones()
-    if name in zones:
+    from shared.domain import zones
+
+    known = _zones()
+    if name in known:
         return name
-    places = {zone.rpartition("/")[2].casefold(): zone for zone in zones} | {zone.casefold(): zone for zone in zones}
-    close = difflib.get_close_matches(name.casefold().replace(" ", "_"), places, n=1)
-    hint = f"; did you mean {places[close[0]]}?" if close else ""
+    meant = zones.zone_meant_by(name)
+    if not meant and len(name) > LONGEST_ABBREVIATION:  # of two abbreviations that are alike neither means the other
+        places = {zone.rpartition("/")[2].casefold(): zone for zone in known} | {
+            zone.casefold(): zone for zone in known
+        }
+        close = difflib.get_close_matches(name.casefold().replace(" ", "_"), places, n=1)
+        meant = places[close[0]] if close else ""
+    hint = f"; did you mean {meant}?" if meant else ""
     raise ValueError(f"must be a time zone, like America/New_York{hint}")
 
 
@@ -133,6 +141,11 @@ def _zones() -> dict[str, None]:
     from zoneinfo import available_timezones
 
     return dict.fromkeys(sorted(available_timezones()))
+
+
+def places() -> list[str]:
+    """The time zones that are named after a place, in order: those to choose from."""
+    return [name for name in _zones() if "/" in name and not name.startswith(("Etc/", "US/", "SystemV/", "posix/"))]
 
 
 def local_time(zone: str, now: int) -> datetime:
@@ -155,12 +168,23 @@ def windows(schedule: Schedule, zone: str, start: int, end: int) -> list[tuple[i
 
 def findings(schedule: Schedule, zone: str, now: int) -> list[str]:
     """What an operator probably did not mean, in sentences."""
-    return [
-        *_overlaps(schedule),
-        *_past(schedule, local_time(zone, now).date()),
-        *_never(schedule, zone, now),
-        *_clock_changes(schedule, zone, now),
-    ]
+    return [*_past(schedule, local_time(zone, now).date()), *findings_of_now(schedule, zone, now)]
+
+
+def findings_of_now(schedule: Schedule, zone: str, now: int) -> list[str]:
+    """The same without the dates that are over, of which the configuration is warned."""
+    return [*_overlaps(schedule), *_never(schedule, zone, now), *_clock_changes(schedule, zone, now)]
+
+
+def past_dates(schedule: Schedule, today: date) -> list[str]:
+    """The exceptions that are over: yesterday's may still matter to the small hours of today."""
+    return [day for day in sorted(schedule.dates) if day < (today - ONE_DAY).isoformat()]
+
+
+def never_opens(schedule: Schedule, today: date) -> bool:
+    """Whether neither a weekday nor a date to come has hours."""
+    over = past_dates(schedule, today)
+    return not any(schedule.week) and not any(rows for day, rows in schedule.dates.items() if day not in over)
 
 
 def read_days(text: str) -> set[int]:
@@ -234,10 +258,8 @@ def _overlaps(schedule: Schedule) -> Iterator[str]:
 
 
 def _past(schedule: Schedule, today: date) -> Iterator[str]:
-    """Yesterday's exception may still matter to the small hours of today."""
-    for day in sorted(schedule.dates):
-        if day < (today - ONE_DAY).isoformat():
-            yield f"{day} has passed; its exception can be removed."
+    for day in past_dates(schedule, today):
+        yield f"{day} has passed; its exception can be removed."
 
 
 def _never(schedule: Schedule, zone: str, now: int) -> Iterator[str]:

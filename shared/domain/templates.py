@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from shared.domain.live import Ask, Template
+from shared.domain.live_bids import Ask, Template
 
 PLACEHOLDER = re.compile(r"\{(lead|secret|bid|sale)\.([A-Za-z0-9_.-]{1,100})(?::([a-z0-9]{1,20}))?\}")
 KNOWN = {"bid": {"reference"}, "sale": {"key"}}
@@ -49,22 +49,31 @@ def check(text: str) -> None:
             raise ValueError(f"has {{{kind}.{name}}}; there is {{{kind}.{', '.join(KNOWN[kind])}}}")
 
 
-def leads(template: Template) -> set[str]:
+def lead_names(template: Template) -> set[str]:
     """The names of the lead values that a template sends."""
-    return {name for text in _texts(template) for kind, name, _ in _placeholders(text) if kind == "lead"}
+    return _names("lead", template)
 
 
-def filled(template: Template, ask: Ask, quote: Callable[[str], str] = str) -> Any:
+def secret_names(template: Template) -> set[str]:
+    """The names of the secrets that a template sends."""
+    return _names("secret", template)
+
+
+def _names(wanted: str, template: Template) -> set[str]:
+    return {name for text in _texts(template) for kind, name, _ in _placeholders(text) if kind == wanted}
+
+
+def fill(template: Template, ask: Ask, quote: Callable[[str], str] = str) -> Any:
     """The text with its values, each but a secret through `quote`; of a mapping or a list what is not left out. None
     if nothing is.
 
     Raises `Unaskable`, as `ask.secret` does.
     """
     if isinstance(template, Mapping):
-        parts = {name: filled(part, ask, quote) for name, part in template.items()}
+        parts = {name: fill(part, ask, quote) for name, part in template.items()}
         return {name: part for name, part in parts.items() if part is not None}
     if isinstance(template, list | tuple):
-        return [part for part in (filled(part, ask, quote) for part in template) if part is not None]
+        return [part for part in (fill(part, ask, quote) for part in template) if part is not None]
     if not isinstance(template, str):
         return template
     values = {}

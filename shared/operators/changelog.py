@@ -1,52 +1,69 @@
 """The change log: who changed what, when, from what to what; and one of its changes made undone."""
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
-from shared.domain import configuration
-from shared.domain.configuration import Parts, Plain
+from msgspec.structs import replace
+
+from shared import configuration
+from shared.configuration import Change, Parts, Plain
 from shared.domain.objections import NotFound, NotUndoable, NotValid
 from shared.operators import resources
 from shared.operators.resources import PAGE
-from shared.store.records import Applied, Records
+from shared.store.records import Records
+from shared.store.versions import Applied
 
 DIGITS = 8
+LEASE = re.compile(r"ring_pools\[.+\]\.leases\[")
 ABSENT: Any = None
 """What is not there; no value of the configuration is None."""
 
 
-def listed(records: Records, *, after: str = "", limit: int = PAGE) -> tuple[list[Applied], str | None]:
+def list_changes(records: Records, *, after: str = "", limit: int = PAGE) -> tuple[list[Applied], str | None]:
     """The newest first; and what to ask for `after`, None at the end. Raises `NotValid`."""
     if after and not _is_version(after):
         raise NotValid({"after": ["must be what `next` said"]})
-    found, more = records.history(limit, before=int(after or 0))
+    found, more = records.versions.history(limit, before=int(after or 0))
     return found, str(found[-1].version) if more else None
 
 
-def one(records: Records, version: str) -> Applied:
+def find_change(records: Records, version: str) -> Applied:
     """Raises `NotFound`."""
-    found = records.change(int(version)) if _is_version(version) else None
+    found = records.versions.change(int(version)) if _is_version(version) else None
     if found is None:
         raise NotFound(f"There is no change {version}.")
     return found
 
 
-def undo(records: Records, by: str, version: str) -> Applied | None:
+def readable(entry: Applied) -> Applied:
+    """As people read it: the end of a released lease is a time, and not seconds."""
+    return replace(entry, changes=[_readable(change) for change in entry.changes])
+
+
+def _readable(change: Change) -> Change:
+    if LEASE.match(change.path) and isinstance(change.was, int):
+        return replace(change, was=f"held until {datetime.fromtimestamp(change.was, UTC):%Y-%m-%d %H:%M:%S} UTC")
+    return change
+
+
+def undo(records: Records, by: str, version: str, confirmed: str = "") -> Applied | None:
     """Give everything that a change changed the value that it had before, as a new change; None if nothing differs.
 
-    Raises `NotFound`, `NotUndoable` where something has been changed since, `NotValid`, and `Busy`.
+    Raises `NotFound`, `NotUndoable` where something has been changed since, `NotValid`, `Unconfirmed` and `Busy`.
     """
-    entry = one(records, version)
+    entry = find_change(records, version)
     if entry.after is None:
         raise NotUndoable("This is no change of the configuration: it cannot be undone.", {})
-    was, now = records.parts(entry.after), records.parts(entry.version)
+    was, now = records.versions.parts(entry.after), records.versions.parts(entry.version)
 
     def edit(parts: Parts) -> tuple[Plain, None]:
-        return configuration.document(undone(was, now, parts)), None
+        return configuration.document_of(parts_without_change(was, now, parts)), None
 
-    return resources.edited(records, by, edit).applied
+    return resources.edit_parts(records, by, edit, confirmed).applied
 
 
-def undone(was: Parts, now: Parts, current: Parts) -> Parts:
+def parts_without_change(was: Parts, now: Parts, current: Parts) -> Parts:
     """The current parts, without the change from `was` to `now`. Raises `NotUndoable`."""
     conflicts: dict[str, list[str]] = {}
     parts = {}

@@ -42,7 +42,7 @@ class Use(Struct, frozen=True):
 
 def numbers(records: Records, name: str, *, after: str = "", limit: int = PAGE) -> Page:
     """The pool's numbers in order, each with its state. Raises `NotFound`."""
-    pool = _pool(records, name)
+    pool = layout(records, name)
     ordered = sorted((number, shard) for shard in pool.shards for number in shard.numbers)
     rest = [(number, shard) for number, shard in ordered if number > after]
     some = rest[:limit]
@@ -57,7 +57,9 @@ def use(records: Records, name: str, sales_per_hour: int | None = None) -> Use:
     return _use(pool, _leases(records, pool, pool.shards).values(), records.now(), sales_per_hour)
 
 
-def seen(records: Records, name: str, sales_per_hour: int, *, after: str = "", limit: int = PAGE) -> tuple[Use, Page]:
+def look_at_pool(
+    records: Records, name: str, sales_per_hour: int, *, after: str = "", limit: int = PAGE
+) -> tuple[Use, Page]:
     """Its use and some of its numbers, at one look. Raises what `use` raises."""
     pool, now = _checked(records, name, sales_per_hour), records.now()
     leases = _leases(records, pool, pool.shards)
@@ -69,7 +71,7 @@ def seen(records: Records, name: str, sales_per_hour: int, *, after: str = "", l
 
 def uses(records: Records, names: Collection[str]) -> dict[str, Use]:
     """Of several pools at once."""
-    listed, now = [_pool(records, name) for name in names], records.now()
+    listed, now = [layout(records, name) for name in names], records.now()
     places = [(pool, shard) for pool in listed for shard in pool.shards]
     leases: dict[str, list[Lease]] = {pool.name: [] for pool in listed}
     for (pool, shard), ring in zip(places, records.rings.look_at(places), strict=True):
@@ -88,19 +90,19 @@ def _use(pool: RingPool, leases: Iterable[Lease], now: int, sales_per_hour: int 
         used_percent=round(100 * (len(states) - free) / len(states), 1),
         overflow_number=pool.overflow_number or None,
         sales_per_hour=sales_per_hour,
-        recommended=None if sales_per_hour is None else erlang.recommended(sales_per_hour, pool.lease_seconds),
+        recommended=None if sales_per_hour is None else erlang.numbers_needed(sales_per_hour, pool.lease_seconds),
     )
 
 
 def _checked(records: Records, name: str, sales_per_hour: int | None) -> RingPool:
     if sales_per_hour is not None and not 0 <= sales_per_hour <= MAX_SALES_PER_HOUR:
         raise NotValid({"sales_per_hour": [f"must be from 0 to {MAX_SALES_PER_HOUR}"]})
-    return _pool(records, name)
+    return layout(records, name)
 
 
-def _pool(records: Records, name: str) -> RingPool:
-    resources.one(records, "ring_pools", name)
-    return records.last_seen().pools[name]
+def layout(records: Records, name: str) -> RingPool:
+    resources.find_resource(records, "ring_pools", name)
+    return records.versions.last_read().pools[name]
 
 
 def _leases(records: Records, pool: RingPool, shards: Iterable[Shard]) -> dict[str, Lease]:

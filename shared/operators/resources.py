@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from shared.domain import configuration
-from shared.domain.configuration import (
+from shared import configuration
+from shared.configuration import (
     ACCOUNT,
     KEYS,
     Configuration,
@@ -24,9 +24,9 @@ from shared.domain.configuration import (
     Path,
     Plain,
     Problem,
-    dotted,
+    by_names,
+    dotted_path,
 )
-from shared.domain.models import User
 from shared.domain.objections import (
     Busy,
     Errors,
@@ -37,7 +37,11 @@ from shared.domain.objections import (
     Overtaken,
     VersionMissing,
 )
-from shared.store.records import Applied, Records
+from shared.domain.readers import Reader
+from shared.operators import configuration_warnings, lockout
+from shared.operators.configuration_warnings import Warning
+from shared.store.records import Records
+from shared.store.versions import Applied
 
 Kind = Literal["account", "users", "ring_pools", "offers", "endpoints", "buyers"]
 
@@ -62,25 +66,28 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
 """Members that a list can be narrowed by, to those that say exactly this."""
 
 PAGE, LONGEST_PAGE = 50, 200
+MAX_ID = 2**31 - 1
 TRIES = 40
 PAUSE_SECONDS = 0.25
 """Between two tries while somebody else applies: ten seconds in all."""
 
 
 class Resource(Struct, frozen=True):
-    """`content` is what the operator wrote, without what is default."""
+    """`content` is what the operator wrote, without what is default. `warnings` are told of what was just written."""
 
     kind: Kind
     name: str
     content: Plain
+    warnings: list[Warning] = []
 
     @property
     def version(self) -> str:
         return hashlib.sha256(msgspec.json.encode(self.content, order="deterministic")).hexdigest()[:16]
 
     @property
-    def shown(self) -> Plain:
-        return {**self.content, "version": self.version}
+    def with_version(self) -> Plain:
+        with_warnings = {"warnings": self.warnings} if self.warnings else {}
+        return {**self.content, "version": self.version, **with_warnings}
 
 
 class Page(Struct, frozen=True):
@@ -91,7 +98,7 @@ class Page(Struct, frozen=True):
     total: int
 
 
-class Edited(Struct, frozen=True):
+class EditResult(Struct, frozen=True):
     """`applied` is None if the edit changed nothing; `path` is that of what was changed, None if it is gone."""
 
     applied: Applied | None
@@ -103,10 +110,10 @@ Edit = Callable[[Parts], tuple[Plain, Path | None]]
 """From what is live to the document that is wanted, and the path in it of what was changed, None if it is gone."""
 
 
-def listed(
+def list_resources(
     records: Records,
     kind: Kind,
-    seen_by: User,
+    reader: Reader,
     *,
     filters: Mapping[str, str] | None = None,
     search: str = "",
@@ -122,17 +129,17 @@ def listed(
         raise NotValid({name: [f"is no filter of this list; it has {known}"] for name in sorted(unknown)})
     found = [
         resource
-        for resource in _all(records.last_seen().parts, kind)
-        if all(_said(resource.content, name) == value for name, value in (filters or {}).items())
+        for resource in all_of(records.versions.last_read().parts, kind)
+        if all(_text_of(resource.content, name) == value for name, value in (filters or {}).items())
         and search.casefold() in f"{resource.name} {resource.content.get('name', '')}".casefold()
-        and (seen_by.role != "publisher" or resource.name == seen_by.name)
+        and reader.limited_to in (None, resource.name)
     ]
     return _page(sorted(found, key=lambda found: _order(kind, found.name)), kind, after, limit)
 
 
-def one(records: Records, kind: Kind, name: str) -> Resource:
+def find_resource(records: Records, kind: Kind, name: str) -> Resource:
     """Raises `NotFound`."""
-    return _of(records.last_seen().parts, kind, name)
+    return _of(records.versions.last_read().parts, kind, name)
 
 
 def create(records: Records, by: str, kind: Kind, content: Plain) -> Resource:
@@ -143,47 +150,57 @@ def create(records: Records, by: str, kind: Kind, content: Plain) -> Resource:
     def edit(parts: Parts) -> tuple[Plain, Path]:
         if _find(parts, kind, name):
             raise NameTaken(f"There is a {ONE[kind]} {name} already.")
-        return _with(configuration.document(parts), kind, content, None)
+        return _with(configuration.document_of(parts), kind, content, None)
 
-    return _made(kind, edited(records, by, edit))
-
-
-def replace(records: Records, by: str, kind: Kind, name: str, content: Plain, version: str) -> Resource:
-    """Make it say this and nothing else. Raises `NotFound`, `VersionMissing`, `Outdated`, `NotValid` and `Busy`."""
-    return _updated(records, by, kind, name, version or _version(content), lambda _: _without_version(content))
+    return _result_of(records, kind, edit_parts(records, by, edit))
 
 
-def patch(records: Records, by: str, kind: Kind, name: str, changes: Plain, version: str) -> Resource:
+def replace(
+    records: Records, by: str, kind: Kind, name: str, content: Plain, version: str, confirmed: str = ""
+) -> Resource:
+    """Make it say this and nothing else. `confirmed` is the word that `Unconfirmed` asks for.
+
+    Raises `NotFound`, `VersionMissing`, `Outdated`, `NotValid`, `Unconfirmed` and `Busy`.
+    """
+    wanted = _without_version(content)
+    return _update(records, by, kind, name, version or _version(content), lambda _: wanted, confirmed)
+
+
+def patch(
+    records: Records, by: str, kind: Kind, name: str, changes: Plain, version: str, confirmed: str = ""
+) -> Resource:
     """Change the members that are given and leave the others; null takes one out (RFC 7396, JSON Merge Patch). Raises
     what `replace` raises."""
     wanted = _without_version(changes)
-    return _updated(records, by, kind, name, version or _version(changes), lambda was: merged(was, wanted))
+    return _update(records, by, kind, name, version or _version(changes), lambda was: merge(was, wanted), confirmed)
 
 
 def pause(records: Records, by: str, buyer_id: str, paused: bool) -> Resource:
     """Whatever else has been changed of the buyer: who pauses is in a hurry. Raises `NotFound` and `Busy`."""
-    return _updated(records, by, "buyers", buyer_id, None, lambda was: merged(was, {"paused": paused or None}))
+    return _update(records, by, "buyers", buyer_id, None, lambda was: merge(was, {"paused": paused or None}))
 
 
-def delete(records: Records, by: str, kind: Kind, name: str, version: str) -> None:
-    """Raises `NotFound`, `VersionMissing`, `Outdated`, `Busy`, and `NotValid` where something else needs it."""
+def delete(records: Records, by: str, kind: Kind, name: str, version: str, confirmed: str = "") -> None:
+    """Raises `NotFound`, `VersionMissing`, `Outdated`, `Unconfirmed`, `Busy`, and `NotValid` where something else needs
+    it."""
 
     def edit(parts: Parts) -> tuple[Plain, None]:
         _check_version(_of(parts, kind, name), version)
-        return _without(configuration.document(parts), kind, name), None
+        return _without(configuration.document_of(parts), kind, name), None
 
-    edited(records, by, edit)
+    edit_parts(records, by, edit, confirmed)
 
 
-def edited(records: Records, by: str, edit: Edit) -> Edited:
+def edit_parts(records: Records, by: str, edit: Edit, confirmed: str = "") -> EditResult:
     """Apply an edit of what is live. Somebody else's change meanwhile may be to another part: then it is made again.
-    Raises what `edit` raises, `NotValid`, `Refused`, and `Overtaken` and `Busy` in the end."""
+    Raises what `edit` raises, `NotValid`, `Unconfirmed`, `Refused`, and `Overtaken` and `Busy` in the end."""
     for tried in range(1, TRIES + 1):
-        live = records.live()
+        live = records.versions.current()
         document, path = edit(live.parts)
         try:
             wanted = with_an_operator(configuration.read(document))
-            return Edited(records.apply(wanted, by, seen=live.version), wanted, path)
+            lockout.check(live.parts, wanted, by, confirmed)
+            return EditResult(records.applying.apply(wanted, by, seen=live.version), wanted, path)
         except InvalidConfiguration as invalid:
             raise NotValid(errors(invalid.problems, document, path)) from None
         except Overtaken:
@@ -196,7 +213,27 @@ def edited(records: Records, by: str, edit: Edit) -> Edited:
     raise AssertionError("the last try ends the loop")
 
 
-def merged(was: Any, changes: Any) -> Any:
+def problems(records: Records, kind: Kind, content: Plain, name: str | None) -> Errors:
+    """What breaks a rule if this is put in the place of the one of this name, or made anew. Nothing is changed."""
+    document, path = configuration.document_of(records.versions.last_read().parts), None
+    try:
+        document, path = _with(document, kind, content, name)
+        configuration.read(document)
+    except NotValid as wrong:
+        return wrong.errors
+    except InvalidConfiguration as invalid:
+        return errors(invalid.problems, document, path)
+    return {}
+
+
+def next_id(records: Records) -> int:
+    """One that no buyer has: after the largest, as far as there is one."""
+    taken = {int(buyer.name) for buyer in all_of(records.versions.last_read().parts, "buyers")}
+    following = max(taken, default=0) + 1
+    return following if following <= MAX_ID else next(free for free in range(1, MAX_ID) if free not in taken)
+
+
+def merge(was: Any, changes: Any) -> Any:
     """RFC 7396."""
     if not isinstance(changes, dict):
         return changes
@@ -205,7 +242,7 @@ def merged(was: Any, changes: Any) -> Any:
         if value is None:
             kept.pop(key, None)
         else:
-            kept[key] = merged(kept.get(key), value)
+            kept[key] = merge(kept.get(key), value)
     return kept
 
 
@@ -223,33 +260,21 @@ def errors(problems: tuple[Problem, ...], document: Plain, path: Path | None) ->
         inside = path is not None and problem.path[: len(path)] == path
         if inside and path and not (path[0] == "offers" and len(path) == 2 and problem.path[2:3] == ("buyers",)):
             rest = problem.path[len(path) :]
-            place = dotted(rest) if rest else ""
+            place = dotted_path(rest) if rest else ""
         else:
-            place = dotted(_by_names(document, problem.path))
+            place = by_names(document, problem.path)
         found.setdefault(place, []).append(problem.message)
     return found
-
-
-def _by_names(document: Any, path: Path) -> Path:
-    named: Path = ()
-    for step in path:
-        try:
-            document = document[step]
-        except (LookupError, TypeError):
-            document = None
-        key = next((key for key in ("id", "vanity_uri", "name") if isinstance(document, dict) and key in document), "")
-        by_name = isinstance(step, int) and key
-        named = (*named[:-1], f"{named[-1]}[{document[key]}]") if by_name else (*named, step)
-    return named
 
 
 def _page(found: list[Resource], kind: Kind, after: str, limit: int) -> Page:
     rest = [resource for resource in found if not after or _order(kind, resource.name) > _order(kind, after)]
     some = rest[:limit]
-    return Page([resource.shown for resource in some], some[-1].name if len(rest) > limit else None, len(found))
+    return Page([resource.with_version for resource in some], some[-1].name if len(rest) > limit else None, len(found))
 
 
-def _all(parts: Parts, kind: Kind) -> Iterator[Resource]:
+def all_of(parts: Parts, kind: Kind) -> Iterator[Resource]:
+    """Every resource of a kind, in the order of the file."""
     if kind == "account":
         yield Resource("account", "account", parts.get(ACCOUNT, {}))
         return
@@ -263,7 +288,7 @@ def _all(parts: Parts, kind: Kind) -> Iterator[Resource]:
 
 
 def _find(parts: Parts, kind: Kind, name: str) -> Resource | None:
-    return next((resource for resource in _all(parts, kind) if resource.name == name), None)
+    return next((resource for resource in all_of(parts, kind) if resource.name == name), None)
 
 
 def _of(parts: Parts, kind: Kind, name: str) -> Resource:
@@ -273,8 +298,14 @@ def _of(parts: Parts, kind: Kind, name: str) -> Resource:
     return found
 
 
-def _updated(
-    records: Records, by: str, kind: Kind, name: str, version: str | None, change: Callable[[Plain], Plain]
+def _update(
+    records: Records,
+    by: str,
+    kind: Kind,
+    name: str,
+    version: str | None,
+    change: Callable[[Plain], Plain],
+    confirmed: str = "",
 ) -> Resource:
     """`version` is None where any will do."""
 
@@ -287,24 +318,27 @@ def _updated(
             named = was.content[key]
             if str(content.setdefault(key, named)) != name:
                 raise NotValid({key: [f"must stay {name}: it is what others know the {ONE[kind]} by"]})
-        return _with(configuration.document(parts), kind, content, name)
+        return _with(configuration.document_of(parts), kind, content, name)
 
-    return _made(kind, edited(records, by, edit))
+    return _result_of(records, kind, edit_parts(records, by, edit, confirmed))
 
 
-def _made(kind: Kind, done: Edited) -> Resource:
+def _result_of(records: Records, kind: Kind, done: EditResult) -> Resource:
     part: Any = done.wanted
     for step in done.path or ():
         part = part[step] if isinstance(step, int) else getattr(part, step)
     name = str(getattr(part, NAMED_BY[kind])) if kind in NAMED_BY else kind
-    return _of(configuration.parts(done.wanted), kind, name)
+    made = _of(configuration.records_of(done.wanted), kind, name)
+    return structs.replace(
+        made, warnings=configuration_warnings.find_warnings(done.wanted, records.now(), done.path or ())
+    )
 
 
 def _check_version(resource: Resource, version: str) -> None:
     if not version:
         raise VersionMissing
     if version != resource.version:
-        raise Outdated(resource.shown)
+        raise Outdated(resource.with_version)
 
 
 def _with(document: Plain, kind: Kind, content: Plain, instead_of: str | None) -> tuple[Plain, Path]:
@@ -318,7 +352,7 @@ def _with(document: Plain, kind: Kind, content: Plain, instead_of: str | None) -
             raise NotValid({"buyers": ["must be taken out: each buyer is a resource of its own and names its offer"]})
         was: Plain = next((offer for offer in document["offers"] if offer["name"] == instead_of), {})
         content = {**content, "buyers": was.get("buyers", [])}
-    listed, place = _replaced(document[kind], NAMED_BY[kind], content, instead_of)
+    listed, place = _put_in_list(document[kind], NAMED_BY[kind], content, instead_of)
     return {**document, kind: listed}, (kind, place)
 
 
@@ -332,12 +366,12 @@ def _with_buyer(document: Plain, content: Plain, instead_of: str | None) -> tupl
     stays = any(str(other["id"]) == instead_of for other in offer.get("buyers", ()))
     if instead_of and not stays:  # it moves here from another offer
         document = _without(document, "buyers", instead_of)
-    buyers, among = _replaced(offer.get("buyers", []), "id", buyer, instead_of if stays else None)
-    offers, _ = _replaced(document["offers"], "name", {**offer, "buyers": buyers}, offer["name"])
+    buyers, among = _put_in_list(offer.get("buyers", []), "id", buyer, instead_of if stays else None)
+    offers, _ = _put_in_list(document["offers"], "name", {**offer, "buyers": buyers}, offer["name"])
     return {**document, "offers": offers}, ("offers", place, "buyers", among)
 
 
-def _replaced(listed: list[Plain], key: str, part: Plain, name: str | None) -> tuple[list[Plain], int]:
+def _put_in_list(listed: list[Plain], key: str, part: Plain, name: str | None) -> tuple[list[Plain], int]:
     place = next((place for place, other in enumerate(listed) if str(other[key]) == name), len(listed))
     return [*listed[:place], part, *listed[place + 1 :]], place
 
@@ -353,14 +387,15 @@ def _without(document: Plain, kind: Kind, name: str) -> Plain:
 
 
 def _without_version(content: Plain) -> Plain:
-    return {key: value for key, value in content.items() if key != "version"}
+    """And without the warnings, which an answer has, too."""
+    return {key: value for key, value in content.items() if key not in ("version", "warnings")}
 
 
 def _version(content: Plain) -> str:
     return str(content.get("version") or "")
 
 
-def _said(content: Plain, name: str) -> str:
+def _text_of(content: Plain, name: str) -> str:
     value = content.get(name, False if name == "paused" else "")
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -1,30 +1,29 @@
 """The configuration as requests read it: one compiled item per endpoint and version, and a pointer to the live one.
 
-Kept in the memory of the process. An entry is re-read beside a request's own write once it is some seconds old, and
-before anything else once it is a minute old. What is stale can touch prices and routing only: leases are conditional
-writes.
+Kept in the memory of the process. A copy that is some seconds old is compared with the pointer before it decides
+anything, however long the process slept; the version itself is read only if it is another one. What is stale can touch
+prices and routing only: leases are conditional writes.
 """
 
-import random
-import zlib
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Collection
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
-from shared.domain import sandbox
+from shared.domain import sandbox_endpoint
 from shared.domain.leasing import Lease
-from shared.domain.models import Endpoint, Ping
-from shared.domain.refusals import TemporarilyUnavailable, UnknownEndpoint
+from shared.domain.models import Endpoint, Ping, Scope
+from shared.domain.refusals import UnknownEndpoint
 from shared.store.dynamo import Dynamo, Item
+from shared.store.items import bytes_of, number_of, number_or, table_key, text_of
+from shared.store.packing import inflate, pack_json
 from shared.store.rings import Rings
 
-SOFT_SECONDS = 5
-"""Entries are re-read when they are this old, up to twice as old, so that processes do not all read at once."""
-HARD_SECONDS = 60
-UNKNOWN_SECONDS = 5
+ENDPOINT_SECONDS = 5
+"""How long a copy of an endpoint decides without a read, and how long one that is unknown stays so."""
 TOKEN_SECONDS = 60
+TOKEN_ID_LETTERS = 8
 T = TypeVar("T")
 ENDPOINT_RECORD = "endpoint#"
 """How the sort keys of endpoints begin, among the records of a version."""
@@ -36,14 +35,27 @@ REMEMBERED = 1000
 class Entry(Struct):
     endpoint: Endpoint | None
     read_at: float
-    soft_seconds: float
+
+
+class Credential(Struct, frozen=True):
+    """A token: `id` names it where its secret must not be seen; it ends at `expires_at`, 0 is never."""
+
+    id: str
+    user: str
+    scope: Scope = "operate"
+    expires_at: int = 0
+
+    def is_over(self, now: float) -> bool:
+        return 0 < self.expires_at <= now
 
 
 class Memory(Struct):
-    """What one process knows: endpoints by vanity URI, users' names by token hash with the time of reading."""
+    """What one process knows: endpoints by vanity URI, tokens by hash with the time of reading, and in which hour it
+    has noted the last use of a token."""
 
     endpoints: dict[str, Entry] = {}
-    users: dict[str, tuple[str, float]] = {}
+    credentials: dict[str, tuple[Credential, float]] = {}
+    noted: dict[str, int] = {}
 
 
 class Compiled:
@@ -55,26 +67,11 @@ class Compiled:
     def endpoint(self, vanity_uri: str, now: float) -> Endpoint:
         """Raises `UnknownEndpoint`."""
         entry = self.memory.endpoints.get(vanity_uri)
-        limit = HARD_SECONDS if entry and entry.endpoint else UNKNOWN_SECONDS
-        if entry is None or now - entry.read_at >= limit:
-            entry = self._read(vanity_uri, now)
+        if entry is None or not _is_fresh(entry.read_at, now, ENDPOINT_SECONDS):
+            return self.latest(vanity_uri, now)
         if entry.endpoint is None:
             raise UnknownEndpoint
         return entry.endpoint
-
-    def refreshing(self, vanity_uri: str, now: float) -> list[Callable[[], object]]:
-        """The re-read that is due, to be run beside something else, or nothing."""
-        entry = self.memory.endpoints[vanity_uri]
-        if now - entry.read_at < entry.soft_seconds:
-            return []
-
-        def refresh() -> None:
-            try:
-                self._read(vanity_uri, now)
-            except TemporarilyUnavailable:
-                return  # what is in memory is good for a minute
-
-        return [refresh]
 
     def at_least_as_new_as(self, ping: Ping, endpoint: Endpoint, now: float) -> Endpoint:
         """The endpoint, re-read if the ping was made under a newer version of it."""
@@ -82,116 +79,92 @@ class Compiled:
 
     def latest(self, vanity_uri: str, now: float) -> Endpoint:
         """The live version, whatever the memory says. Raises `UnknownEndpoint`."""
-        endpoint = self._read(vanity_uri, now).endpoint
-        if endpoint is None:
-            raise UnknownEndpoint
-        return endpoint
-
-    def user_name(self, token_hashes: list[str], now: float) -> str | None:
-        """Whose token one of these is. What is not known is looked up every time: an absent token costs what a wrong
-        one costs."""
-        for token_hash in token_hashes:
-            name, read_at = self.memory.users.get(token_hash, ("", 0.0))
-            if name and now - read_at < TOKEN_SECONDS:
-                return name
-        answer = self.dynamo.call(
-            self.dynamo.client.batch_get_item,
-            RequestItems={
-                self.table: {
-                    "Keys": [
-                        {"pk": {"S": f"TOKEN#{token_hash}"}, "sk": {"S": "TOKEN"}}
-                        for token_hash in dict.fromkeys(token_hashes)
-                    ],
-                    "ConsistentRead": True,
-                }
-            },
-        )
-        if answer.get("UnprocessedKeys"):
-            raise TemporarilyUnavailable
-        for item in answer["Responses"][self.table]:
-            name = item["user"]["S"]
-            _bounded(self.memory.users)[item["pk"]["S"].removeprefix("TOKEN#")] = (name, now)
-            return name
-        return None
-
-    def _read(self, vanity_uri: str, now: float) -> Entry:
         known = self.memory.endpoints.get(vanity_uri)
         pointer = self._item(vanity_uri, "LIVE")
         if pointer is None:
             endpoint = None
-        elif known and known.endpoint and known.endpoint.version == int(pointer["version"]["N"]):
+        elif known and known.endpoint and known.endpoint.version == number_of(pointer, "version"):
             endpoint = known.endpoint
         else:
-            endpoint = self.version(vanity_uri, int(pointer["version"]["N"]))
-        soft_seconds = SOFT_SECONDS * (1 + random.random())  # noqa: S311 - it spreads load, it keeps no secret
-        entry = Entry(endpoint, now, soft_seconds)
-        _bounded(self.memory.endpoints)[vanity_uri] = entry
-        return entry
+            endpoint = self.version(vanity_uri, number_of(pointer, "version"))
+        _bounded(self.memory.endpoints)[vanity_uri] = Entry(endpoint, now)
+        if endpoint is None:
+            raise UnknownEndpoint
+        return endpoint
+
+    def credential(self, token_hashes: list[str], scopes: Collection[Scope], now: float) -> Credential | None:
+        """The first of these tokens that has one of the scopes and is not over. An unknown token is looked up every
+        time: an absent token costs as much as a wrong one."""
+        for token_hash in token_hashes:
+            known, read_at = self.memory.credentials.get(token_hash, (None, 0.0))
+            if known and known.scope in scopes and not known.is_over(now) and _is_fresh(read_at, now, TOKEN_SECONDS):
+                return known
+        keys = [table_key(f"TOKEN#{token_hash}", "TOKEN") for token_hash in dict.fromkeys(token_hashes)]
+        for item in self.dynamo.batch_get(self.table, keys, ConsistentRead=True):
+            found = _credential(item)
+            if found.scope in scopes and not found.is_over(now):
+                _bounded(self.memory.credentials)[text_of(item, "pk").removeprefix("TOKEN#")] = (found, now)
+                return found
+        return None
 
     def names(self) -> list[str]:
         """The vanity URIs of the live configuration. Two calls, one more for every megabyte of endpoints."""
-        query: Callable[..., Any] = self.dynamo.client.query
-        pointer = self.dynamo.call(
-            self.dynamo.client.get_item,
-            TableName=self.table,
-            Key={"pk": {"S": "CONFIG"}, "sk": {"S": "LIVE"}},
-            ConsistentRead=True,
-        ).get("Item")
-        names: list[str] = []
-        after: Item | None = None
-        while pointer:
-            answer = self.dynamo.call(
-                query,
-                TableName=self.table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :kind)",
-                ExpressionAttributeValues={
-                    ":pk": {"S": f"CONFIG#{int(pointer['version']['N']):08}"},
-                    ":kind": {"S": ENDPOINT_RECORD},
-                },
-                **({"ExclusiveStartKey": after} if after else {}),
-            )
-            names += [item["sk"]["S"].removeprefix(ENDPOINT_RECORD) for item in answer["Items"]]
-            if not (after := answer.get("LastEvaluatedKey")):
-                break
-        return names
+        pointer = self.dynamo.get(self.table, table_key("CONFIG", "LIVE"))
+        if pointer is None:
+            return []
+        records = self.dynamo.partition(self.table, f"CONFIG#{number_of(pointer, 'version'):08}", ENDPOINT_RECORD)
+        return [text_of(item, "sk").removeprefix(ENDPOINT_RECORD) for item in records]
 
     def version(self, vanity_uri: str, version: int) -> Endpoint:
-        """A version that was live once. They are kept for ever."""
+        """A version that was live once. They are kept forever."""
         item = self._item(vanity_uri, version_key(version))
         if item is None:
             raise LookupError(f"the compiled version {version} of an endpoint is gone")
-        return unpack(item["compiled"]["B"])
+        return unpack(bytes_of(item, "compiled"))
 
     def _item(self, vanity_uri: str, sk: str) -> Item | None:
-        answer = self.dynamo.call(
-            self.dynamo.client.get_item,
-            TableName=self.table,
-            Key={"pk": {"S": f"ENDPOINT#{vanity_uri}"}, "sk": {"S": sk}},
-            ConsistentRead=True,
-        )
-        return answer.get("Item")
+        return self.dynamo.get(self.table, table_key(f"ENDPOINT#{vanity_uri}", sk))
 
 
-class Twins(Compiled):
-    """The endpoints as their sandbox twins, each with its ring."""
+def token_id(hashed: str) -> str:
+    """The name of a token where its secret must not be seen: the beginning of its hash, without its key's id."""
+    return hashed.rpartition(".")[2][:TOKEN_ID_LETTERS]
+
+
+def _credential(item: Item) -> Credential:
+    """The credential of an item. A token of 0.1.0 has only a user: it opens all that the user may do, forever."""
+    return Credential(
+        id=token_id(text_of(item, "pk").removeprefix("TOKEN#")),
+        user=text_of(item, "user"),
+        scope=cast("Scope", text_of(item, "scope") or "operate"),
+        expires_at=number_or(item, "expires_at", 0),
+    )
+
+
+class SandboxEndpoints(Compiled):
+    """The endpoints as their sandbox endpoints, each with its ring."""
 
     def __init__(self, dynamo: Dynamo, memory: Memory, rings: Rings) -> None:
         super().__init__(dynamo, memory)
         self.rings = rings
 
     def endpoint(self, vanity_uri: str, now: float) -> Endpoint:
-        return super().endpoint(sandbox.PREFIX + vanity_uri, now)
+        return super().endpoint(sandbox_endpoint.PREFIX + vanity_uri, now)
 
     def version(self, vanity_uri: str, version: int) -> Endpoint:
-        endpoint = sandbox.twin(super().version(vanity_uri, version))
+        endpoint = sandbox_endpoint.sandbox_of(super().version(vanity_uri, version))
         if pool := endpoint.pool:
             for shard in pool.shards:
                 self.rings.create(pool.no, shard.id, [Lease(number, b"", 0) for number in shard.numbers])
         return endpoint
 
     def _item(self, vanity_uri: str, sk: str) -> Item | None:
-        return super()._item(vanity_uri.removeprefix(sandbox.PREFIX), sk)
+        return super()._item(vanity_uri.removeprefix(sandbox_endpoint.PREFIX), sk)
+
+
+def _is_fresh(read_at: float, now: float, seconds: int) -> bool:
+    """If the clock was set back, the age is unknown: then the answer is no, and the copy is read again."""
+    return 0 <= now - read_at < seconds
 
 
 def _bounded(memory: dict[str, T]) -> dict[str, T]:
@@ -205,11 +178,11 @@ def version_key(version: int) -> str:
 
 
 def pack(endpoint: Endpoint) -> bytes:
-    return zlib.compress(msgspec.json.encode(endpoint))
+    return pack_json(endpoint)
 
 
 _endpoint = msgspec.json.Decoder(Endpoint)  # made at import, or the first request would make it
 
 
 def unpack(compiled: bytes) -> Endpoint:
-    return _endpoint.decode(zlib.decompress(compiled))
+    return _endpoint.decode(inflate(compiled))

@@ -5,10 +5,10 @@
     SOURCES#20261125   acme-media#1023     asked, pings, sales, revenue, payout of a user and traffic source
     BUYERS#20261125    17                  sales, revenue, payout
 
-Days and hours are UTC's, amounts cents. Counts gather in the memory of the process and are written beside the last
-write of a request: at once where requests are few, about once a second where they are many, always with a sale. What a
-process has gathered when it is stopped, and what an unclear write was to add, is lost: these are for looking at, and
-caps have counters of their own. `delete_at` is when the retention is over.
+Days and hours are UTC's, amounts cents. Counts gather in the memory of the process and are written together with the
+last write of a request: at once where requests are few, about once a second where they are many, always with a sale.
+What a process has gathered when it is stopped, and what an unclear write was to add, is lost: these are for looking
+at, and caps have counters of their own. `delete_at` is when the retention is over.
 """
 
 from collections import defaultdict
@@ -24,11 +24,12 @@ from botocore.exceptions import ClientError
 from shared.domain.models import DAY, Endpoint, Ping, RingPool, Sale
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.store.dynamo import Dynamo
+from shared.store.items import as_number, table_key
 
 AT_ONCE = 5
 """How many requests of a moment write their counts at once; after that, one a second does."""
 WRITES = 8
-"""The most items that are written beside one request; the others wait for the next."""
+"""The most items that are written with one request; the others wait for the next."""
 NAMED_SOURCES = 500
 """The most traffic sources that a process counts by name in a day. Publishers choose the names: the rest are OTHERS."""
 BACKLOG = 100
@@ -64,17 +65,17 @@ class Tallies:
         """When the request is counted: at its first count."""
         return self.now()
 
-    def asked(self, endpoint: Endpoint, user: str, source: str) -> None:
+    def count_lead(self, endpoint: Endpoint, user: str, source: str) -> None:
         """A lead was read and is to be priced."""
         self._add(endpoint, self._hour("HOURS", endpoint.vanity_uri), asked=1)
         self._add(endpoint, self._source(user, source), asked=1)
 
-    def pinged(self, endpoint: Endpoint, ping: Ping) -> None:
+    def count_ping(self, endpoint: Endpoint, ping: Ping) -> None:
         """Somebody bids on it."""
         self._add(endpoint, self._hour("HOURS", endpoint.vanity_uri), pings=1)
         self._add(endpoint, self._source(ping.user, ping.lead.source), pings=1)
 
-    def sold(self, endpoint: Endpoint, sale: Sale, source: str) -> None:
+    def count_sale(self, endpoint: Endpoint, sale: Sale, source: str) -> None:
         amounts = {"sales": 1, "revenue": sale.cents, "payout": sale.payout_cents}
         self._add(endpoint, self._hour("HOURS", endpoint.vanity_uri), **amounts)
         self._add(endpoint, self._source(sale.user, source), **amounts)
@@ -82,18 +83,18 @@ class Tallies:
         if endpoint.pool and not sale.overflow:
             self._add(endpoint, self._hour("POOLS", endpoint.pool.name), leases=1)
 
-    def refused(self, endpoint: Endpoint, status: str) -> None:
+    def count_refusal(self, endpoint: Endpoint, status: str) -> None:
         self._add(endpoint, self._hour("HOURS", endpoint.vanity_uri), **{f"refused:{status}": 1})
 
-    def pool_used(self, endpoint: Endpoint, pool: RingPool, percent: float) -> None:
+    def record_pool_use(self, endpoint: Endpoint, pool: RingPool, percent: float) -> None:
         step = int(percent) // PERCENT_STEP * PERCENT_STEP
         self._add(endpoint, self._hour("POOLS", pool.name), looks=1, used=round(percent), **{f"use:{step}": 1})
 
-    def pool_exhausted(self, endpoint: Endpoint, pool: RingPool) -> None:
+    def count_exhausted_pool(self, endpoint: Endpoint, pool: RingPool) -> None:
         self._add(endpoint, self._hour("POOLS", pool.name), exhausted=1)
 
-    def due(self, at_once: bool = False) -> list[Callable[[], None]]:
-        """The writes that are due, an item each, to be run beside a request's own. None of them raises."""
+    def due_writes(self, at_once: bool = False) -> list[Callable[[], None]]:
+        """The writes that are due, an item each, to be run together with a request's own. None of them raises."""
         gathered, now = self.gathered, self.at
         with gathered.lock:
             gathered.credit = min(AT_ONCE, gathered.credit + max(0, now - gathered.at))
@@ -106,16 +107,16 @@ class Tallies:
 
     def _write(self, key: Key, counts: dict[str, int], delete_at: int) -> None:
         names = {f"#n{place}": name for place, name in enumerate(counts)}
-        values: dict[str, Any] = {f":n{place}": {"N": str(count)} for place, count in enumerate(counts.values())}
+        values: dict[str, Any] = {f":n{place}": as_number(count) for place, count in enumerate(counts.values())}
         added = ", ".join(f"#n{place} :n{place}" for place in range(len(counts)))
         with suppress(TemporarilyUnavailable, ClientError):
             self.dynamo.once(
                 self.dynamo.client.update_item,
                 TableName=self.table,
-                Key={"pk": {"S": key[0]}, "sk": {"S": key[1]}},
+                Key=table_key(key[0], key[1]),
                 UpdateExpression=f"SET delete_at = :delete_at ADD {added}",
                 ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values | {":delete_at": {"N": str(delete_at)}},
+                ExpressionAttributeValues=values | {":delete_at": as_number(delete_at)},
             )
 
     def _add(self, endpoint: Endpoint, key: Key, **amounts: int) -> None:

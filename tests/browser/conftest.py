@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.service import running
+from tests.local_service import running
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -60,7 +60,7 @@ class Visitor:
     contexts: list[Any] = field(default_factory=list)
 
     def open(self, path: str, **context: Any) -> Page:
-        """`context` is what Playwright's `new_context` takes: a viewport, a colour scheme."""
+        """`context` is what Playwright's `new_context` takes: a viewport, a color scheme."""
         made = self.browser.new_context(base_url=self.base, **context)
         made.grant_permissions(["clipboard-read", "clipboard-write"])
         self.contexts.append(made)

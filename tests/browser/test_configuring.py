@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Visitor
 from tests.browser.test_posting_instructions import CONTRAST, CONTRASTS, NARROW, WIDE
-from tests.service import Service, started
+from tests.local_service import Service, started
 
 PAGES = [
     "/offers", "/offers/demo-auto-insurance", "/buyers", "/buyers/10", "/buyers?new", "/endpoints",
@@ -137,7 +137,7 @@ def test_an_offer_is_sold_as_it_was_clicked_together(operator: Operator) -> None
 
 def saved(page: Page, button: str) -> None:
     page.get_by_role("button", name=button).click()
-    expect(page.get_by_role("status")).to_contain_text("Saved.")
+    expect(page.get_by_role("status").first).to_contain_text("Saved.")
 
 
 def curl(command: str) -> tuple[str, Any]:
@@ -186,10 +186,40 @@ def test_the_week_is_painted_and_written(operator: Operator) -> None:
     tuesday = page.locator("table.week tbody tr").nth(1).locator("td.hour")
     expect(tuesday.nth(1)).to_have_class("hour open")
     expect(cells.nth(22)).to_have_class("hour partly")
-    page.get_by_label("Time zone").fill("UTC")
+    page.get_by_label("Time zone").select_option("UTC")
     saved(page, "Save")
     expect(page.get_by_label("Monday")).to_have_value("22:30-02:00")
     expect(tuesday.nth(1)).to_have_class("hour open")
+
+
+def test_hours_are_dragged_typed_and_copied(operator: Operator) -> None:
+    page = operator.open("/buyers/5")
+    week, rows = page.locator("[data-week]"), page.locator("table.week tbody tr")
+    hours = [page.get_by_label(day, exact=True) for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")]
+    expect(week).to_have_attribute("data-state", "always")
+    expect(page.get_by_text("this buyer is always open")).to_be_visible()
+    page.get_by_label("Never open").check()
+    expect(page.get_by_text("This buyer is never open.")).to_be_visible()
+    page.get_by_label("Never open").uncheck()
+    rows.nth(0).locator("td.hour").nth(9).hover()
+    page.mouse.down()
+    rows.nth(2).locator("td.hour").nth(20).hover()
+    rows.nth(1).locator("td.hour").nth(16).hover()
+    page.mouse.up()
+    rows.nth(4).locator("td.hour").nth(3).hover()
+    assert [each.input_value() for each in hours] == ["09:00-17:00", "09:00-17:00", "", "", ""]
+    rows.nth(0).locator("td.hour").nth(12).hover()
+    page.mouse.down()
+    rows.nth(1).locator("td.hour").nth(12).hover()
+    page.mouse.up()
+    assert [each.input_value() for each in hours[:2]] == ["09:00-12:00, 13:00-17:00"] * 2
+    page.get_by_label("Saturday", exact=True).fill("9am-noon, 1:00 PM - 5:00 PM")
+    expect(rows.nth(5).locator("td.hour").nth(16)).to_have_class("hour open")
+    page.get_by_role("button", name="Copy Sat to the weekdays").click()
+    page.get_by_label("Time zone").select_option("America/New_York")
+    saved(page, "Save")
+    assert [each.input_value() for each in hours] == ["09:00-12:00, 13:00-17:00"] * 5
+    expect(week).to_have_attribute("data-state", "hours")
 
 
 def test_rows_are_moved_and_taken_out_at_once(operator: Operator) -> None:
@@ -235,7 +265,7 @@ def test_enter_saves(operator: Operator) -> None:
     page = operator.open("/offers/demo-live")
     page.get_by_label("Description, row 1").fill("The caller")
     page.get_by_label("Example, row 1").press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("Saved.")
+    expect(page.get_by_role("status").first).to_contain_text("Saved.")
 
 
 def test_without_a_script_rows_are_added(operator: Operator) -> None:

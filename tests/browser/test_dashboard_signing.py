@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests import cognito
+from tests import fake_cognito
 from tests.browser.conftest import Visitor
-from tests.service import started
+from tests.local_service import started
 
 SIGNED_OUT = re.compile("/dashboard/signed_out$")
 
@@ -53,13 +53,13 @@ def test_the_printed_link_signs_in_once_until_one_signs_out(local: tuple[Visitor
 @pytest.fixture
 def deployed(browser: Browser, tmp_path: Path) -> Iterator[Visitor]:
     """A visitor of a service that has a Cognito."""
-    with cognito.running() as fake:
+    with fake_cognito.running() as fake:
         fake.user = "demo-operator"
         environment = {
             "RINGPOST_COGNITO_URL": fake.url,
             "RINGPOST_COGNITO_ISSUER": fake.issuer,
-            "RINGPOST_COGNITO_CLIENT_ID": cognito.CLIENT_ID,
-            "RINGPOST_COGNITO_SECRET": cognito.SECRET,
+            "RINGPOST_COGNITO_CLIENT_ID": fake_cognito.CLIENT_ID,
+            "RINGPOST_COGNITO_SECRET": fake_cognito.SECRET,
         }
         with started(["tools.local", "--port", "0", "--data", str(tmp_path)], environment) as service:
             visitor = Visitor(browser, service.url)

@@ -1,17 +1,15 @@
 """The flows over moto: one process, one thread, a clock that is set by hand."""
 
-import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import botocore.session
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
-from shared import runtime
-from tests.build import SETTINGS, Publisher, Stage
-from tools import configure, engine
+from tests.build import SETTINGS, Publisher, Stage, a_client, forget_process
+from tools import command as operators
+from tools import engine
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,24 +19,22 @@ Command = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def client() -> "DynamoDBClient":
-    """Of use inside `mock_aws` only; made once because that takes long."""
-    session = botocore.session.Session(
-        session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
-    )
-    made = session.create_client(
-        "dynamodb",
-        region_name=engine.REGION,
-        aws_access_key_id=engine.KEY,
-        aws_secret_access_key=engine.KEY,
-        endpoint_url=f"https://dynamodb.{engine.REGION}.amazonaws.com",
-    )
-    return cast("DynamoDBClient", made)
+    return a_client()
 
 
 @pytest.fixture
 def stage(client: "DynamoDBClient") -> Iterator[Stage]:
     """Empty tables: a test publishes its endpoints itself."""
     with mock_aws():
+        engine.create_tables(client, SETTINGS)
+        yield Stage(client)
+
+
+@pytest.fixture
+def fast_stage() -> Iterator[Stage]:
+    """The same over an engine, for tests of many requests."""
+    with engine.dynoxide(None) as url:
+        client = engine.client(url)
         engine.create_tables(client, SETTINGS)
         yield Stage(client)
 
@@ -53,9 +49,9 @@ def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    runtime._process.cache_clear()
-    yield lambda *arguments, **options: CliRunner().invoke(configure.app, [*map(str, arguments)], **options)
-    runtime._process.cache_clear()
+    forget_process()
+    yield lambda *arguments, **options: CliRunner().invoke(operators.app, [*map(str, arguments)], **options)
+    forget_process()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tools.local import asgi, service
-from tools.local.runtime import Function
+from tools.local.lambda_runtime import Function
 
 
 def main(log: str, workers: str, timeout_seconds: str, handler: str = "echo_handler") -> None:

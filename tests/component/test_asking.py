@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.bidders.addresses import Forbidden, check_address
+from shared.bidders.addresses import Forbidden, Resolver, check_address, checked_socket
 from shared.bidders.asking import ANSWER_BYTES, Asking
 from shared.bidders.breaker import FAILURES
-from shared.domain.live import Call, Reply, Silence
+from shared.domain.live_bids import Call, Reply, Silence
 from tools import sandbox
 from tools.sandbox import Sandbox
 
@@ -46,8 +46,16 @@ def a_call(url: str, zip_code: str, step: str = "ping", key: str = "1") -> Call:
     return Call("POST", f"{url}/{step}", headers, body, final=step == "post")
 
 
+def replies_of(ask: Asking, calls: dict[int, Call], seconds: dict[int, float]) -> dict[int, Reply | Silence]:
+    """What came back, without how long it took."""
+    return {
+        buyer: Reply(reply.status, reply.body) if isinstance(reply, Reply) else Silence(reply.reason, reply.sent)
+        for buyer, reply in ask(calls, seconds).items()
+    }
+
+
 def one(ask: Asking, call: Call, seconds: float = 5) -> Reply | Silence:
-    return ask({1: call}, {1: seconds})[1]
+    return replies_of(ask, {1: call}, {1: seconds})[1]
 
 
 def dollars(reply: Reply | Silence) -> float:
@@ -59,7 +67,8 @@ def dollars(reply: Reply | Silence) -> float:
 def test_many_are_asked_at_once_and_the_slow_do_not_hold_the_others(ask: Asking, url: str) -> None:
     zips = ["30340", "30343", "30344", "30345", "30346", "30348", "30349", "30352"]
     began = time.monotonic()
-    replies = ask({n: a_call(url, zip_code) for n, zip_code in enumerate(zips)}, dict.fromkeys(range(8), 1.0))
+    calls = {n: a_call(url, zip_code) for n, zip_code in enumerate(zips)}
+    replies = replies_of(ask, calls, dict.fromkeys(range(8), 1.0))
     assert time.monotonic() - began < sandbox.HANG_SECONDS / 2
     assert [dollars(replies[n]) for n in (0, 1)] == [30.0, 30.0]
     assert replies[2] == replies[6] == Silence("no answer within 1000 ms", sent=True)
@@ -72,8 +81,9 @@ def test_many_are_asked_at_once_and_the_slow_do_not_hold_the_others(ask: Asking,
 
 def test_each_has_its_own_time(ask: Asking, url: str) -> None:
     replies = ask({1: a_call(url, "30343"), 2: a_call(url, "30343")}, {1: 0.05, 2: 5})
-    assert replies[1] == Silence("no answer within 50 ms", sent=True)
+    assert replies[1] == Silence("no answer within 50 ms", sent=True, milliseconds=replies[1].milliseconds)
     assert dollars(replies[2]) == 30.0
+    assert all((reply.milliseconds or 0) >= 40 for reply in replies.values())
 
 
 def test_connections_are_kept_and_a_closed_one_is_no_failure(ask: Asking) -> None:
@@ -86,14 +96,15 @@ def test_connections_are_kept_and_a_closed_one_is_no_failure(ask: Asking) -> Non
 def test_what_met_a_closed_connection_is_sent_again_over_a_new_one(ask: Asking) -> None:
     """Several kept connections may have been closed by then, as after a function was frozen."""
     with closing_server(answers_per_connection=1, reads_one_more=True) as (url, connections):
-        assert ask({n: Call("POST", url) for n in (1, 2)}, {1: 5, 2: 5}) == dict.fromkeys((1, 2), Reply(200, b"ok"))
+        replies = replies_of(ask, {n: Call("POST", url) for n in (1, 2)}, {1: 5, 2: 5})
+        assert replies == dict.fromkeys((1, 2), Reply(200, b"ok"))
         assert one(ask, Call("POST", url)) == Reply(200, b"ok")
         assert len(connections) == 3
 
 
 def test_what_nobody_thought_of_is_one_buyers_silence(ask: Asking, url: str) -> None:
     headers: Any = {"X-Number": 5}
-    replies = ask({1: Call("POST", f"{url}/ping", headers), 2: a_call(url, "30340")}, {1: 5, 2: 5})
+    replies = replies_of(ask, {1: Call("POST", f"{url}/ping", headers), 2: a_call(url, "30340")}, {1: 5, 2: 5})
     assert replies[1] == Silence("asking it failed (TypeError)", sent=True)
     assert dollars(replies[2]) == 30.0
 
@@ -151,7 +162,7 @@ class closing_server:  # noqa: N801 - it reads as a function
 
 
 class raw(closing_server):  # noqa: N801
-    """A server that sends these bytes to whoever connects."""
+    """A server that sends these bytes to each client that connects."""
 
     def __init__(self, answer: bytes) -> None:
         super().__init__(1)
@@ -209,6 +220,7 @@ def test_who_keeps_failing_is_skipped_tried_and_taken_back(
     skipped = one(ask, a_call(url, "30340"))
     assert isinstance(skipped, Silence)
     assert (skipped.reason[:12], skipped.sent) == ("skipped for ", False)
+    assert ask({1: a_call(url, "30340")}, {1: 5})[1].milliseconds is None
     real = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: real() + 60)
     assert dollars(one(ask, a_call(url, "30340"))) == 30.0
@@ -270,7 +282,13 @@ def test_thousands_of_rounds_leave_nothing_behind(ask: Asking, url: str) -> None
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
         "255.255.255.255", "240.0.0.1", "192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1",
         "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1",
-        "2001:db8::1", "fec0::1",
+        "2001:db8::1", "fec0::1", "0.1.2.3", "100.127.255.254", "192.0.0.1", "192.0.0.9", "192.0.0.10", "192.0.0.170",
+        "192.0.0.192", "192.88.99.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "239.255.255.255",
+        "169.254.170.2",
+        "::127.0.0.1", "::7f00:1", "::ffff:0:127.0.0.1", "::ffff:100.64.0.1", "::ffff:0.0.0.0", "64:ff9b::6440:1",
+        "64:ff9b:1::1", "64:ff9b:1::101:101", "100::1", "100:0:0:1::1", "2001::1", "2001:0:101:101::fefe:fefe",
+        "2001:1::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:1ff::1", "2002:101:101::1", "2002:6440:1::1",
+        "3fff::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fd20:ce::254", "feff::1", "ff0e::1", "4000::1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
@@ -278,9 +296,37 @@ def test_an_address_that_is_not_public_is_forbidden(address: str) -> None:
         check_address(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "203.0.114.1", "2606:4700::1", "::ffff:1.1.1.1", "64:ff9b::101:101"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "1.1.1.1", "203.0.114.1", "2606:4700::1", "::ffff:1.1.1.1", "64:ff9b::101:101", "100.63.255.255", "100.128.0.1",
+        "172.32.0.1", "192.0.1.1", "198.17.0.1", "198.20.0.1", "223.255.255.255", "2001:200::1", "2600:1f18::1",
+        "2a05:d018::1", "2620:4f:8000::1",
+    ],
+)  # fmt: skip
 def test_a_public_address_is_allowed(address: str) -> None:
     check_address(address)
+
+
+@pytest.mark.parametrize("address", [("127.0.0.1", 80), ("169.254.169.254", 80), ("fe80::1%lo", 80, 0, 1)])
+def test_no_connection_is_begun_to_an_address_that_was_not_checked(address: tuple[Any, ...]) -> None:
+    family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
+    with pytest.raises(Forbidden):
+        checked_socket((family, socket.SOCK_STREAM, 6, "", address))
+
+
+def test_a_name_that_changes_between_the_check_and_the_connection_leads_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if a cache, or a later release of the library, gave another address than the resolver has checked."""
+
+    async def resolved(*_: Any, **__: Any) -> list[Any]:
+        return [{"hostname": "x", "host": "127.0.0.1", "port": 443, "family": socket.AF_INET, "proto": 6, "flags": 0}]
+
+    monkeypatch.setattr(Resolver, "resolve", resolved)
+    with closing(Asking()) as ask:
+        said = one(ask, Call("POST", "https://buyer.example/"))
+        assert said == Silence("its address is not a public one", sent=False)
 
 
 @pytest.mark.parametrize(

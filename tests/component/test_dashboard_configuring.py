@@ -1,5 +1,6 @@
 """The pages of the dashboard that configure, over moto: every form with good and bad input, versions and roles."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -9,8 +10,9 @@ from pydantic import BaseModel
 
 from functions.dashboard.forms import Input, Part, Table
 from functions.dashboard.inputs import FORMS
-from shared.domain import configuration
-from shared.operators import document
+from shared import configuration
+from shared.domain import schedule
+from shared.operators import resources, yaml_document
 from shared.operators.resources import NAMED_BY, Kind
 from tests.build import Publisher, Stage
 from tests.configurations import Plain, a_buyer, a_contact_field, a_ring_pool, an_offer
@@ -50,7 +52,7 @@ def opened_by(stage: Stage, name: str, **overrides: Any) -> Guest:
 
 
 def live(stage: Stage, section: str, name: str) -> Plain:
-    return records(stage).live().parts[section, name]
+    return records(stage).versions.current().parts[section, name]
 
 
 def a_buyer_of(stage: Stage, buyer_id: int = 1) -> Plain:
@@ -102,10 +104,10 @@ def is_part(kind: Any) -> bool:
 
 @pytest.mark.parametrize("file", ["tools/demo.yaml", "examples/marketplace.yaml"])
 def test_a_form_that_is_sent_as_it_came_changes_nothing(stage: Stage, file: str) -> None:
-    content = document.document((ROOT / file).read_bytes()).value
+    content = yaml_document.document((ROOT / file).read_bytes()).value
     content["users"] = [*content.get("users", []), *USERS[2:]]
-    records(stage).apply(configuration.read(content), "file")
-    olga, before = Guest(stage, "olga"), records(stage).live()
+    records(stage).applying.apply(configuration.read(content), "file")
+    olga, before = Guest(stage, "olga"), records(stage).versions.current()
     resources = [(kind, str(part[NAMED_BY[kind]])) for kind in NAMED_BY if kind != "buyers" for part in content[kind]]
     resources += [("buyers", str(buyer["id"])) for offer in content["offers"] for buyer in offer.get("buyers", ())]
     for kind, name in resources:
@@ -113,8 +115,8 @@ def test_a_form_that_is_sent_as_it_came_changes_nothing(stage: Stage, file: str)
         assert page.code == 200
         saved = olga.send(page, f"/{kind}/{name}")
         assert (saved.code, "Saved." in saved.text) == (200, True), saved.text
-        after = records(stage).live()
-        assert after.version == before.version, (kind, name, records(stage).change(after.version))
+        after = records(stage).versions.current()
+        assert after.version == before.version, (kind, name, records(stage).versions.change(after.version))
 
 
 def test_an_offer_is_made_with_its_fields(olga: Guest, stage: Stage) -> None:
@@ -284,7 +286,7 @@ BAD: list[tuple[str, dict[str, str], dict[str, str]]] = [
     (
         "/offers/auto-insurance",
         {"contact_fields[1].name": "x", "contact_fields[1].pattern": "(", "margin.percent": "20", "margin.fixed": "1"},
-        {"margin.percent": "must have fixed or percent"},
+        {"margin.percent": "must have “Dollars” or “Percent”"},
     ),
     (
         "/buyers/1",
@@ -339,21 +341,156 @@ def test_what_is_not_valid_is_said_beside_it_and_nothing_is_lost(
         assert sentence in answer.mistake(name), (name, answer.mistake(name))
     kept = dict(answer.form(f"/dashboard{path}").values)
     assert {name: kept.get(name, "") for name in given} == given
-    assert records(stage).live().version == 1
+    assert records(stage).versions.current().version == 1
 
 
 @pytest.mark.parametrize("kind", ["offers", "buyers", "endpoints", "ring_pools", "users"])
 def test_a_form_with_nothing_in_it_says_what_is_missing(olga: Guest, kind: str) -> None:
-    answer = olga.send(olga.open(f"/{kind}", "new"), f"/{kind}")
+    given = {"id": ""} if kind == "buyers" else {}
+    answer = olga.fill(olga.open(f"/{kind}", "new"), f"/{kind}", given)
     assert answer.code == 422
     assert answer.mistake(NAMED_BY[kind]) in ("is missing", "must be a whole number")
+
+
+def test_a_buyer_is_written_as_people_write(olga: Guest, stage: Stage) -> None:
+    given = {
+        "name": "Buyer Z", "number": "(800) 555-0203", "bid": "$1,045", "weight": "1,500", "zone": "America/Chicago",
+        "schedule.open.mon": "9am-5pm", "schedule.open.tue": "9:00 AM - 5:00 PM", "schedule.open.sat": "closed",
+        "schedule.closed_on": "Dec 25, 2100\n2101-01-01",
+        "schedule.open_on[0].key": "12/24/2100", "schedule.open_on[0].value": "9am to noon",
+        "filters": "state = TX\nage ≥ 25\nstate in (TX, FL)",
+        "caps.sales.day": "1,000", "caps.revenue.month": "$25,000.00",
+    }  # fmt: skip
+    assert "Saved." in olga.fill(olga.open("/buyers", "new"), "/buyers", given).text
+    buyer = live(stage, "offers", "auto-insurance")["buyers"][-1]
+    assert buyer == {
+        "id": 3,
+        "name": "Buyer Z",
+        "number": "+18005550203",
+        "bid": "1045.00",
+        "weight": 1500,
+        "zone": "America/Chicago",
+        "schedule": {
+            "open": {"mon-tue": ["09:00-17:00"]},
+            "closed_on": ["2100-12-25", "2101-01-01"],
+            "open_on": {"2100-12-24": ["09:00-12:00"]},
+        },
+        "filters": ["state == TX", "age >= 25", "state in [TX, FL]"],
+        "caps": {"sales": {"day": 1000}, "revenue": {"month": "25000.00"}},
+    }
+
+
+def test_numbers_of_ours_are_written_as_people_write(olga: Guest, stage: Stage) -> None:
+    given = {
+        "name": "new", "hold_seconds": "1,200", "cooldown_seconds": "60", "overflow_number": "888.555.0198",
+        "numbers": "(888) 555-0100 - (888) 555-0109\n888-555-0111, 888-555-0112",
+    }  # fmt: skip
+    assert "Saved." in olga.fill(olga.open("/ring_pools", "new"), "/ring_pools", given).text
+    assert live(stage, "ring_pools", "new") == {
+        "name": "new",
+        "numbers": ["+18885550100-+18885550109", "+18885550111", "+18885550112"],
+        "hold_seconds": 1200,
+        "cooldown_seconds": 60,
+        "overflow_number": "+18885550198",
+    }
+    endpoint = {
+        "vanity_uri": "print", "offer": "auto-insurance", "tracking": "static", "hold_seconds": "300", "ring_pool": "",
+        "static_numbers[0].key": "1023", "static_numbers[0].value": "1-888-555-0170", "bid_floor": "$1.50",
+    }  # fmt: skip
+    assert "Saved." in olga.fill(olga.open("/endpoints", "new"), "/endpoints", endpoint).text
+    saved = live(stage, "endpoints", "print")
+    assert (saved["static_numbers"], saved["bid_floor"]) == ({"1023": "+18885550170"}, "1.50")
+    wrong = olga.fill(olga.open("/ring_pools/new"), "/ring_pools/new", {"numbers": "888-555-0100, 555-0111"})
+    assert wrong.mistake("numbers") == "`555-0111` must be a telephone number in E.164, like +18005550100"
+
+
+def test_the_next_free_id_is_proposed(olga: Guest, stage: Stage) -> None:
+    assert dict(olga.open("/buyers", "new").form("/dashboard/buyers").values)["id"] == "3"
+    assert dict(olga.open("/buyers", "new&like=1").form("/dashboard/buyers").values)["id"] == "3"
+    taken = [a_buyer(id=1), a_buyer(id=7, name="B"), a_buyer(id=2**31 - 1, name="C")]
+    opened(stage, offers=[an_offer(buyers=taken)])
+    assert resources.next_id(records(stage)) == 2
+
+
+def test_a_time_zone_is_chosen_and_those_of_the_usa_come_first(olga: Guest) -> None:
+    page = olga.open("/buyers", "new").html
+    [options] = re.findall('<select id="zone" name="zone">(.*?)</select>', page, re.DOTALL)
+    names = re.findall('value="([^"]*)"', options)
+    assert names[:4] == ["", "America/New_York", "America/Chicago", "America/Denver"]
+    assert "Europe/Berlin" in names
+    assert {"EST", "US/Eastern"}.isdisjoint(names)
+    assert "Pacific (America/Los_Angeles)" in options
+    opened_with = olga.fill(olga.open("/buyers/1"), "/buyers/1", {"zone": "Asia/Tokyo"})
+    assert dict(opened_with.form("/dashboard/buyers/1").values)["zone"] == "Asia/Tokyo"
+
+
+def test_never_open_and_always_open_look_different(olga: Guest, stage: Stage) -> None:
+    page = olga.open("/buyers/1")
+    assert 'data-state="always"' in page.html
+    assert "always open" in olga.open("/buyers").text
+    never = olga.fill(page, "/buyers/1", {"zone": "UTC", "schedule.open.never": "true"})
+    assert ("Saved." in never.text, a_buyer_of(stage)["schedule"]) == (True, {"open": {}})
+    assert 'data-state="never"' in never.html
+    assert "never open" in olga.open("/buyers").text
+    assert dict(never.form("/dashboard/buyers/1").values)["schedule.open.never"] == "true"
+    both = olga.fill(never, "/buyers/1", {"schedule.open.mon": "9am-5pm"})
+    assert "Never open is ticked, and there are hours" in both.text
+    again = olga.fill(never, "/buyers/1", {"schedule.open.never": ""})
+    assert ('data-state="always"' in again.html, "schedule" in a_buyer_of(stage)) == (True, False)
+    closed = olga.fill(again, "/buyers/1", {f"schedule.open.{day}": "closed" for day in schedule.WEEKDAYS})
+    assert ("Saved." in closed.text, a_buyer_of(stage)["schedule"]) == (True, {"open": {}})
+
+
+def test_a_days_hours_are_copied_to_the_weekdays_without_a_script(olga: Guest) -> None:
+    given = {"schedule.open.sat": "9am-5pm", "schedule.open.sun": "", "rows": "copy schedule.open.sat"}
+    copied = dict(olga.fill(olga.open("/buyers/1"), "/buyers/1", given).form("/dashboard/buyers/1").values)
+    assert [copied[f"schedule.open.{day}"] for day in schedule.WEEKDAYS] == ["9am-5pm"] * 6 + [""]
+
+
+MESSAGES = [
+    ("/buyers/1", {"caps.sales.day": "many"}, "Sales per day must be a whole number"),
+    ("/buyers/1", {"caps.revenue.total": "much"}, "Revenue in total must be an amount like 25.00"),
+    (
+        "/buyers/1",
+        {"duplicates.window_days": "1", "duplicates.window_hours": "2"},
+        "must have “Window, days” or “Window, hours”",
+    ),
+    ("/buyers/1", {"bid": ""}, "must have “Bid”, or “Live bidding” in its place: a live buyer bids itself"),
+    ("/endpoints/my_endpoint", {"tracking": "static"}, "Hold, seconds is missing: “Tracking” static needs it"),
+    (
+        "/endpoints/my_endpoint",
+        {"ping_ttl_seconds": "600"},
+        "Ring pool auto-us, Hold, seconds must be at least 600, the “A ping is good for, seconds” of",
+    ),
+    ("/offers/auto-insurance", {"contact_fields[1].name": "b c"}, "Contact fields, row 2, Name must be 1 to 64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "given", "sentence"), MESSAGES)
+def test_messages_have_the_words_on_the_page(olga: Guest, path: str, given: dict[str, str], sentence: str) -> None:
+    answer = olga.fill(olga.open(path), path, given)
+    assert sentence in answer.text
+    alert = answer.html.partition('role="alert"')[2].partition("</ul>")[0]
+    for name in ("caps.", "window_days", "ping_ttl_seconds", "hold_seconds", "contact_fields"):
+        assert f">{name}" not in alert
+        assert f" {name}" not in alert
+
+
+def test_several_mistakes_are_told_together(olga: Guest) -> None:
+    given = {
+        "bid": "much", "caps.sales.day": "many", "schedule.open.mon": "9 to 5", "filters": "state ~ TX",
+        "live.headers[0].key": "A", "live.headers[1].key": "A", "live.headers[1].value": "b", "live.ping": "{",
+    }  # fmt: skip
+    answer = olga.fill(olga.open("/buyers/1"), "/buyers/1", given)
+    for name in ("bid", "caps.sales.day", "schedule.open.mon", "filters", "live.headers[1].key", "live.ping"):
+        assert answer.mistake(name), name
 
 
 def test_what_is_wrong_elsewhere_is_said_by_its_path(olga: Guest) -> None:
     page = olga.open("/offers/auto-insurance")
     gone = olga.send(page, "/offers/auto-insurance/delete")
     assert gone.code == 422
-    assert "endpoints[my_endpoint].offer there is no offer `auto-insurance`" in gone.text
+    assert "Endpoint my_endpoint, Offer there is no offer `auto-insurance`" in gone.text
 
 
 def test_a_name_that_is_taken(olga: Guest) -> None:
@@ -373,7 +510,7 @@ def test_of_two_who_edit_one_buyer_the_second_is_told_and_loses_nothing(olga: Gu
     answer = olga.fill(second, "/buyers/1", {"bid": "29.00", "name": "Buyer A1"})
     assert answer.code == 409
     assert "It has been changed since you saw it." in answer.text
-    assert "bid 27.00 29.00" in answer.text
+    assert "Bid 27.00 29.00" in answer.text
     assert a_buyer_of(stage)["bid"] == "27.00"
     kept = dict(answer.form("/dashboard/buyers/1").values)
     assert (kept["bid"], kept["name"], kept["tier"]) == ("29.00", "Buyer A1", "2")
@@ -492,6 +629,22 @@ def test_a_token_is_shown_once_and_revoked(olga: Guest) -> None:
     assert "It has none." in olga.send(page, revoke.removeprefix("/dashboard")).text
 
 
+def test_a_token_has_a_name_a_scope_and_an_end(olga: Guest, stage: Stage) -> None:
+    path = "/users/acme-media/tokens"
+    page = olga.open("/users/acme-media")
+    assert dict(page.form(f"/dashboard{path}").values)["scope"] == "post"
+    wrong = olga.fill(page, path, {"name": "the page", "scope": "read", "expires": "yesterday"})
+    assert (wrong.code, "must be a day like 2027-01-31" in wrong.mistake("expires")) == (422, True)
+    assert dict(wrong.form(f"/dashboard{path}").values)["name"] == "the page"
+    assert "over since" not in wrong.text
+    issued = olga.fill(wrong, path, {"expires": "2100-01-31"})
+    assert "the page read 2100-01-01 00:00 2100-02-01 00:00 never" in issued.text
+    assert olga.fill(issued, path, {"scope": "all"}).code == 400
+    assert '<option value="post"' not in olga.open("/users/vera").html
+    stage.clock.forward(31 * 24 * 3600)
+    assert "over since 2100-02-01 00:00" in olga.open("/users/acme-media").text
+
+
 def test_a_change_is_undone(olga: Guest, stage: Stage) -> None:
     olga.fill(olga.open("/buyers/1"), "/buyers/1", {"bid": "27.00"})
     page = olga.open("/changes")
@@ -513,7 +666,7 @@ def test_the_configuration_goes_out_and_in_as_a_file(olga: Guest, stage: Stage) 
     text = yaml.safe_dump(wanted)
     compared = olga.send(olga.open("/configuration"), "/configuration/difference", file=text)
     assert "offers[auto-insurance].buyers[1].bid 25.00 33.00" in compared.text
-    assert records(stage).live().version == 1
+    assert records(stage).versions.current().version == 1
     olga.fill(olga.open("/buyers/2"), "/buyers/2", {"bid": "21.00"})
     overtaken = olga.send(compared, "/configuration")
     assert overtaken.code == 409
@@ -527,6 +680,82 @@ def test_the_configuration_goes_out_and_in_as_a_file(olga: Guest, stage: Stage) 
     assert (account.code, "`b ad` must be" in account.mistake("suppression")) == (422, True)
     assert "Saved." in olga.send(account, "/configuration/account", suppression="tcpa").text
     assert live(stage, "account", "account") == {"suppression": ["tcpa"]}
+
+
+# Warnings
+
+
+def test_what_is_valid_and_not_meant_is_told_after_a_form(olga: Guest) -> None:
+    zone = "zone `EST` has no daylight saving time, and is an hour off all summer; write America/New_York"
+    assert "probably not what you mean" not in olga.open("/buyers/1").text
+    saved = olga.fill(olga.open("/buyers/1"), "/buyers/1", {"zone": "EST", "filters": "stat == TX"})
+    assert "Saved." in saved.text
+    assert f"probably not what you mean: {zone}" in saved.text
+    assert "filters[0] `stat` is no contact field of the offer" in saved.text
+    assert f"buyers[1].{zone}" in olga.open("/offers/auto-insurance").text
+    assert f"offers[auto-insurance].buyers[1].{zone}" in olga.open("/configuration").text
+    assert "probably not what you mean" not in olga.open("/buyers/2").text
+    floor = olga.fill(olga.open("/endpoints/my_endpoint"), "/endpoints/my_endpoint", {"bid_floor": "50"})
+    assert "bid_floor is above every bid of the offer auto-insurance" in floor.text
+    pool = olga.fill(olga.open("/ring_pools/auto-us"), "/ring_pools/auto-us", {"cooldown_seconds": "1"})
+    assert "cooldown_seconds is under 5 seconds" in pool.text
+
+
+def test_a_file_that_is_compared_is_warned_of(olga: Guest) -> None:
+    wanted = yaml.safe_load(olga.open("/configuration/export").html)
+    wanted["ring_pools"][0]["cooldown_seconds"] = 1
+    compared = olga.send(olga.open("/configuration"), "/configuration/difference", file=yaml.safe_dump(wanted))
+    assert "ring_pools[auto-us].cooldown_seconds is under 5 seconds" in compared.text
+    assert "ring_pools[auto-us].cooldown_seconds is under 5 seconds" in olga.send(compared, "/configuration").text
+
+
+def test_compare_begins_with_totals(olga: Guest) -> None:
+    wanted = yaml.safe_load(olga.open("/configuration/export").html)
+    wanted["endpoints"] = []
+    wanted["offers"][0]["buyers"] = wanted["offers"][0]["buyers"][:1]
+    compared = olga.send(olga.open("/configuration"), "/configuration/difference", file=yaml.safe_dump(wanted))
+    assert "What it would change Removes 1 endpoint, 1 buyer. Apply to version 1" in compared.text
+
+
+def test_what_apply_would_refuse_is_told_on_compare(olga: Guest) -> None:
+    wanted = yaml.safe_load(olga.open("/configuration/export").html)
+    wanted["ring_pools"][0]["name"] = wanted["endpoints"][0]["ring_pool"] = "other"
+    compared = olga.send(olga.open("/configuration"), "/configuration/difference", file=yaml.safe_dump(wanted))
+    assert (compared.code, "belongs to ring pool auto-us now" in compared.text) == (422, True)
+    wanted = yaml.safe_load(olga.open("/configuration/export").html)
+    wanted["endpoints"] = [{**wanted["endpoints"][0], "vanity_uri": f"a{n}"} for n in range(98)]
+    compared = olga.send(olga.open("/configuration"), "/configuration/difference", file=yaml.safe_dump(wanted))
+    assert (compared.code, "98 is the most" in compared.text) == (409, True)
+    assert "Apply to version" not in compared.text
+
+
+def test_an_operator_types_its_name_before_it_locks_itself_out(olga: Guest, stage: Stage) -> None:
+    made = olga.fill(olga.open("/users", "new"), "/users", {"name": "ben", "role": "operator"})
+    assert "Saved." in made.text
+    wanted = yaml.safe_load(olga.open("/configuration/export").html)
+    wanted["users"] = [user for user in wanted["users"] if user["name"] != "olga"]
+    compared = olga.send(olga.open("/configuration"), "/configuration/difference", file=yaml.safe_dump(wanted))
+    assert "from you, olga: you can change nothing here after that. Type olga to confirm" in compared.text
+    for typed in ("", "yes", "ben"):
+        refused = olga.send(compared, "/configuration", confirm=typed)
+        assert (refused.code, "from you, olga" in refused.text) == (409, True)
+    own = olga.open("/users/olga")
+    assert "This is your own user" in own.text
+    assert "This is your own user" not in olga.open("/users/ben").text
+    assert olga.send(own, "/users/olga/delete").code == 409
+    demoted = olga.send(own, "/users/olga", role="viewer")
+    assert (demoted.code, "Type olga to confirm" in demoted.text) == (409, True)
+    assert live(stage, "users", "olga")["role"] == "operator"
+    assert olga.send(demoted, "/users/olga", confirm="olga", role="viewer").code == 200
+    assert live(stage, "users", "olga")["role"] == "viewer"
+
+
+def test_the_undoing_of_ones_own_role_asks_for_the_word(olga: Guest, stage: Stage) -> None:
+    olga.fill(olga.open("/users", "new"), "/users", {"name": "ben", "role": "operator"})
+    ben = Guest(stage, "ben")
+    undone = ben.send(ben.open("/changes/2"), "/changes/2/undo")
+    assert (undone.code, "from you, ben" in undone.text) == (409, True)
+    assert live(stage, "users", "ben")["role"] == "operator"
 
 
 # Who may do what
@@ -566,7 +795,7 @@ def test_a_form_of_another_visit_does_nothing(olga: Guest, stage: Stage) -> None
     page = olga.open("/buyers/1")
     page.html = page.html.replace('name="csrf" value="', 'name="csrf" value="0')
     assert olga.send(page, "/buyers/1/pause").code == 403
-    assert records(stage).live().version == 1
+    assert records(stage).versions.current().version == 1
 
 
 def test_what_operators_wrote_is_escaped(stage: Stage) -> None:

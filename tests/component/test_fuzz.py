@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from shared.domain.models import Field, FieldType, User
-from shared.edge import http
+from shared.http import serving
 from tests.build import CALLER, CONTACT_FIELDS, REQUEST_ID, SETTINGS, Answer, Publisher, Stage, a_pool, an_endpoint
 from tools import engine
 
@@ -65,6 +65,7 @@ SENTENCE = re.compile(
 CODES = {
     "no_matching_buyer": 200, "caller_id_required": 200, "ping_id_expired": 200, "ping_id_unknown": 200,
     "ping_id_used": 200, "buyer_mismatch": 200, "buyer_unavailable": 200, "no_number_available": 200,
+    "too_many_leases": 200,
     "malformed_request": 400, "unauthorized": 401, "unknown_endpoint": 404, "method_not_allowed": 405,
     "request_too_large": 413, "invalid_fields": 422, 422: 422,
 }  # fmt: skip
@@ -94,7 +95,7 @@ def publisher(stage: Stage) -> Publisher:
 @pytest.fixture(scope="module")
 def logged() -> Iterator[io.StringIO]:
     written = io.StringIO()
-    handler = http.log.registered_handler
+    handler = serving.log.registered_handler
     before = handler.setStream(written)  # type: ignore[attr-defined]
     yield written
     handler.setStream(before)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from tests.build import SETTINGS
 
 SIGNING = ("authlib", "cryptography", "joserfc")
 SLOW = ("jinja2", "itsdangerous", "pydantic", "yaml", "phonenumbers", "email_validator", "re2", "aiohttp", "boto3",
-        "shared.operators", "shared.store.records")  # fmt: skip
+        "shared.operators", "shared.store.versions")  # fmt: skip
 
 
 @pytest.mark.parametrize("function", ["ping", "post", "full"])

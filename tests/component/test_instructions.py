@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from functools import partial
 from html.parser import HTMLParser
 from typing import Any
@@ -12,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from shared import flows, instructions
+from functions.instructions import guide_pages
+from shared import flows
 from shared.domain.models import Field, Limit, Margin, User
 from shared.domain.refusals import InvalidFields, NoMatchingBuyer, Refusal
-from shared.edge import answers, pages
-from shared.edge.contract import COLUMN_TYPES
-from shared.edge.instructions import BUYERS, COLUMNS, KEYS, MEANINGS, NOW, guide, pretty
-from shared.edge.requests import Request
+from shared.publishers import answers, web_pages
+from shared.publishers.contract import COLUMN_TYPES
+from shared.publishers.posting_instructions import BUYERS, COLUMNS, KEYS, MEANINGS, NOW, guide, pretty
+from shared.publishers.requests import Request
 from shared.store.dynamo import Dynamo
 from tests.build import (
     CALLER,
@@ -51,7 +53,7 @@ def read(stage: Stage, path: str = PAGE, query: str = "", pasted: str = "", **he
         event["requestContext"]["http"]["method"] = "POST"
         event["headers"]["content-type"] = "application/x-www-form-urlencoded"
         event["body"] = urlencode({"request": pasted})
-    found = pages.serve(event, REQUEST_ID, "instructions", partial(instructions.answer, stage.world()))
+    found = web_pages.serve(event, REQUEST_ID, "instructions", partial(guide_pages.answer, stage.world()))
     return Answer(found["statusCode"], found["headers"], found["body"])
 
 
@@ -99,6 +101,14 @@ def test_the_page_has_every_address_and_field_in_the_clear(stage: Stage) -> None
     assert "60 PINGs and 30 POSTs a minute" in said
     for status in {refused.status for refused in MEANINGS} - {"invalid_fields"}:
         assert status in said
+
+
+@pytest.mark.parametrize("require_auth_token", [False, True])
+def test_a_sentence_of_the_page_ends_where_its_last_word_ends(stage: Stage, require_auth_token: bool) -> None:
+    stage.publish(an_endpoint(require_auth_token=require_auth_token))
+    said = Text(read(stage).text).said
+    assert ". Put only a token with the scope post" in " ".join(said.split())
+    assert not re.search(r"\s\.\s", said)
 
 
 def test_a_static_endpoint_says_whose_number_it_is(stage: Stage) -> None:
@@ -166,7 +176,7 @@ def test_the_page_is_small_and_read_in_two_calls(stage: Stage) -> None:
         "headers": {},
         "requestContext": {"domainName": "api.example.com", "http": {"method": "GET"}},
     }
-    instructions.answer(fresh.world_over(dynamo), event)
+    guide_pages.answer(fresh.world_over(dynamo), event)
     assert dynamo.calls == 2
 
 
@@ -214,6 +224,14 @@ def test_a_page_for_users_asks_for_a_token(stage: Stage) -> None:
     assert read(stage, authorization="Basic OnNlY3JldA==").code == 200
     assert read(stage, query="auth_token=secret").code == 200
     assert "secret" not in read(stage, query="auth_token=secret").text.replace("Secret", "")
+
+
+def test_a_name_that_a_json_body_has_twice_is_told(stage: Stage) -> None:
+    stage.publish(an_endpoint())
+    request = f"POST {BASE}{WEBHOOKS}/ping/my_endpoint\nContent-Type: application/json\n\n"
+    twice = read(stage, pasted=f'{request}{{"zip": "1", "b": {{"c": 1, "c": 1}}, "zip": "2"}}')
+    assert "zip is there twice. The last value counts." in Text(twice.text).said
+    assert "c is there twice" not in Text(twice.text).said
 
 
 # The example answers
@@ -355,7 +373,7 @@ CURL = f"curl -X POST {BASE}{WEBHOOKS}/ping/my_endpoint"
         (f"{BASE}{WEBHOOKS}/ping/my_endpoint", "zip is required on ping. You did not send a value."),
         (f"{CURL} -d zip=123", "zip must be a US ZIP code of five digits"),
         (f"{CURL} -d zip=30340 -d caler_id=6145550123", "caler_id is no field of this offer. Is caller_id meant?"),
-        (f"{CURL} -d '{{\"zip\": 30340'", "The body is no JSON"),
+        (f"{CURL} -d '{{\"zip\": 30340'", "The body is not JSON"),
         (f"{CURL} -d '[1]'", "it must be an object"),
         (f"{CURL} -d 'zip=30340", "a quote that is not closed"),
         ("curl -d zip=30340", "has no URL"),
@@ -411,7 +429,7 @@ def test_a_ping_id_is_looked_up_and_nothing_is_changed(stage: Stage, publisher: 
 
 def test_a_ping_id_of_the_sandbox_is_good_in_the_sandbox_only(stage: Stage) -> None:
     stage.publish(an_endpoint())
-    world = stage.world().twin()
+    world = stage.world().of_sandbox()
     endpoint = world.endpoint("my_endpoint")
     request = Request("POST", "my_endpoint", {}, [], "")
     ping_id = json.loads(flows.ping(world, endpoint, request))["try_all_buyers_ping_id"]
@@ -461,7 +479,7 @@ def test_the_page_of_a_table_that_does_not_answer_says_so(stage: Stage) -> None:
 
     event = {"rawPath": PAGE, "rawQueryString": "", "headers": {}, "requestContext": {"http": {"method": "GET"}}}
     world = stage.world_over(Down(stage.client, stage.settings))
-    found = pages.serve(event, REQUEST_ID, "instructions", partial(instructions.answer, world))
+    found = web_pages.serve(event, REQUEST_ID, "instructions", partial(guide_pages.answer, world))
     assert found["statusCode"] == 500
     assert REQUEST_ID in found["body"]
     assert MARK not in found["body"]

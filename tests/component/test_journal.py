@@ -1,15 +1,23 @@
 """What operators and publishers are shown of pings and sales, and what showing it takes."""
 
+import csv
+import re
 from concurrent.futures import Executor, Future
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec import Struct
 
 from shared import flows
 from shared.domain.models import DAY, Margin, User
-from shared.edge.requests import Request
-from shared.store.journal import BadCursor, Hour, Journal, PoolHour, Row, Sold, Source, csv_lines
+from shared.publishers.requests import Request
+from shared.store.csv_text import csv_lines
+from shared.store.journal import Journal, Row
+from shared.store.pagination import BadCursor
+from shared.store.totals import BuyerTotals, Hour, PoolHour, Source
 from tests.build import CALLER, KEYS, SETTINGS, START, Counting, InTurn, Publisher, Stage, a_pool, an_endpoint
 
 OTHER = "+16145550124"
@@ -66,7 +74,7 @@ def test_an_hour_has_what_was_asked_bid_sold_and_refused_in_it(
 def test_a_refusal_writes_nothing_and_goes_along_with_the_next_write(
     published: Stage, publisher: Publisher, journal: Journal
 ) -> None:
-    publisher.ping(caller_id="no number")
+    publisher.post(caller_id="no number")
     assert journal.hours(START, START + DAY) == []
     publisher.ping(caller_id=CALLER)
     [hour] = journal.hours(START, START + DAY)
@@ -117,7 +125,7 @@ def test_a_count_that_hangs_is_not_waited_for(published: Stage, publisher: Publi
         def submit(self, *_: Any, **__: Any) -> "Future[Any]":
             return Future()
 
-    world = replace(published.world(), aside=Hanging())
+    world = replace(published.world(), count_pool=Hanging())
     assert publisher.send("full", world=world, json_body={"caller_id": CALLER}).body["success"]
 
 
@@ -157,7 +165,9 @@ def test_buyers_and_pools_have_their_days(published: Stage, publisher: Publisher
     published.memory.endpoints.clear()
     for caller in (CALLER, OTHER, "+16145550125"):
         publisher.full(caller_id=caller)
-    assert journal.buyers(START, START + DAY) == [Sold(buyer_id=1, sales=2, revenue_cents=5000, payout_cents=5000)]
+    assert journal.buyers(START, START + DAY) == [
+        BuyerTotals(buyer_id=1, sales=2, revenue_cents=5000, payout_cents=5000)
+    ]
     publisher.ping()  # takes the refused one along
     [hour] = journal.pools(START, START + DAY)
     assert hour == PoolHour(at=START, pool="pool-2", leases=2, exhausted=1, used_percent=50, peak_percent=100)
@@ -308,7 +318,7 @@ def test_a_static_sale_shows_where_its_call_goes(stage: Stage, publisher: Publis
 
 def test_a_sandbox_is_neither_counted_nor_listed(stage: Stage, journal: Journal) -> None:
     stage.publish(an_endpoint())
-    world = stage.world().twin()
+    world = stage.world().of_sandbox()
     endpoint = world.endpoint("my_endpoint")
     flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
     assert stage.client.scan(TableName="journal")["Items"] == []
@@ -342,11 +352,40 @@ def test_a_cursor_that_is_none_of_ours_is_refused(journal: Journal, stage: Stage
         journal.log(START, stage.clock(), cursor=cursor)
 
 
+class Line(Struct):
+    first: str
+    second: str
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quoted", [True, False])
+@given(value=st.lists(st.sampled_from([*"=+-@＝＋－＠,;|\t\r\n\"' ax1", "=1+1", "\u2028", "\xa0"])).map("".join))
+@example(value="a;=1+1")
+@example(value='x";=1')
+@example(value="a\n=1")
+@example(value="\t=1")
+@example(value=" =1")
+@example(value='";"=1')
+def test_no_cell_begins_a_formula_whichever_character_separates_cells(separator: str, quoted: bool, value: str) -> None:
+    """Read by a spreadsheet that knows quotes, and by one that does not."""
+    text = "".join(csv_lines([Line(value, value)], ["first", "second"]))
+    assert len(text.splitlines()) == 2
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    for cell in next(csv.reader([text.splitlines()[1]], delimiter=separator, quoting=quoting)):
+        bare = cell.strip(' "')
+        assert bare[:1] not in set("=+-@＝＋－＠") or re.fullmatch("[+-]?[0-9.]+", bare)
+
+
+@pytest.mark.parametrize("number", ["+18005550101", "18005550101", "-12.50", "0"])
+def test_numbers_stay_usable(number: str) -> None:
+    assert list(csv_lines([Line(number, "a - b")], ["first", "second"]))[1] == f"{number},a - b\r\n"
+
+
 @pytest.mark.usefixtures("published")
 def test_a_file_has_nothing_that_a_spreadsheet_would_run(publisher: Publisher, journal: Journal) -> None:
     for n in range(5):
         publisher.ping(traffic_source_id=f"={n}+1")
-    lines = list(csv_lines(journal.log(START, START).rows))
+    lines = list(csv_lines(journal.log(START, START).rows, Row.__struct_fields__))
     assert len(lines) == 6
     assert lines[0].startswith("ping_id,at,endpoint,user,source,bids,status,cents,")
     assert sorted(line.split(",")[4] for line in lines[1:]) == [f"'={n}+1" for n in range(5)]

@@ -1,33 +1,30 @@
 """What an operator does about live buyers by command: what is not settled, and where calls go."""
 
-import pytest
-from typer.testing import CliRunner
+import time
 
-from shared import runtime
-from shared.domain import configuration
-from shared.domain.live import Reply
+import pytest
+
+from shared import configuration
+from shared.domain.live_bids import Reply
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, SETTINGS, Publisher, Scripted, Stage
 from tests.component.conftest import Command
 from tests.configurations import a_buyer, a_contact_field, a_document, an_offer
-from tools import configure
 
 YES = b'{"success":true,"buyers":[{"bid":30,"ping_id":"1"}],"trackdrive_number":"18005550195"}'
 
 
 @pytest.fixture
-def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """On a stack with one live buyer."""
-    for name, value in SETTINGS.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(runtime, "world", stage.world)
+def command(command: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """On a stack with one live buyer, by the stage's clock."""
+    monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
     live = {"dialect": "ringpost", "ping_url": "https://a.example/ping", "post_url": "https://a.example/post"}
     buyer = {key: value for key, value in a_buyer(live=live).items() if key != "bid"}
     offer = an_offer(contact_fields=[a_contact_field(name="caller_id", type="phone")], buyers=[buyer])
     wanted = configuration.read(a_document(offers=[offer]))
-    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).apply(wanted, "somebody")
-    return lambda *arguments: CliRunner().invoke(configure.app, [*map(str, arguments)])
+    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).applying.apply(wanted, "somebody")
+    return command
 
 
 def test_a_call_goes_to_the_number_that_the_live_buyer_gave(

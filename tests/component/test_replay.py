@@ -1,20 +1,21 @@
 """Stored decisions made again, by their own configuration and by another one."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from shared import runtime
-from shared.domain import configuration
+from shared import configuration
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, SETTINGS, Publisher, Stage
+from tests.component.conftest import Command
 from tests.configurations import a_buyer, a_document, an_offer
-from tools import configure, replay
+from tools import replay
 
 Replay = Callable[..., Result]
 
@@ -33,18 +34,16 @@ HEAD = "PING at my_endpoint, 2100-01-01 00:00:00 UTC, configuration version 1\n"
 
 
 @pytest.fixture
-def replayed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Replay:
-    """The command, on a stack with three buyers."""
-    for name, value in SETTINGS.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(runtime, "world", stage.world)
+def replayed(command: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Replay:
+    """The command, on a stack with three buyers, by the stage's clock."""
+    monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
     apply(stage, *BUYERS)
-    return lambda *arguments: CliRunner().invoke(configure.app, ["replay", *map(str, arguments)])
+    return lambda *arguments: command("replay", *arguments)
 
 
 def apply(stage: Stage, *buyers: Any) -> None:
     wanted = configuration.read(a_document(offers=[an_offer(buyers=list(buyers))]))
-    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).apply(wanted, "somebody")
+    Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).applying.apply(wanted, "somebody")
 
 
 def a_file(tmp_path: Path, *buyers: Any) -> Path:

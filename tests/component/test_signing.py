@@ -15,19 +15,20 @@ from joserfc.jwk import RSAKey
 
 from functions.dashboard.views import VIEWS
 from shared.domain.objections import Refused
-from shared.edge import desk as edge
-from shared.edge.cognito import Cognito
-from shared.edge.desk import View
-from shared.operators import desk
-from shared.operators.desk import Desk
+from shared.office import dashboard as edge
+from shared.office import visitors
+from shared.office.cognito import Cognito
+from shared.office.dashboard import Session, View
+from shared.office.visitors import VisitedOffice
 from shared.store.callers import Callers
 from shared.store.dynamo import Dynamo
 from shared.store.journal import Journal
-from shared.store.records import CODE_SECONDS
-from tests import cognito
+from shared.store.tokens import CODE_SECONDS
+from tests import fake_cognito
 from tests.build import REQUEST_ID, InTurn, Stage, an_event
-from tests.cognito import CLIENT_ID, Claims, FakeCognito
+from tests.component.conftest import Command
 from tests.configurations import a_user
+from tests.fake_cognito import CLIENT_ID, Claims, FakeCognito
 from tests.office import USERS, opened, records
 
 CODE = "a code that was printed"
@@ -71,9 +72,9 @@ class Browser:
         dynamo = Dynamo(self.stage.client, self.stage.settings)
         found = records(self.stage)
         journal = Journal(dynamo, self.stage.keys, InTurn())
-        world = Desk(found, Callers(dynamo, self.stage.keys), journal, self.cognito)
+        world = VisitedOffice(found, Callers(dynamo, self.stage.keys), journal, self.stage.open_files, self.cognito)
         elsewhere = self.cognito.url if self.cognito else ""
-        said = edge.serve(event, REQUEST_ID, VIEWS, world, self.stage.keys, desk.known, elsewhere)
+        said = edge.serve(event, REQUEST_ID, VIEWS, world, self.stage.keys, visitors.visitor_of, elsewhere)
         for cookie in said.get("cookies", []):
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
@@ -82,7 +83,7 @@ class Browser:
         return Answer(said["statusCode"], said["headers"], said["body"], said.get("cookies", []))
 
     def signed_in(self, user: str) -> "Browser":
-        self.cookies[edge.COOKIE] = edge.session(self.stage.keys, user)
+        self.cookies[edge.COOKIE] = edge.session_cookie(self.stage.keys, session_of(self.stage, user))
         return self
 
     def csrf(self) -> str:
@@ -90,6 +91,10 @@ class Browser:
         found = re.search(r'name="csrf" value="(\w+)"', self.get("/dashboard").text)
         assert found
         return found[1]
+
+
+def session_of(stage: Stage, user: str) -> Session:
+    return Session(user, records(stage).tokens.begin_session(user))
 
 
 @pytest.fixture
@@ -100,13 +105,14 @@ def browser(stage: Stage) -> Browser:
 
 @pytest.fixture(scope="module")
 def _fake() -> Iterator[FakeCognito]:
-    with cognito.running() as running:
+    with fake_cognito.running() as running:
         yield running
 
 
 @pytest.fixture
 def fake(_fake: FakeCognito, stage: Stage) -> FakeCognito:
-    _fake.user, _fake.sign, _fake.down, _fake.now = "olga", cognito.signed, False, stage.clock
+    _fake.user, _fake.sign, _fake.down, _fake.now = "olga", fake_cognito.signed, False, stage.clock
+    _fake.ended, _fake.renewals = set(), 0
     return _fake
 
 
@@ -131,7 +137,7 @@ def way_back(fake: FakeCognito, began: Answer) -> str:
 
 
 def test_a_printed_link_signs_in_once(browser: Browser) -> None:
-    records(browser.stage).keep_code(CODE, "olga")
+    records(browser.stage).tokens.keep_code(CODE, "olga")
     assert CODE in browser.get(f"/dashboard/sign_in?code={quote(CODE)}").text
     done = browser.post("/dashboard/sign_in", {"code": CODE})
     assert (done.code, done.location) == (303, "/dashboard")
@@ -143,25 +149,25 @@ def test_a_printed_link_signs_in_once(browser: Browser) -> None:
 
 
 def test_a_link_is_given_to_users_of_the_configuration_and_written_down(browser: Browser) -> None:
-    code = records(browser.stage).give_code("vera", "somebody")
+    code = records(browser.stage).tokens.give_code("vera", "somebody")
     browser.post("/dashboard/sign_in", {"code": code})
     assert "vera · viewer" in browser.get("/dashboard").text
-    (given, *_), _ = records(browser.stage).history(2)
+    (given, *_), _ = records(browser.stage).versions.history(2)
     assert [(given.by, change.path, change.now) for change in given.changes] == [
         ("somebody", "users[vera] sign-in link", "given")
     ]
     with pytest.raises(Refused, match="There is no user mallory in the live configuration"):
-        records(browser.stage).give_code("mallory", "somebody")
+        records(browser.stage).tokens.give_code("mallory", "somebody")
 
 
 def test_a_link_that_is_over_signs_nobody_in(browser: Browser) -> None:
-    records(browser.stage).keep_code(CODE, "olga")
+    records(browser.stage).tokens.keep_code(CODE, "olga")
     browser.stage.clock.forward(CODE_SECONDS)
     assert browser.post("/dashboard/sign_in", {"code": CODE}).location == "/dashboard/sign_in?wrong"
 
 
 def test_a_strangers_page_cannot_sign_a_visitor_in_as_somebody_else(browser: Browser) -> None:
-    records(browser.stage).keep_code(CODE, "olga")
+    records(browser.stage).tokens.keep_code(CODE, "olga")
     for site in ("cross-site", "same-site"):
         sent = browser.post("/dashboard/sign_in", {"code": CODE}, headers={"sec-fetch-site": site})
         assert (sent.code, browser.cookies) == (403, {})
@@ -169,7 +175,7 @@ def test_a_strangers_page_cannot_sign_a_visitor_in_as_somebody_else(browser: Bro
 
 
 def test_a_link_works_where_there_is_a_cognito_too(deployed: Browser) -> None:
-    records(deployed.stage).keep_code(CODE, "olga")
+    records(deployed.stage).tokens.keep_code(CODE, "olga")
     assert CODE in deployed.get(f"/dashboard/sign_in?code={quote(CODE)}").text
     assert deployed.post("/dashboard/sign_in", {"code": CODE}).location == "/dashboard"
     wrong = deployed.post("/dashboard/sign_in", {"code": CODE})
@@ -187,7 +193,7 @@ def test_who_comes_back_from_cognito_is_signed_in_where_it_wanted_to_go(deployed
     assert f"redirect_uri=https%3A%2F%2F{HOST}%2Fdashboard%2Fsigned_in&" in began.location
     back = deployed.get(way_back(fake, began))
     assert (back.code, back.location) == (303, "/dashboard?endpoint=my_endpoint&day=2026-11-25")
-    assert list(deployed.cookies) == [edge.COOKIE]
+    assert list(deployed.cookies) == [edge.COOKIE, edge.RENEWAL]
     assert "olga · operator" in deployed.get("/dashboard").text
 
 
@@ -257,7 +263,7 @@ def otherwise(**changes: Any) -> Callable[[Claims, RSAKey], str]:
     """Signs the claims with changes; None takes one away."""
 
     def sign(claims: Claims, key: RSAKey) -> str:
-        return cognito.signed({k: v for k, v in (claims | changes).items() if v is not None}, key)
+        return fake_cognito.signed({k: v for k, v in (claims | changes).items() if v is not None}, key)
 
     return sign
 
@@ -294,9 +300,9 @@ def signed_with_the_public_key_as_a_secret(claims: Claims, key: RSAKey) -> str:
         otherwise(**{"cognito:username": None}),
         unsigned,
         signed_with_the_public_key_as_a_secret,
-        lambda claims, _: cognito.signed(claims, cognito.a_key()),
-        lambda claims, _: cognito.signed(claims, cognito.a_key("of another set")),
-        lambda claims, key: cognito.signed(claims, key)[:-8] + "AAAAAAAA",
+        lambda claims, _: fake_cognito.signed(claims, fake_cognito.a_key()),
+        lambda claims, _: fake_cognito.signed(claims, fake_cognito.a_key("of another set")),
+        lambda claims, key: fake_cognito.signed(claims, key)[:-8] + "AAAAAAAA",
         lambda *_: "no token",
         lambda *_: None,
         lambda *_: {"a": 1},
@@ -314,7 +320,7 @@ def test_the_keys_are_kept_and_asked_for_again_when_a_new_one_signs(deployed: Br
     for _ in range(2):
         assert came_back(deployed, fake).location == "/dashboard"
     assert fake.asked == before + 1
-    fake.key = cognito.a_key("second")
+    fake.key = fake_cognito.a_key("second")
     assert came_back(deployed, fake).location == "/dashboard"
     assert fake.asked == before + 2
 
@@ -323,7 +329,7 @@ def test_a_cognito_that_does_not_answer_is_a_sentence(deployed: Browser, fake: F
     fake.down = True
     answer = came_back(deployed, fake)
     assert (answer.code, "Cognito does not answer." in answer.text) == (409, True)
-    nobody = Cognito("http://127.0.0.1:1", fake.issuer, CLIENT_ID, cognito.SECRET)
+    nobody = Cognito("http://127.0.0.1:1", fake.issuer, CLIENT_ID, fake_cognito.SECRET)
     began = deployed.get("/dashboard/sign_in")
     back = way_back(fake, began)
     deployed.cognito = nobody
@@ -367,14 +373,14 @@ def test_the_cookies_are_for_this_host_alone_and_no_script(deployed: Browser, fa
     began = deployed.get("/dashboard/sign_in")
     back = deployed.get(way_back(fake, began))
     attributes = [cookie.split("; ")[1:] for cookie in began.cookies + back.cookies]
-    ages = ["Max-Age=600", "Max-Age=43200", "Max-Age=0"]
+    ages = ["Max-Age=600", "Max-Age=43200", "Max-Age=43200", "Max-Age=0"]
     assert attributes == [["Path=/", age, "HttpOnly", "SameSite=Lax", "Secure"] for age in ages]
     assert all(cookie.startswith("__Host-ringpost") for cookie in began.cookies + back.cookies)
 
 
 def test_without_tls_the_cookie_goes_without_what_needs_it(browser: Browser) -> None:
     browser.scheme = "http"
-    records(browser.stage).keep_code(CODE, "olga")
+    records(browser.stage).tokens.keep_code(CODE, "olga")
     [cookie] = browser.post("/dashboard/sign_in", {"code": CODE}).cookies
     assert cookie.startswith("ringpost=")
     assert cookie.endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax")
@@ -382,11 +388,11 @@ def test_without_tls_the_cookie_goes_without_what_needs_it(browser: Browser) -> 
 
 
 def test_a_forged_or_old_cookie_is_nobodys(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = edge.session(browser.stage.keys, "olga")
+    session = edge.session_cookie(browser.stage.keys, session_of(browser.stage, "olga"))
     with monkeypatch.context() as earlier:
         earlier.setattr("itsdangerous.timed.time.time", lambda: 1_000_000_000)
-        old = edge.session(browser.stage.keys, "olga")
-    under_way = edge.under_way(browser.stage.keys, ["olga"])
+        old = edge.session_cookie(browser.stage.keys, session_of(browser.stage, "olga"))
+    under_way = edge.under_way_cookie(browser.stage.keys, ["olga"])
     for cookie in (old, under_way, f"{session}x", session.replace(session[:4], "AAAA", 1), "olga", "..", "é"):
         browser.cookies[edge.COOKIE] = cookie
         answer = browser.get("/dashboard")
@@ -411,12 +417,128 @@ def test_a_new_role_holds_at_once(browser: Browser) -> None:
     assert 'href="/dashboard/offers"' not in page
 
 
+def test_signing_out_ends_the_sessions_of_every_browser(browser: Browser, stage: Stage) -> None:
+    browser.signed_in("olga")
+    another = Browser(stage).signed_in("olga")
+    copy = dict(another.cookies)
+    vera = Browser(stage).signed_in("vera")
+    assert browser.post("/dashboard/sign_out", {"csrf": browser.csrf()}).code == 303
+    assert another.get("/dashboard").location == "/dashboard/sign_in?to=%2Fdashboard"
+    assert another.cookies == {}
+    assert vera.get("/dashboard").code == 200
+    assert another.signed_in("olga").get("/dashboard").code == 200
+    assert Browser(stage, cookies=copy).get("/dashboard").code == 303
+
+
+def test_a_sign_out_that_comes_twice_or_late_ends_no_later_session(browser: Browser, stage: Stage) -> None:
+    generation = records(stage).tokens.begin_session("olga")
+    for _ in range(2):
+        records(stage).tokens.end_sessions("olga", generation)
+    browser.signed_in("olga")
+    records(stage).tokens.end_sessions("olga", generation)
+    assert browser.get("/dashboard").code == 200
+    assert records(stage).tokens.generation("olga") == generation + 1
+
+
+def test_a_session_of_who_never_signed_in_is_nobodys(browser: Browser) -> None:
+    for generation in (0, 1, 2):
+        browser.cookies[edge.COOKIE] = edge.session_cookie(browser.stage.keys, Session("olga", generation))
+        assert browser.get("/dashboard").code == 303
+
+
+def test_who_gets_a_name_does_not_get_the_sessions_of_who_had_it(browser: Browser) -> None:
+    browser.signed_in("vera")
+    kept = dict(browser.cookies)
+    opened(browser.stage, users=[user for user in USERS if user["name"] != "vera"])
+    opened(browser.stage)
+    assert Browser(browser.stage, cookies=kept).get("/dashboard").code == 303
+
+
+def test_the_operator_ends_the_sessions_of_a_user_by_command(browser: Browser, command: Command) -> None:
+    browser.signed_in("vera")
+    assert command("sign-out", "nobody").exit_code == 1
+    assert command("sign-out", "vera").output == "Every session of vera is over.\n"
+    assert browser.get("/dashboard").code == 303
+    [logged], _ = records(browser.stage).versions.history(1)
+    assert logged.changes[0].path == "users[vera] sessions"
+
+
+# What the provider ends
+
+
+def test_cognito_is_asked_within_the_hour_and_the_form_that_is_open_still_works(
+    deployed: Browser, fake: FakeCognito, stage: Stage
+) -> None:
+    came_back(deployed, fake)
+    csrf = deployed.csrf()
+    for seconds, renewals in ((visitors.ASKED_AGAIN_SECONDS - 1, 0), (1, 1), (1, 1), (visitors.ASKED_AGAIN_SECONDS, 2)):
+        stage.clock.forward(seconds)
+        assert deployed.get("/dashboard").code == 200
+        assert fake.renewals == renewals
+    assert deployed.post("/dashboard/offers", {"csrf": csrf}).code == 422
+    assert deployed.post("/dashboard/sign_out", {"csrf": csrf}).code == 303
+    assert deployed.cookies == {}
+
+
+def test_a_session_that_cognito_has_ended_is_over_within_the_hour(
+    deployed: Browser, fake: FakeCognito, stage: Stage
+) -> None:
+    came_back(deployed, fake)
+    kept = dict(deployed.cookies)
+    fake.ended = {"olga"}
+    stage.clock.forward(visitors.ASKED_AGAIN_SECONDS)
+    assert deployed.get("/dashboard").location == "/dashboard/sign_in?to=%2Fdashboard"
+    assert deployed.cookies == {}
+    for cookies in (kept, {edge.COOKIE: kept[edge.COOKIE]}):
+        copy = Browser(stage, deployed.cognito, dict(cookies))
+        assert copy.get("/dashboard").code == 303
+
+
+def test_while_cognito_does_not_answer_a_session_stands_for_its_hour_and_no_longer(
+    deployed: Browser, fake: FakeCognito, stage: Stage
+) -> None:
+    came_back(deployed, fake)
+    fake.down = True
+    stage.clock.forward(visitors.CHECKED_SECONDS - 1)
+    assert deployed.get("/dashboard").code == 200
+    stage.clock.forward(1)
+    answer = deployed.get("/dashboard")
+    assert (answer.code, "Cognito does not answer." in answer.text) == (409, True)
+    fake.down = False
+    assert deployed.get("/dashboard").code == 200
+
+
+def test_the_renewal_of_another_user_or_of_nobody_renews_nothing(
+    deployed: Browser, fake: FakeCognito, stage: Stage
+) -> None:
+    came_back(deployed, fake)
+    olga = dict(deployed.cookies)
+    fake.user = "vera"
+    vera = Browser(stage, deployed.cognito)
+    came_back(vera, fake)
+    theirs = edge.renewal_cookie(
+        stage.keys, edge.Renewal("olga", stage.clock() - 3600, next(reversed(fake.refresh_tokens)))
+    )
+    under_way = edge.under_way_cookie(stage.keys, ["olga", "0", "x"])
+    for wrong in (vera.cookies[edge.RENEWAL], theirs, under_way, olga[edge.COOKIE], "forged", ""):
+        mixed = Browser(stage, deployed.cognito, olga | {edge.RENEWAL: wrong})
+        assert mixed.get("/dashboard").code == 303, wrong
+
+
+def test_a_session_by_a_printed_link_asks_no_provider(deployed: Browser, fake: FakeCognito, stage: Stage) -> None:
+    records(stage).tokens.keep_code(CODE, "olga")
+    deployed.post("/dashboard/sign_in", {"code": CODE})
+    stage.clock.forward(visitors.CHECKED_SECONDS)
+    assert deployed.get("/dashboard").code == 200
+    assert fake.renewals == 0
+
+
 # Every view
 
 ROLES = {"operator": "olga", "viewer": "vera", "publisher": "bolt"}
 
 
-def path_of(view: View[Desk]) -> str:
+def path_of(view: View[VisitedOffice]) -> str:
     return edge.ROOT + re.sub(r"\{\w+\}", "1", view.path)
 
 
@@ -426,7 +548,7 @@ PRIVATE = pytest.mark.parametrize(
 
 
 @PRIVATE
-def test_no_view_is_shown_to_who_has_not_signed_in(browser: Browser, view: View[Desk]) -> None:
+def test_no_view_is_shown_to_who_has_not_signed_in(browser: Browser, view: View[VisitedOffice]) -> None:
     answer = browser.send(view.method, path_of(view), form={})
     wanted = path_of(view) if view.method == "GET" else edge.ROOT
     assert (answer.code, answer.location) == (303, f"/dashboard/sign_in?to={quote(wanted, safe='')}")
@@ -434,7 +556,7 @@ def test_no_view_is_shown_to_who_has_not_signed_in(browser: Browser, view: View[
 
 
 @PRIVATE
-def test_a_view_is_for_its_roles_alone(browser: Browser, view: View[Desk]) -> None:
+def test_a_view_is_for_its_roles_alone(browser: Browser, view: View[VisitedOffice]) -> None:
     for role, user in ROLES.items():
         if role not in view.roles:
             browser.signed_in(user)
@@ -449,18 +571,18 @@ def test_a_view_is_for_its_roles_alone(browser: Browser, view: View[Desk]) -> No
     ids=lambda view: f"{view.method} {view.path}",
 )
 def test_what_changes_something_needs_a_form_of_this_very_session(
-    browser: Browser, view: View[Desk], monkeypatch: pytest.MonkeyPatch
+    browser: Browser, view: View[VisitedOffice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
         earlier.setattr("itsdangerous.timed.time.time", lambda: 4_000_000_000)
         of_another_session = Browser(browser.stage).signed_in("olga").csrf()
     of_somebody_else = Browser(browser.stage).signed_in("vera").csrf()
     browser.signed_in("olga")
-    before = records(browser.stage).live().version
+    before = records(browser.stage).versions.current().version
     for form in ({}, {"csrf": ""}, {"csrf": of_somebody_else}, {"csrf": of_another_session}, {"csrf": "é"}):
         answer = browser.post(path_of(view), form)
         assert (answer.code, "This form is not from your visit" in answer.text) == (403, True), form
-    assert records(browser.stage).live().version == before
+    assert records(browser.stage).versions.current().version == before
     assert view.method == "POST"
 
 
@@ -468,7 +590,7 @@ def test_what_changes_something_needs_a_form_of_this_very_session(
 
 
 def test_attempts_to_sign_in_are_counted_by_source_address(deployed: Browser) -> None:
-    for place in range(desk.SIGN_INS_A_MINUTE):
+    for place in range(visitors.SIGN_INS_A_MINUTE):
         if place % 2:
             assert deployed.get("/dashboard/sign_in").code == 303
         else:
@@ -486,7 +608,7 @@ def test_attempts_to_sign_in_are_counted_by_source_address(deployed: Browser) ->
 
 
 def test_visits_are_counted_by_user(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "VISITS_A_MINUTE", 2)
+    monkeypatch.setattr(visitors, "VISITS_A_MINUTE", 2)
     browser.signed_in("olga")
     assert [browser.get("/dashboard").code for _ in range(3)] == [200, 200, 429]
     assert browser.signed_in("vera").get("/dashboard").code == 200

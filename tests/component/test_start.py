@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 
 from shared import runtime
-from tests.build import SETTINGS
+from tests.build import SETTINGS, forget_process
 
 
 class Empty(BaseHTTPRequestHandler):
@@ -58,22 +58,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         }
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        _forget()
+        forget_process()
         yield Empty.asked
         gc.unfreeze()
-        runtime.world().compiled.dynamo.client.close()
-        _forget()
+        runtime.stack()[0].client.close()
+        forget_process()
         server.shutdown()
-
-
-def _forget() -> None:
-    runtime._session.cache_clear()
-    runtime._process.cache_clear()
 
 
 def test_a_start_reads_over_two_connections_at_once_builds_every_call_and_writes_nothing(asked: list[str]) -> None:
     built: set[str] = set()
-    client = runtime.world().compiled.dynamo.client
+    client = runtime.stack()[0].client
     client.meta.events.register("before-sign.dynamodb", lambda operation_name, **_: built.add(operation_name))
     runtime.prepare()
     assert asked == ["GetItem", "GetItem"]

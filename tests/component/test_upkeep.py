@@ -6,18 +6,20 @@ from typing import Any
 import pytest
 
 from functions.hourly.handler import lambda_handler
-from shared import flows
-from shared.domain import caps, configuration
+from shared import configuration, flows
+from shared.domain import caps
 from shared.domain.caps import Cap
+from shared.domain.keys import read_ping_id
 from shared.domain.models import DAY, Endpoint
 from shared.domain.schedule import local_time
-from shared.edge.requests import Request
-from shared.store.counters import Counters
+from shared.publishers.requests import Request
+from shared.store.claiming import Claiming
+from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
 from shared.store.erasing import SETTLED_SECONDS, Erased, Erasing
 from shared.store.journal import Journal
 from shared.store.records import Records
-from shared.store.repair import QUIET_SECONDS, Repair, Repaired, upkeep
+from shared.store.repair import QUIET_SECONDS, Repair, Repaired, Upkeep, upkeep
 from tests.build import CALLER, KEYS, SETTINGS, START, Counting, InTurn, Publisher, Stage, a_buyer, a_pool, an_endpoint
 from tests.component.conftest import Command
 from tests.configurations import a_document
@@ -39,9 +41,14 @@ def journal(stage: Stage) -> Journal:
 
 def everything(stage: Stage) -> str:
     """Whatever is stored, unpacked as far as it can be."""
-    found = repr(stage.contents())
-    for item in stage.client.scan(TableName="pings")["Items"]:
-        claim = stage.world().pings.read(item["ping_id"]["B"], START) if "ping" in item else None
+    found = repr([stage.contents(), stage.contents(stage.settings.of_sandbox())])
+    items = [
+        (world.pings, item)
+        for world in (stage.world(), stage.world().of_sandbox())
+        for item in stage.client.scan(TableName=world.pings.table)["Items"]
+    ]
+    for pings, item in items:
+        claim = pings.read(item["ping_id"]["B"], START) if "ping" in item else None
         if claim and claim.ping:
             found += repr({**claim.ping.lead}) + repr(claim.ping.facts)
         if claim and claim.sale:
@@ -129,7 +136,7 @@ def test_a_ping_that_is_being_sold_is_waited_for(stage: Stage, publisher: Publis
     stage.publish(an_endpoint())
     publisher.ping(caller_id=CALLER)
     [item] = stage.client.scan(TableName="pings")["Items"]
-    stage.world().pings.claim(item["ping_id"]["B"], b"attempt", START)
+    stage.world().pings.claim(item["ping_id"]["B"], b"attempt", a_pool().terms, START)
     assert erasing.erase(CALLER, "somebody", wait=False).being_sold == 1
     erased = erasing.erase(CALLER, "somebody", wait=True)
     assert (erased.pings, erased.being_sold) == (1, 0)
@@ -138,11 +145,75 @@ def test_a_ping_that_is_being_sold_is_waited_for(stage: Stage, publisher: Publis
 
 def test_a_sandbox_forgets_a_caller_too(stage: Stage, erasing: Erasing) -> None:
     stage.publish(an_endpoint())
-    world = stage.world().twin()
+    world = stage.world().of_sandbox()
     endpoint = world.endpoint("my_endpoint")
     flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
     assert erasing.erase(CALLER, "somebody", wait=False).sales == 1
     assert CALLER not in everything(stage)
+
+
+def test_a_refused_post_leaves_its_caller_so_that_erasing_finds_the_lead_of_the_ping(
+    stage: Stage, publisher: Publisher, erasing: Erasing
+) -> None:
+    stage.publish(an_endpoint())
+    ping_id = publisher.ping(email="lead@example.com").body["try_all_buyers_ping_id"]
+    stage.publish(an_endpoint(version=2, buyers=()))
+    stage.clock.forward(10)
+    calls = Counting(stage.client, SETTINGS)
+    refused = publisher.send("post", world=stage.world_over(calls), json_body={"ping_id": ping_id, "caller_id": CALLER})
+    assert refused.body["status"] == "no_matching_buyer"
+    assert calls.calls == 5  # pointer and body, claim beside a look, and giving it back
+    assert erasing.preview(CALLER, "somebody").pings == 1
+    assert erasing.erase(CALLER, "somebody", wait=False).pings == 1
+    assert "lead@example.com" not in everything(stage)
+
+
+def test_a_refused_post_of_another_caller_does_not_hide_the_pings_own(
+    stage: Stage, publisher: Publisher, erasing: Erasing
+) -> None:
+    stage.publish(an_endpoint())
+    ping_id = publisher.ping(caller_id=CALLER).body["try_all_buyers_ping_id"]
+    stage.publish(an_endpoint(version=2, buyers=()))
+    stage.clock.forward(10)
+    assert publisher.post(ping_id=ping_id, caller_id=OTHER).body["status"] == "no_matching_buyer"
+    assert erasing.erase(CALLER, "somebody", wait=False).pings == 1
+
+
+def test_a_dry_run_says_what_would_be_erased_and_changes_nothing(
+    stage: Stage, publisher: Publisher, erasing: Erasing, command: Command
+) -> None:
+    stage.publish(an_endpoint(duplicate_seconds=1))
+    sold = publisher.full(caller_id=CALLER).body["try_all_buyers_ping_id"]
+    stage.clock.forward(10)
+    publisher.ping(caller_id=CALLER)
+    before = stage.contents()
+    found = erasing.preview(CALLER, "somebody")
+    said = command("erase", CALLER, "--dry-run").stdout
+    of_ping = command("erase", sold, "--dry-run").stdout
+    assert (found.pings, found.sales, found.marks, found.being_sold) == (2, 1, True, 0)
+    assert said.startswith("It would erase the leads of 2 pings, 1 of them sold. The marks of its sales")
+    assert of_ping == "It would erase the leads of 1 ping, 1 of them sold. Nothing is changed.\n"
+    assert stage.contents() == before
+    assert erasing.erasures() == []
+
+
+def test_one_ping_is_erased_by_any_of_its_ids(
+    stage: Stage, publisher: Publisher, erasing: Erasing, command: Command
+) -> None:
+    stage.publish(an_endpoint(static_numbers={STATIC: "1023"}))
+    sent = {"caller_id": CALLER, "trackdrive_number": STATIC}
+    body = publisher.ping(**sent).body
+    raw = read_ping_id(KEYS, "my_endpoint", body["try_all_buyers_ping_id"])
+    assert raw
+    for ping_id in (body["buyers"][0]["ping_id"], raw[0].hex()):
+        assert stage.route(STATIC) or ping_id == raw[0].hex()
+        assert command("erase", ping_id, "--yes").stdout == "Erased: the lead of one ping.\n"
+        assert stage.route(STATIC) is None
+    assert CALLER not in everything(stage)
+    assert [(each.ping, each.pings, each.sales) for each in erasing.erasures()] == [(raw[0].hex(), 1, 0)]
+    forged = body["try_all_buyers_ping_id"][:-1] + "_"
+    assert "There is no ping" in command("erase", forged, "--yes").stderr
+    assert f"ping {raw[0].hex()}" in command("erasures").stdout
 
 
 # Retention
@@ -151,9 +222,9 @@ def test_a_sandbox_forgets_a_caller_too(stage: Stage, erasing: Erasing) -> None:
 def test_the_configuration_says_how_long_leads_and_sales_are_kept() -> None:
     document = a_document(account={"retention": {"lead_days": 7, "sale_days": 400}})
     wanted = configuration.read(document)
-    parts = configuration.parts(wanted)
+    parts = configuration.records_of(wanted)
     assert parts["account", "account"] == {"retention": {"lead_days": 7, "sale_days": 400}}
-    assert configuration.whole(parts) == wanted
+    assert configuration.from_records(parts) == wanted
     with pytest.raises(configuration.InvalidConfiguration, match="at least `lead_days`"):
         configuration.read(a_document(account={"retention": {"lead_days": 400}}))
 
@@ -200,12 +271,12 @@ def left_by_a_crash(stage: Stage, endpoint: Endpoint, times: int = 1) -> None:
     for _ in range(times):
         now = stage.clock()
         assert Counters(Dynamo(stage.client, SETTINGS), {}).take(
-            buyer.id, buyer.caps, local_time(buyer.zone, now), 2500, stage.random_bytes(12), now + 60, now
+            buyer.id, buyer.caps, local_time(buyer.zone, now), 2500, stage.random_bytes(12), b"dead", now + 60, now
         )
 
 
 def counts(stage: Stage) -> list[int]:
-    stored = Counters(Dynamo(stage.client, SETTINGS), {}).counts([1], stage.clock())[1]
+    stored = Counters(Dynamo(stage.client, SETTINGS), {}).counts(items(*capped().buyers), stage.clock())[1]
     return [stored[caps.key(cap, local_time("UTC", stage.clock()))] for cap in capped().buyers[0].caps]
 
 
@@ -221,7 +292,7 @@ def test_counts_that_a_crash_left_too_high_are_lowered_to_what_was_sold(stage: S
     assert dynamo.calls == 1
     stage.clock.forward(QUIET_SECONDS)
     repaired = Repair(dynamo, stage.clock).repair([endpoint])
-    assert dynamo.calls == 4
+    assert dynamo.calls == 1 + 1 + 2 * 2
     assert sorted((each.was, each.now) for each in repaired) == [(5, 2), (5, 2), (5, 2), (12500, 5000)]
     assert counts(stage) == [2, 2, 5000, 2]
     assert Repair(dynamo, stage.clock).repair([endpoint]) == []
@@ -233,16 +304,16 @@ def test_a_sale_that_is_counted_meanwhile_leaves_everything_as_it_is(stage: Stag
     left_by_a_crash(stage, endpoint)
     stage.clock.forward(QUIET_SECONDS)
     repair = Repair(Dynamo(stage.client, SETTINGS), stage.clock)
-    sold_to = repair.pings.sold_to
+    sold_to = repair.ping_log.sold_to
 
     def meanwhile(*arguments: Any) -> Any:
         found = sold_to(*arguments)
         left_by_a_crash(stage, endpoint)
         return found
 
-    repair.pings.sold_to = meanwhile  # type: ignore[assignment, method-assign]
+    repair.ping_log.sold_to = meanwhile  # type: ignore[assignment, method-assign]
     assert repair.repair([endpoint]) == []
-    assert counts(stage) == [2, 2, 5000, 2]
+    assert counts(stage) == [3, 3, 7500, 3]
 
 
 def test_a_total_is_left_alone_once_its_first_sales_may_be_gone(stage: Stage) -> None:
@@ -277,11 +348,27 @@ def test_revenue_is_compared_by_what_was_bid(stage: Stage, publisher: Publisher)
 
 def test_what_is_due_every_hour_goes_by_the_live_configuration(stage: Stage, erasing: Erasing) -> None:
     repair = Repair(Dynamo(stage.client, SETTINGS), stage.clock)
-    assert upkeep(repair, erasing) == ([], 0)
     records = Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock)
-    records.apply(configuration.read(a_document()), "somebody")
+    assert upkeep(repair, erasing, records) == Upkeep([], 0, 0)
+    records.applying.apply(configuration.read(a_document()), "somebody")
     assert [endpoint.vanity_uri for endpoint in repair.endpoints()] == ["my_endpoint"]
-    assert upkeep(repair, erasing) == ([], 0)
+    assert upkeep(repair, erasing, records) == Upkeep([], 0, 0)
+
+
+def test_numbers_that_an_apply_gave_up_and_did_not_free_are_freed(
+    stage: Stage, erasing: Erasing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock)
+    records.applying.apply(configuration.read(a_document()), "somebody")
+    with monkeypatch.context() as dying:
+        dying.setattr(Claiming, "free", lambda *_: None)
+        records.applying.apply(configuration.read(a_document(ring_pools=[], endpoints=[])), "somebody")
+    repair = Repair(Dynamo(stage.client, SETTINGS), stage.clock)
+    assert [upkeep(repair, erasing, records).freed for _ in range(2)] == [8, 0]
+    owner = stage.client.get_item(TableName="config", Key={"pk": {"S": "NUMBER#+18005550100"}, "sk": {"S": "OWNER"}})[
+        "Item"
+    ]
+    assert "free_at" in owner
 
 
 # The command
@@ -304,10 +391,10 @@ def test_the_command_erases_after_it_has_asked_and_says_what_was_done(
     assert command("erase", CALLER, input="n\n").exit_code == 1
     assert CALLER in everything(stage)
     done = command("erase", "614-555-0123", "--yes")
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Erased: the leads of 1 pings, of which 1 were sold.")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Erased: the leads of 1 ping, 1 of them sold.")
     assert CALLER not in everything(stage)
     shown = command("erasures").output
-    assert "1 pings, 1 sold" in shown
+    assert "1 ping, 1 sold" in shown
     assert "614" not in shown
 
 
@@ -326,13 +413,13 @@ def test_the_command_repairs_and_the_hourly_function_does_the_same(stage: Stage,
     buyer = {"id": 1, "name": "Buyer A", "bid": "25.00", "number": "+18005550181", "caps": {"sales": {"total": 9}}}
     document = a_document()
     document["offers"][0]["buyers"] = [buyer]
-    records.apply(configuration.read(document), "somebody")
+    records.applying.apply(configuration.read(document), "somebody")
     [endpoint] = Repair(Dynamo(stage.client, SETTINGS), stage.clock).endpoints()
     for lowered in (lambda: command("repair").output.splitlines(), lambda: lambda_handler({}, None)):  # type: ignore[arg-type]
         left_by_a_crash(stage, endpoint)
         stage.clock.forward(QUIET_SECONDS)
         said = lowered()
         assert said in (
-            ["Buyer 1: sales-total-0 was 1, is 0", "Caps lowered: 1. Leads removed: 0."],
-            {"repaired": 1, "swept": 0},
+            ["Buyer 1: sales-total-0 was 1, is 0", "Caps lowered: 1. Leads removed: 0. Numbers freed: 0."],
+            {"repaired": 1, "swept": 0, "freed": 0},
         )

@@ -51,14 +51,12 @@ BODIES = {
     "number": b"5",
     "no JSON": f"{{'{MARK}'".encode(),
     "cut JSON": f'{{"{MARK}": "{MARK}'.encode(),
-    "no UTF-8": f'{{"{MARK}": "\xff"}}'.encode("latin-1"),
-    "UTF-16": f'{{"{MARK}": 1}}'.encode("utf-16"),
+    "no UTF-8": f'{{"{MARK}": \xff}}'.encode("latin-1"),
+    "UTF-16 that nobody told of": f'{{"{MARK}": 1}}'.encode("utf-16-le"),
     "surrogate": f'{{"{MARK}": "\\ud800{MARK}"}}'.encode(),
     "surrogate in a name": f'{{"\\udfff{MARK}": 1}}'.encode(),
     "surrogate as token": f'{{"auth_token": "\\udfff{MARK}"}}'.encode(),
     "surrogate as ping id": f'{{"ping_id": "\\udfff{MARK}"}}'.encode(),
-    "NaN": f'{{"{MARK}": NaN}}'.encode(),
-    "infinity": f'{{"{MARK}": -Infinity}}'.encode(),
     "deep list": b"[" * 64 * 1024,
     "deep object": f'{{"{MARK}":'.encode() * 4000,
     "deep and whole": f'{{"{MARK}":'.encode() + b"[" * 32_000 + b"]" * 32_000 + b"}",
@@ -81,6 +79,7 @@ def prepared(client: "DynamoDBClient") -> Iterator[Stage]:
         stage = Stage(client)
         stage.publish(
             an_endpoint(fields=(*CONTACT_FIELDS, *TYPED)),
+            an_endpoint(vanity_uri="strict", fields=(*CONTACT_FIELDS, *TYPED), validation="strict"),
             an_endpoint(vanity_uri="open", fields=()),
             an_endpoint(vanity_uri="closed", require_auth_token=True, users=(User("acme", "publisher"),)),
         )
@@ -101,19 +100,20 @@ def test_a_body_that_is_no_object_is_malformed(
     publisher: Publisher, log: io.StringIO, verb: str, body: bytes, content_type: str
 ) -> None:
     answer = publisher.send(verb, body=body, headers={"Content-Type": content_type})
-    assert (answer.code, answer.text) == (
-        400,
+    assert answer.code == 400
+    assert answer.text.startswith(
         '{"success":false,"status":"malformed_request","errors":['
-        '"The body must be a JSON object or a URL-encoded form, and everything in it UTF-8."],"buyers":[]}',
+        '"The body must be a JSON object, a URL-encoded form or multipart/form-data.'
     )
+    assert answer.text.endswith('"],"buyers":[]}')
     assert unmarked(answer, log)
 
 
 @pytest.mark.parametrize("verb", ROUTES)
 @pytest.mark.parametrize("query", [f"{MARK}=%ff", f"%ff={MARK}", f"{MARK}=%ed%a0%80", f"{MARK}=%c0%80"])
-def test_a_query_that_is_not_utf_8_is_malformed(publisher: Publisher, log: io.StringIO, verb: str, query: str) -> None:
-    answer = publisher.send(verb, method="GET", query=query)
-    assert (answer.code, answer.body["status"]) == (400, "malformed_request")
+def test_a_query_that_is_not_utf_8_is_read(publisher: Publisher, log: io.StringIO, verb: str, query: str) -> None:
+    answer = publisher.send(verb, "open", method="GET", query=query)
+    assert answer.body["success"] is True
     assert unmarked(answer, log)
 
 
@@ -139,9 +139,14 @@ def test_what_is_too_large_is_told_so(publisher: Publisher, log: io.StringIO, ve
 def test_a_value_of_no_type_is_a_bad_field_that_is_not_shown(
     publisher: Publisher, log: io.StringIO, verb: str, value: object
 ) -> None:
-    answer = publisher.send(verb, json_body={field.name: value for field in (*CONTACT_FIELDS, *TYPED)})
+    sent = {field.name: value for field in (*CONTACT_FIELDS, *TYPED)}
+    answer = publisher.send(verb, "strict", json_body=sent)
     assert answer.code == 422
-    assert answer.body["errors"].keys() >= {"caller_id", "trackdrive_number", *get_args(FieldType)} - {"text"}
+    every = {"caller_id", "trackdrive_number", *get_args(FieldType)} - {"text"}
+    assert answer.body["errors"].keys() >= every
+    assert unmarked(answer, log)
+    answer = publisher.send(verb, json_body=sent | {"caller_id": CALLER})
+    assert answer.body["warnings"].keys() >= every - {"caller_id"}
     assert unmarked(answer, log)
 
 
@@ -195,9 +200,10 @@ def test_control_parameters_may_be_anything(publisher: Publisher, log: io.String
 )
 def test_headers_may_be_anything(publisher: Publisher, log: io.StringIO, name: str, value: str) -> None:
     sent: dict[str, Any] = {"query": f"caller_id={CALLER}", "headers": {name: value}}
-    for verb, uri, code in (("full", "my_endpoint", 200), ("ping", "closed", 401)):
+    is_a_wrong_token = name == "Authorization" and value.startswith("Token")
+    for verb, uri in (("full", "my_endpoint"), ("ping", "closed")):
         answer = publisher.send(verb, uri, **sent)
-        assert answer.code == code
+        assert answer.code == (401 if is_a_wrong_token or uri == "closed" else 200)
         assert unmarked(answer, log)
 
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.bidding import Live
+from shared.configuration.live_buyers import LiveBuyerConfig
 from shared.domain.caps import Cap
-from shared.domain.live import Call, Reply, Silence
+from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import Buyer, Field, User
 from shared.store.dynamo import Dynamo
 from shared.store.pings import Pings
@@ -39,7 +39,7 @@ def a_live_buyer(id: int = 1, host: str = "a", post: bool = True, **overrides: A
     wanted = {"dialect": "ringpost", "ping_url": f"https://{host}.example/ping", "timeout_ms": 1000}
     if post:
         wanted["post_url"] = f"https://{host}.example/post"
-    live = Live.model_validate(wanted).compiled(["caller_id", "zip"], 60_00)
+    live = LiveBuyerConfig.model_validate(wanted).compile(["caller_id", "zip"], 60_00)
     return a_buyer(**{"id": id, "name": f"Live {id}", "bid_cents": 0, "live": live} | overrides)
 
 
@@ -139,6 +139,36 @@ def test_no_bid_has_its_reason_and_the_ping_goes_on(
     assert (failure["buyer_id"], failure["rule"], failure["seen"]) == (1, "no_bid", reason)
 
 
+@pytest.mark.parametrize("verb", ["ping", "full"])
+def test_what_a_buyer_says_back_of_lead_and_secret_is_neither_stored_nor_shown(
+    stage: Stage, publisher: Publisher, verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It echoes the whole request where reasons stand, and where nobody looks for them."""
+
+    def script(_: int, call: Call) -> Reply | Silence:
+        said = f"no: {call.url} {call.headers} {call.body.decode()} 614-555-0123 JANE"
+        return Reply(200, json.dumps({"success": said, "status": said, "errors": [said], "detail": said}).encode())
+
+    stage.send = Scripted(script)
+    stage.secrets["key"] = "0pen-Sesame-9"
+    live = a_live_buyer().live
+    assert live
+    url, headers = "https://a.example/ping?key={secret.key}", {"Authorization": "Token {secret.key}"}
+    buyer = a_live_buyer(live=replace(live, ping=replace(live.ping, url=url, headers=headers)))
+    users = (User("boss", "operator"),)
+    stage.publish(an_endpoint(buyers=(buyer, a_buyer(id=2)), fields=(*FIELDS, Field(name="first_name")), users=users))
+    stage.give_token("secret", "boss")
+    lead = {"caller_id": CALLER, "zip": "30340", "first_name": "Jane"}
+    answer = publisher.send(verb, json_body=lead | {"explain": "1", "auth_token": "secret"})
+    [failure] = answer.body["explain"]
+    assert failure["rule"] == "no_bid"
+    ping = stage.kept(answer.body["try_all_buyers_ping_id"]).ping
+    assert ping
+    for text in (answer.text.partition('"explain"')[2], str(ping.facts.said[1]), caplog.text):
+        for sent in ("Sesame", "6145550123", "614-555-0123", "jane", "30340"):
+            assert sent.casefold() not in text.casefold()
+
+
 @pytest.mark.parametrize("zip_code", ["30341", "30353", "30354", "30355"])
 def test_who_does_not_accept_makes_way_for_the_next(
     stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]], zip_code: str
@@ -147,7 +177,7 @@ def test_who_does_not_accept_makes_way_for_the_next(
     stage.publish(an_endpoint(buyers=(a_live_buyer(caps=caps), a_buyer(id=2)), fields=FIELDS))
     assert sell(publisher, zip_code)["buyer_id"] == 2
     assert posts(asked) == [1]
-    assert stage.world().counters.counts([1], START + 9)[1].get("sales-total-0", 0) == 0
+    assert stage.world().counters.counts([(1, "")], START + 9)[1].get("sales-total-0", 0) == 0
 
 
 def test_the_chosen_buyer_that_declines_is_unavailable_and_can_be_asked_again(
@@ -190,17 +220,21 @@ def test_an_overflow_number_is_a_number(stage: Stage, publisher: Publisher, aske
 def test_where_the_route_is_taken_nobody_is_asked(
     stage: Stage, publisher: Publisher, asked: list[tuple[int, Call]], overrides: dict[str, Any]
 ) -> None:
-    """The caller is sold already at the only number that it could be told apart at."""
-    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, **overrides))
+    """Another user has sold the caller at the only number that it could be told apart at."""
+    users = (User("acme", "publisher"),)
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, users=users, **overrides))
+    stage.give_token("acme", "acme")
     if "pool" in overrides:
         assert sell(publisher, caller_id="+16145550124")["success"]
     sent = {"caller_id": CALLER, "zip": "30340", "trackdrive_number": "+18005550170"}
-    pings = [publisher.ping(**sent).body["try_all_buyers_ping_id"] for _ in range(2)]
-    assert publisher.post(ping_id=pings[0], **sent).body["success"]
+    pings = [publisher.ping(**sent).body["try_all_buyers_ping_id"] for _ in range(3)]
+    assert publisher.post(ping_id=pings[0], **sent, auth_token="acme").body["success"]
     before = posts(asked)
     refused = publisher.post(ping_id=pings[1], **sent).body
     assert (refused["status"], refused["retry_after_seconds"]) == ("no_number_available", 300)
     assert posts(asked) == before
+    assert publisher.post(ping_id=pings[2], **sent, auth_token="acme").body["success"]
+    assert posts(asked) == [*before, 1]
 
 
 def answering(stage: Stage, ping: dict[str, Any], post: dict[str, Any] | None = None) -> Scripted:
@@ -367,12 +401,12 @@ def test_what_is_not_settled_is_found_and_can_be_settled(stage: Stage, publisher
     stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
     assert sell(publisher, "30354")["buyer_id"] == 2
     pings = Pings(Dynamo(stage.client, SETTINGS))
-    [(ping, claim)] = pings.unsettled(START)
+    [(ping, claim)] = pings.find_unsettled(START)
     assert claim.sale
     assert {buyer_id: asked.said for buyer_id, asked in claim.asked.items()} == {1: None}
     assert pings.settle(ping.id, claim.asked, {})
     assert not pings.settle(ping.id, claim.asked, {})
-    assert list(pings.unsettled(START)) == []
+    assert list(pings.find_unsettled(START)) == []
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -384,7 +418,7 @@ def test_what_is_not_settled_of_a_ping_that_made_way_for_another_is_found(stage:
         ping_id = publisher.ping(**lead).body["try_all_buyers_ping_id"]
         answer = publisher.send("post", json_body=lead | {"ping_id": ping_id}, headers=headers)
         assert answer.body["status"] == "no_matching_buyer"
-    assert [list(claim.asked) for _, claim in stage.world().pings.unsettled(START)] == [[1], [1]]
+    assert [list(claim.asked) for _, claim in stage.world().pings.find_unsettled(START)] == [[1], [1]]
 
 
 @pytest.mark.parametrize("post", [{"price": 60.01}, {"number_expires_at": "2099-12-31T23:59:59Z"}, {"price": "much"}])
@@ -393,7 +427,7 @@ def test_a_consent_that_is_no_use_is_not_settled(stage: Stage, publisher: Publis
     answering(stage, {}, {"success": True} | post)
     stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
     assert sell(publisher)["buyer_id"] == 2
-    [(_, claim)] = stage.world().pings.unsettled(START)
+    [(_, claim)] = stage.world().pings.find_unsettled(START)
     assert list(claim.asked) == [1]
 
 
@@ -409,21 +443,21 @@ def test_a_yes_that_got_no_number_is_kept_and_used_when_there_is_one(
 
     def while_another_takes_the_number(buyer_id: int, call: Call) -> Reply | Silence:
         rings = Rings(Dynamo(stage.client, SETTINGS), {})
-        rings.lease(pool, b"another ping", stage.clock.now, rings.look(pool))
+        rings.lease(pool, pool.terms, b"another ping", stage.clock.now, rings.look(pool))
         return script(buyer_id, call)
 
     stage.send.script = while_another_takes_the_number
     sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
     assert publisher.post(**sent).body["status"] == "no_number_available"
     stage.clock.forward(60)
-    [(_, claim)] = stage.world().pings.unsettled(stage.clock.now)
+    [(_, claim)] = stage.world().pings.find_unsettled(stage.clock.now)
     assert claim.asked[1].said
     other = a_pool(2, no=2)
     stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, pool=other, version=2))
     stage.clock.forward(30)
     assert publisher.post(**sent).body["success"]
     assert posts(asked) == [1]
-    assert list(stage.world().pings.unsettled(stage.clock.now)) == []
+    assert list(stage.world().pings.find_unsettled(stage.clock.now)) == []
 
 
 def test_what_an_attempt_that_died_has_asked_is_asked_again_first_by_the_same_key(
@@ -446,11 +480,37 @@ def test_what_an_attempt_that_died_has_asked_is_asked_again_first_by_the_same_ke
     with pytest.raises(KeyboardInterrupt):
         publisher.post(**sent)
     stage.send.script = script
-    stage.clock.forward(10)
+    stage.clock.forward(11)
     assert publisher.post(**sent).body["buyer_id"] == 2
     assert posts(asked) == [1, 2, 2]
     assert len(sandbox.accepted) == 1
     assert sandbox.told[died[0]] == 2
+
+
+def test_a_question_that_does_not_reach_the_buyer_leaves_open_what_became_of_the_one_before(
+    stage: Stage, publisher: Publisher, sandbox: Sandbox
+) -> None:
+    stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS))
+    ping = publisher.ping(caller_id=CALLER, zip="30340").body
+    assert isinstance(stage.send, Scripted)
+    script, lost = stage.send.script, [Silence("the connection broke", sent=True), Silence("no connection", sent=False)]
+
+    def hears_the_first_only(buyer_id: int, call: Call) -> Reply | Silence:
+        if not lost:
+            return script(buyer_id, call)
+        silence = lost.pop(0)
+        if silence.sent:
+            script(buyer_id, call)
+        return silence
+
+    stage.send.script = hears_the_first_only
+    sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
+    for _ in range(2):
+        assert publisher.post(**sent).body["status"] == "no_matching_buyer"
+        [(_, claim)] = stage.world().pings.find_unsettled(START)
+        assert list(claim.asked) == [1]
+    assert publisher.post(**sent).body["buyer_id"] == 1
+    assert len(sandbox.accepted) == 1
 
 
 @pytest.mark.usefixtures("sandbox")

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from shared.domain.models import Field
+from shared.domain.models import Field, User
 from tests.build import BUYERS, CALLER, CONTACT_FIELDS, START, Answer, Counting, Publisher, Stage, a_buyer, an_endpoint
 
 ZIP = Field(name="zip", type="us_zip", required_on=("ping",))
@@ -81,7 +81,7 @@ def test_every_spelling_of_a_caller_is_stored_as_one(stage: Stage, publisher: Pu
     assert lead(stage, publisher.send("ping", method="GET", query=f"caller_id={caller}")) == {"caller_id": CALLER}
 
 
-def test_a_caller_is_dialled_in_the_region_of_the_endpoint(stage: Stage, publisher: Publisher) -> None:
+def test_a_caller_is_dialed_in_the_region_of_the_endpoint(stage: Stage, publisher: Publisher) -> None:
     stage.publish(an_endpoint(default_region="GB"))
     assert lead(stage, publisher.ping(caller_id="020 7946 0018")) == {"caller_id": "+442079460018"}
 
@@ -89,7 +89,8 @@ def test_a_caller_is_dialled_in_the_region_of_the_endpoint(stage: Stage, publish
 def test_unknown_parameters_are_kept_with_the_lead_and_control_parameters_are_not(
     stage: Stage, publisher: Publisher
 ) -> None:
-    stage.publish(an_endpoint())
+    stage.publish(an_endpoint(users=(User("acme", "publisher"),)))
+    stage.give_token("secret", "acme")
     sent: dict[str, Any] = {"tcpa_opt_in": "I agree, 👍.", "Utm_Source": "x", "vehicles": ["Focus", {"make": "Ford"}]}
     controls: dict[str, Any] = {
         "ping_id": "pg_x",
@@ -203,7 +204,7 @@ def test_a_required_caller_id_is_told_before_any_bad_field(stage: Stage, publish
 @pytest.mark.parametrize("verb", ["ping", "post", "full"])
 def test_a_required_caller_id_that_is_no_number_is_a_bad_field(stage: Stage, publisher: Publisher, verb: str) -> None:
     stage.publish(an_endpoint(require_caller_id=True))
-    answer = publisher.send(verb, json_body={"caller_id": "anonymous"})
+    answer = publisher.send(verb, json_body={"caller_id": "555-0123"})
     assert (answer.code, list(answer.body["errors"])) == (422, ["caller_id"])
 
 
@@ -240,11 +241,12 @@ def test_a_preflight_is_answered_for_an_endpoint_that_needs_a_token(
     assert answer.headers["Access-Control-Allow-Origin"] == "https://forms.example.com"
 
 
-def test_a_whole_lead_of_8_kb_in_the_query_and_64_kb_in_the_body_is_kept(stage: Stage, publisher: Publisher) -> None:
+def test_a_whole_lead_of_8_kb_in_the_query_and_64_kb_in_the_body_is_read(stage: Stage, publisher: Publisher) -> None:
     stage.publish(an_endpoint())
     in_query, in_body = "q" * (8 * 1024 - 2), "b" * (64 * 1024 - 8)
     answer = publisher.send("ping", query=f"a={in_query}", body=f'{{"b":"{in_body}"}}'.encode())
-    assert lead(stage, answer) == {"a": in_query, "b": in_body}
+    assert answer.body["success"]
+    assert answer.body["warnings"].keys() == {"a", "b"}
 
 
 def test_a_ping_is_stored_with_all_that_replays_it(stage: Stage, publisher: Publisher) -> None:

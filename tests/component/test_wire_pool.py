@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.build import CALLER, Publisher, Stage, a_pool, an_endpoint
+from shared.domain.models import Field
+from tests.build import CALLER, CONTACT_FIELDS, START, Publisher, Stage, a_pool, an_endpoint
 
 OVERFLOW = "+18005559999"
 CALLERS = [f"+1614555{n:04}" for n in range(100, 110)]
@@ -121,14 +122,30 @@ def test_the_overflow_number_is_not_given_to_an_unknown_caller(stage: Stage, pub
 
 def test_the_overflow_number_is_given_to_a_caller_once_at_a_time(stage: Stage, publisher: Publisher) -> None:
     """The call is told apart by its caller id: a second buyer for the same caller could not be reached."""
-    stage.publish(an_endpoint(pool=a_pool(1, overflow_number=OVERFLOW)))
+    pool, fields = a_pool(1, overflow_number=OVERFLOW), (*CONTACT_FIELDS, Field(name="lead"))
+    stage.publish(an_endpoint(pool=pool, fields=fields), an_endpoint(pool=pool, vanity_uri="other", fields=fields))
     publisher.post(caller_id=CALLERS[0])
     first = publisher.post(caller_id=CALLERS[1], lead="1").body
     assert first["trackdrive_number"] == "18005559999"
     before = stage.route(OVERFLOW, CALLERS[1])
     stage.clock.forward(1)
-    assert publisher.post(caller_id=CALLERS[1], lead="2").body["status"] == "no_number_available"
-    assert stage.route(OVERFLOW, CALLERS[1]) == before
+    sent = {"caller_id": CALLERS[1], "lead": "2"}
+    for uri, source in (("my_endpoint", "1023"), ("other", "")):
+        answer = publisher.post(uri, **sent, traffic_source_id=source).body
+        assert answer["status"] == "no_number_available"
+        assert stage.route(OVERFLOW, CALLERS[1]) == before
+
+
+def test_the_same_publisher_can_sell_the_caller_of_an_overflow_number_again(stage: Stage, publisher: Publisher) -> None:
+    stage.publish(an_endpoint(pool=a_pool(1, overflow_number=OVERFLOW)))
+    publisher.post(caller_id=CALLERS[0])
+    publisher.post(caller_id=CALLERS[1], lead="1")
+    stage.clock.forward(1)
+    ping = publisher.ping().body["buyers"][1]["ping_id"]
+    assert publisher.post(ping_id=ping, caller_id=CALLERS[1]).body["trackdrive_number"] == "18005559999"
+    route = stage.route(OVERFLOW, CALLERS[1])
+    assert route
+    assert (route.buyer_id, route.sold, route.held_until) == (2, True, START + 301)
 
 
 @pytest.mark.parametrize("sent", [{}, {"caller_id": CALLERS[1]}], ids=["post-only", "other"])
@@ -139,3 +156,32 @@ def test_a_retry_of_an_overflow_sale_is_the_same(stage: Stage, publisher: Publis
     after = stage.contents()
     assert publisher.post(**{"caller_id": CALLERS[2]} | sent).text == first.text
     assert stage.contents() == after
+
+
+@pytest.mark.parametrize("numbers", [6, 100])
+@pytest.mark.parametrize("mistyped", [600, 7 * 24 * 3600])
+def test_a_sale_under_a_mistyped_hold_takes_one_number_and_blocks_no_other(
+    fast_stage: Stage, numbers: int, mistyped: int
+) -> None:
+    """Corrected a minute later, two hundred sales follow, each while one number at least is free."""
+    stage, publisher = fast_stage, Publisher(fast_stage)
+    stage.publish(an_endpoint(pool=a_pool(numbers, hold_seconds=mistyped, cooldown_seconds=5)))
+    long_lease = publisher.post(caller_id=CALLER).body["trackdrive_number"]
+    long_until = stage.clock() + mistyped
+    stage.clock.forward(60)
+    stage.publish(an_endpoint(version=2, pool=a_pool(numbers, hold_seconds=20, cooldown_seconds=5)))
+    ends: dict[str, int] = {}
+    for n in range(200):
+        stage.clock.forward(1 if numbers > 6 else 5)
+        assert len([end for end in ends.values() if end > stage.clock()]) < numbers - 1
+        sale = publisher.post(caller_id=f"+1614556{n:04}").body
+        assert sale["success"]
+        assert ends.get(sale["trackdrive_number"], 0) <= stage.clock()
+        assert sale["trackdrive_number"] != long_lease or stage.clock() > long_until
+        ends[sale["trackdrive_number"]] = stage.clock() + 25
+    for n in range(numbers):
+        sale = publisher.post(caller_id=f"+1614557{n:04}").body
+        if not sale["success"]:
+            break
+        ends[sale["trackdrive_number"]] = stage.clock() + 25
+    assert sale["retry_after_seconds"] == min(end for end in ends.values() if end > stage.clock()) - stage.clock()

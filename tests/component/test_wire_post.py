@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from shared.domain.keys import ping_id, read_ping_id
+from shared.domain.keys import caller_hash, ping_id, read_ping_id
 from shared.domain.models import Field
-from shared.store.dynamo import CALL_SECONDS, Dynamo
+from shared.store.dynamo import ATTEMPT_SECONDS, Dynamo
 from shared.store.pings import State
 from tests.build import (
     BUYERS,
@@ -348,7 +348,14 @@ def test_a_refused_post_leaves_the_ping_as_it_was_but_for_how_it_was_refused(
     [was] = stage.client.scan(TableName=stage.settings.pings_table)["Items"]
     assert refused(publisher.post(ping_id=ping, caller_id=CALLER), "buyer_unavailable")
     [now] = stage.client.scan(TableName=stage.settings.pings_table)["Items"]
-    assert now == was | {"refused": {"S": "buyer_unavailable"}, "refused_at": {"N": str(stage.clock())}}
+    assert now.pop("released")  # so that the claim cannot arrive once more
+    caller = {"B": caller_hash(stage.keys, CALLER)}  # so that erasing finds it
+    assert now == was | {
+        "refused": {"S": "buyer_unavailable"},
+        "refused_at": {"N": str(stage.clock())},
+        "refusals": {"N": "1"},
+        "caller": caller,
+    }
     assert stage.contents() | {"pings": before["pings"]} == before
 
 
@@ -357,12 +364,12 @@ def test_a_ping_that_another_post_works_on_is_waited_for_until_the_deadline(stag
     ping = pinged(publisher)[1]
     known = read_ping_id(KEYS, "my_endpoint", ping)
     assert known
-    assert stage.world().pings.claim(known[0], b"attempt", stage.clock()).state is State.FREE
-    in_time = Dynamo(stage.client, stage.settings, deadline=time.monotonic() + CALL_SECONDS + 0.05)
+    assert stage.world().pings.claim(known[0], b"attempt", a_pool().terms, stage.clock()).state is State.FREE
+    in_time = Dynamo(stage.client, stage.settings, deadline=time.monotonic() + ATTEMPT_SECONDS + 0.5)
     answer = publisher.send("post", json_body={"ping_id": ping, "caller_id": CALLER}, world=stage.world_over(in_time))
     assert (answer.code, answer.body["status"]) == (503, "temporarily_unavailable")
-    assert answer.headers["Retry-After"] == "1"
-    stage.clock.forward(10)
+    assert answer.headers["Retry-After"] == "11"  # what is left of the other one's claim
+    stage.clock.forward(11)
     assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
 
 

@@ -188,9 +188,59 @@ def test_the_same_lead_is_the_same_request_however_it_is_spelled(
 def test_another_lead_or_key_is_another_sale(
     stage: Stage, publisher: Publisher, verb: str, other: dict[str, Any]
 ) -> None:
-    stage.publish(an_endpoint())
+    stage.publish(an_endpoint(fields=(*CONTACT_FIELDS, Field(name="zip"), Field(name="state"))))
     first, second = publisher.send(verb, json_body=LEAD), publisher.send(verb, **other)
     assert first.body["trackdrive_number"] != second.body["trackdrive_number"]
+
+
+@pytest.mark.parametrize("verb", ["post", "full"])
+def test_a_field_that_nobody_asked_for_makes_no_other_lead_of_a_caller(
+    stage: Stage, publisher: Publisher, verb: str
+) -> None:
+    stage.publish(an_endpoint())
+    first = publisher.send(verb, json_body={"caller_id": CALLER, "session": "1"})
+    assert the_same(first, publisher.send(verb, json_body={"caller_id": CALLER, "session": "2"}))
+
+
+@pytest.mark.parametrize("verb", ["post", "full"])
+def test_without_a_caller_every_value_makes_another_lead(stage: Stage, publisher: Publisher, verb: str) -> None:
+    stage.publish(an_endpoint(fields=(Field(name="zip"),)))
+    sales = [publisher.send(verb, json_body={"zip": "30340", "session": str(n)}) for n in (1, 2, 1)]
+    assert sales[0].body["trackdrive_number"] != sales[1].body["trackdrive_number"]
+    assert the_same(sales[0], sales[2])
+
+
+def test_a_post_only_for_another_buyer_is_another_sale(stage: Stage, publisher: Publisher) -> None:
+    stage.publish(an_endpoint())
+    sales = [publisher.post(caller_id=CALLER, buyer_id=buyer_id) for buyer_id in (1, 2)]
+    assert [sale.body["buyer_id"] for sale in sales] == [1, 2]
+
+
+@pytest.mark.parametrize("verb", ["post", "full"])
+@pytest.mark.parametrize("other", [{"zip": "30341"}, {"buyer_id": 2}], ids=str)
+def test_an_idempotency_key_with_the_same_caller_and_another_lead_is_a_mistake(
+    stage: Stage, publisher: Publisher, verb: str, other: dict[str, Any]
+) -> None:
+    stage.publish(an_endpoint(fields=(*CONTACT_FIELDS, Field(name="zip"))))
+    assert publisher.send(verb, json_body=LEAD, headers=KEY).body["success"]
+    before = stage.contents()["leases"]
+    answer = publisher.send(verb, json_body=LEAD | other, headers=KEY)
+    assert (answer.code, list(answer.body["errors"])) == (422, ["Idempotency-Key"])
+    assert stage.contents()["leases"] == before
+
+
+def test_a_full_that_asks_for_reasons_has_the_same_bytes_when_it_is_sent_again(
+    stage: Stage, publisher: Publisher
+) -> None:
+    buyers = (a_buyer(), a_buyer(id=2, name="Buyer B", paused=True))
+    stage.publish(an_endpoint(buyers=buyers, users=(User("ana", "operator"),)))
+    stage.give_token("ana's", "ana")
+    asked: dict[str, Any] = {"caller_id": CALLER, "explain": 1, "auth_token": "ana's"}
+    first = publisher.full(**asked)
+    assert [failure["buyer_id"] for failure in first.body["explain"]] == [2]
+    stage.publish(an_endpoint(version=2, users=(User("ana", "operator"),)))
+    stage.clock.forward(60)
+    assert the_same(first, publisher.full(**asked))
 
 
 def test_the_same_lead_by_post_and_by_full_and_on_another_endpoint_is_another_sale(
@@ -217,16 +267,17 @@ def test_a_key_brings_the_first_answer_to_a_new_ping_and_leaves_that_unsold(stag
     new = pinged(publisher, 1)
     after = stage.contents()
     assert the_same(first, keyed(publisher, new))
-    assert stage.contents() == after
+    assert stage.contents()["leases"] == after["leases"]
     assert publisher.post(ping_id=new, **LEAD).body["success"]
 
 
-def test_the_same_key_with_another_lead_is_another_sale(stage: Stage, publisher: Publisher) -> None:
-    stage.publish(an_endpoint())
-    first = keyed(publisher, pinged(publisher, 1))
-    second = keyed(publisher, pinged(publisher, 1), zip="30341")
-    assert second.body["success"]
-    assert first.body["trackdrive_number"] != second.body["trackdrive_number"]
+def test_the_same_key_with_a_ping_of_another_lead_is_a_mistake(stage: Stage, publisher: Publisher) -> None:
+    stage.publish(an_endpoint(fields=(*CONTACT_FIELDS, Field(name="zip"))))
+    assert keyed(publisher, pinged(publisher, 1)).body["success"]
+    second = pinged(publisher, 1)
+    answer = keyed(publisher, second, zip="30341")
+    assert (answer.code, list(answer.body["errors"])) == (422, ["Idempotency-Key"])
+    assert publisher.post(ping_id=second, **LEAD | {"zip": "30341"}).body["success"]
 
 
 def test_the_same_key_with_a_ping_of_another_caller_is_another_sale(stage: Stage, publisher: Publisher) -> None:

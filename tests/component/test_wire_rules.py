@@ -10,12 +10,13 @@ import pytest
 
 from shared.domain import filters, matching, schedule
 from shared.domain.caps import Cap
-from shared.domain.models import Limit, Margin, User
+from shared.domain.models import Field, Limit, Margin, User
 from shared.store.callers import Callers
 from shared.store.counters import BATCH
 from shared.store.dynamo import Dynamo
 from tests.build import (
     CALLER,
+    CONTACT_FIELDS,
     KEYS,
     SETTINGS,
     START,
@@ -35,10 +36,14 @@ BY_DAY = schedule.Schedule(schedule.read_week({"daily": ["09:00-17:00"]}))  # ST
 CONTROLS = {"explain": "1", "auth_token": OPERATOR}
 
 
+FIELDS = (*CONTACT_FIELDS, Field(name="zip"))
+
+
 def a_market(stage: Stage, *buyers: Any, **overrides: Any) -> None:
     """An endpoint that an operator may ask for reasons."""
     users = (User("op", "operator"), User("acme-media", "publisher"))
-    stage.publish(an_endpoint(**{"buyers": buyers or (a_buyer(),), "users": users, "pool": a_pool(50)} | overrides))
+    values = {"buyers": buyers or (a_buyer(),), "users": users, "pool": a_pool(50), "fields": FIELDS}
+    stage.publish(an_endpoint(**values | overrides))
     stage.give_token(OPERATOR, "op")
 
 
@@ -212,7 +217,7 @@ def test_a_retry_counts_once_and_is_no_duplicate(stage: Stage, publisher: Publis
     stage.clock.forward(3)
     suppress(stage, "dnc", CALLER)
     assert publisher.send(verb, json_body={"caller_id": CALLER}).text == first.text
-    assert stage.world().counters.counts([1], stage.clock()) == {1: {"sales-total-0": 1, "concurrent": 1}}
+    assert stage.world().counters.counts([(1, "")], stage.clock()) == {1: {"sales-total-0": 1, "concurrent": 1}}
 
 
 def test_a_retry_by_ping_id_is_no_duplicate(stage: Stage, publisher: Publisher) -> None:
@@ -345,10 +350,11 @@ def test_each_traffic_source_has_its_own_limit(stage: Stage, publisher: Publishe
 def test_the_publisher_is_shown_its_payout_and_the_buyer_pays_its_bid(
     stage: Stage, publisher: Publisher, margin: Margin, payout: float
 ) -> None:
-    columns = ("buyer_id", "bid", "bid_price", "offer_conversion_payout", "price", "payout")
+    columns = ("buyer_id", "bid", "bid_price", "offer_conversion_payout", "price", "payout", "ping_id")
     a_market(stage, a_buyer(bid_cents=2501), margin=margin, buyer_columns=columns, bid_floor_cents=2501)
     answer = publisher.full(caller_id=CALLER).body
-    assert answer["buyers"] == [{"buyer_id": 1} | dict.fromkeys(columns[1:], payout)]
+    [shown] = answer["buyers"]
+    assert shown == {"buyer_id": 1, "ping_id": shown["ping_id"]} | dict.fromkeys(columns[1:-1], payout)
     sale = stage.kept(answer["try_all_buyers_ping_id"]).sale
     assert sale
     assert (sale.cents, sale.payout_cents) == (2501, round(100 * payout))
@@ -360,7 +366,8 @@ def test_columns_show_windows_and_places(stage: Stage, publisher: Publisher) -> 
     a_market(stage, busy, a_buyer(id=2, bid_cents=1), buyer_columns=columns, duplicate_seconds=DAY)
     sell(publisher, OTHER_CALLER)
     stage.clock.forward(5)
-    assert [list(row.values()) for row in publisher.ping().body["buyers"]] == [[1, 2 * DAY, 5, 4], [2, DAY, None, None]]
+    shown = [list(row.values())[:-1] for row in publisher.ping().body["buyers"]]  # the last is the ping_id
+    assert shown == [[1, 2 * DAY, 5, 4], [2, DAY, None, None]]
 
 
 def test_what_nobody_uses_costs_nothing_and_the_rest_one_round(stage: Stage, publisher: Publisher) -> None:
@@ -391,15 +398,15 @@ class Meeting(Counting):
 
     met = Barrier(3)
 
-    def call(self, method: Any, *args: Any, **request: Any) -> Any:
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
         if SETTINGS.leases_table in request.get("RequestItems", {}):
             self.met.wait(60)
-        return super().call(method, *args, **request)
+        return super().send(method, sendings, *args, **request)
 
 
 def test_the_counts_of_many_buyers_are_read_at_once(stage: Stage, publisher: Publisher) -> None:
     a_market(stage, *(a_buyer(id=n, caps=(Cap("sales", n % 2, "day"),)) for n in range(1, 2 * BATCH + 2)))
-    with ThreadPoolExecutor(4) as stage.beside:
+    with ThreadPoolExecutor(4) as stage.io_pool:
         world = stage.world_over(Meeting(stage.client, SETTINGS))
         answer = publisher.send("ping", world=world, json_body={"caller_id": CALLER})
     assert {buyer["id"] for buyer in answer.body["buyers"]} == {*range(1, 2 * BATCH + 2, 2)}

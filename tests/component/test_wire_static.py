@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from shared.domain.keys import route_keys
 from shared.domain.models import User
-from shared.store.pings import Route
-from tests.build import CALLER, Publisher, Stage, a_buyer, an_endpoint
+from shared.domain.refusals import TemporarilyUnavailable
+from shared.store.pings import CLAIM_SECONDS, Pings
+from shared.store.routes import ROUTES_BEFORE, Route
+from tests.build import BUYERS, CALLER, Counting, Publisher, Stage, a_buyer, an_endpoint
 
 NUMBER, SOMEBODY_ELSES, NOT_OURS = "+18005550101", "+18005550102", "+18005550103"
 NUMBERS = {NUMBER: "1023", SOMEBODY_ELSES: "IW7834"}
@@ -25,7 +28,7 @@ def pinged(publisher: Publisher, buyer: int = 0, **sent: Any) -> str:
     return str(ids[buyer])
 
 
-def dialled(route: Route | None) -> tuple[int, str, bool]:
+def dialed(route: Route | None) -> tuple[int, str, bool]:
     """Whom a call reaches, and whether it was sold."""
     assert route
     return route.buyer_id, route.number, route.sold
@@ -36,7 +39,7 @@ def test_a_post_is_answered_with_the_publishers_own_number(stage: Stage, publish
     answer = publisher.post(ping_id=pinged(publisher, trackdrive_number=spelling), caller_id=CALLER)
     assert (answer.code, answer.body["trackdrive_number"]) == (200, "18005550101")
     assert (answer.body["buyer_id"], answer.body["number_expires_at"]) == (1, "2100-01-01T00:05:00Z")
-    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+    assert dialed(stage.route(NUMBER)) == (1, "+18005550181", True)
 
 
 @pytest.mark.parametrize("verb", ["ping", "full"])
@@ -122,7 +125,7 @@ def test_a_post_says_the_caller_id_again_even_if_its_ping_did(publisher: Publish
 def test_a_full_needs_no_ping_id(stage: Stage, publisher: Publisher) -> None:
     answer = publisher.full(trackdrive_number=NUMBER, caller_id=CALLER)
     assert answer.body["trackdrive_number"] == "18005550101"
-    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+    assert dialed(stage.route(NUMBER)) == (1, "+18005550181", True)
 
 
 # Routes
@@ -130,7 +133,7 @@ def test_a_full_needs_no_ping_id(stage: Stage, publisher: Publisher) -> None:
 
 def test_a_ping_with_a_caller_id_leaves_the_route_of_try_all(stage: Stage, publisher: Publisher) -> None:
     pinged(publisher, caller_id=CALLER)
-    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", False)
+    assert dialed(stage.route(NUMBER)) == (1, "+18005550181", False)
     assert stage.route(NUMBER, OTHER_CALLER) is None
     assert stage.route(SOMEBODY_ELSES) is None
 
@@ -143,7 +146,7 @@ def test_a_ping_without_a_caller_id_leaves_no_route(stage: Stage, publisher: Pub
 def test_a_post_has_the_route_of_its_own_buyer(stage: Stage, publisher: Publisher) -> None:
     ping = pinged(publisher, 2, caller_id=CALLER)
     publisher.post(ping_id=ping, caller_id=CALLER)
-    assert dialled(stage.route(NUMBER)) == (2, "+18005550182", True)
+    assert dialed(stage.route(NUMBER)) == (2, "+18005550182", True)
 
 
 def test_the_caller_and_the_number_of_the_post_are_laid_over_those_of_the_ping(
@@ -153,8 +156,8 @@ def test_the_caller_and_the_number_of_the_post_are_laid_over_those_of_the_ping(
     ping = publisher.ping("other", trackdrive_number=NUMBER, caller_id=CALLER).body["try_all_buyers_ping_id"]
     sale = publisher.post("other", ping_id=ping, trackdrive_number=NOT_OURS, caller_id=OTHER_CALLER)
     assert sale.body["trackdrive_number"] == NOT_OURS.removeprefix("+")
-    assert dialled(stage.route(NOT_OURS, OTHER_CALLER)) == (1, "+18005550181", True)
-    assert dialled(stage.route(NUMBER, CALLER)) == (1, "+18005550181", False)
+    assert dialed(stage.route(NOT_OURS, OTHER_CALLER)) == (1, "+18005550181", True)
+    assert dialed(stage.route(NUMBER, CALLER)) == (1, "+18005550181", False)
 
 
 def test_a_later_ping_has_the_route_of_an_earlier_one(stage: Stage, publisher: Publisher) -> None:
@@ -162,46 +165,210 @@ def test_a_later_ping_has_the_route_of_an_earlier_one(stage: Stage, publisher: P
     stage.publish(an_endpoint(static_numbers=NUMBERS, version=2, buyers=(a_buyer(id=9, number="+18005550189"),)))
     stage.memory.endpoints.clear()
     pinged(publisher, caller_id=CALLER)
-    assert dialled(stage.route(NUMBER)) == (9, "+18005550189", False)
+    assert dialed(stage.route(NUMBER)) == (9, "+18005550189", False)
 
 
-def test_the_route_of_a_live_sale_is_never_overwritten(stage: Stage, publisher: Publisher) -> None:
+def test_a_ping_of_the_same_publisher_leaves_a_sale_its_route(stage: Stage, publisher: Publisher) -> None:
     publisher.post(ping_id=pinged(publisher, 2), caller_id=CALLER)
     sold = stage.route(NUMBER)
-    assert dialled(sold) == (2, "+18005550182", True)
     stage.clock.forward(100)
-    ping = pinged(publisher, 1, caller_id=CALLER)
+    assert publisher.ping(trackdrive_number=NUMBER, caller_id=CALLER).body["success"]
     assert stage.route(NUMBER) == sold
-    answer = publisher.post(ping_id=ping, caller_id=CALLER)
-    assert (answer.body["status"], answer.body["retry_after_seconds"]) == ("no_number_available", 200)
-    full = publisher.full(trackdrive_number=NUMBER, caller_id=CALLER)
-    assert (full.body["status"], full.body["retry_after_seconds"]) == ("no_number_available", 200)
-    assert stage.route(NUMBER) == sold
+
+
+@pytest.mark.parametrize("verb", ["post", "full"])
+def test_a_sale_supersedes_that_of_the_same_publisher(stage: Stage, publisher: Publisher, verb: str) -> None:
+    earlier = pinged(publisher, 2)
+    first = publisher.post(ping_id=earlier, caller_id=CALLER)
+    stage.clock.forward(100)
+    sent = {"ping_id": pinged(publisher, 1, caller_id=CALLER)} if verb == "post" else {"trackdrive_number": NUMBER}
+    later = publisher.send(verb, json_body=sent | {"caller_id": CALLER}).body
+    assert (later["success"], later["number_expires_at"]) == (True, "2100-01-01T00:06:40Z")
+    route = stage.route(NUMBER)
+    assert dialed(route) == (1, "+18005550181", True)
+    assert publisher.post(ping_id=earlier, caller_id=CALLER).text == first.text
+    assert stage.route(NUMBER) == route
 
 
 def test_the_route_of_a_sale_ends_with_its_hold(stage: Stage, publisher: Publisher) -> None:
     publisher.post(ping_id=pinged(publisher, 2), caller_id=CALLER)
     stage.clock.forward(299)
-    ping = pinged(publisher, 1)
-    assert publisher.post(ping_id=ping, caller_id=CALLER).body["retry_after_seconds"] == 1
+    assert stage.route(NUMBER)
     stage.clock.forward(1)
     assert stage.route(NUMBER) is None
+
+
+def unclear(publisher: Publisher, ping: str, **sent: Any) -> None:
+    """A POST that dies between its route and its sale."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Pings, "record", _die)
+        assert publisher.post(ping_id=ping, caller_id=CALLER, **sent).code == 503
+
+
+def _die(*_: Any, **__: Any) -> None:
+    raise TemporarilyUnavailable
+
+
+@pytest.fixture
+def sold(stage: Stage, publisher: Publisher) -> Route:
+    """The route of a sale a hundred seconds ago."""
+    publisher.post(ping_id=pinged(publisher, 2), caller_id=CALLER)
+    stage.clock.forward(100)
+    route = stage.route(NUMBER)
+    assert route
+    return route
+
+
+@pytest.mark.parametrize("deaths", [1, ROUTES_BEFORE])
+def test_a_sale_keeps_its_call_while_later_ones_of_its_publisher_are_unclear(
+    stage: Stage, publisher: Publisher, sold: Route, deaths: int
+) -> None:
+    for _ in range(deaths):
+        unclear(publisher, pinged(publisher, 1))
+    assert stage.route(NUMBER) == sold
+
+
+def test_an_unclear_sale_that_is_taken_over_has_the_call(stage: Stage, publisher: Publisher, sold: Route) -> None:
+    ping = pinged(publisher, 1)
+    unclear(publisher, ping)
+    stage.clock.forward(CLAIM_SECONDS)
+    unclear(publisher, ping)
+    assert stage.route(NUMBER) == sold
+    stage.clock.forward(CLAIM_SECONDS)
     assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
-    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
+    assert dialed(stage.route(NUMBER)) == (1, "+18005550181", True)
+
+
+def test_an_unclear_sale_that_is_refused_gives_the_call_back(stage: Stage, publisher: Publisher, sold: Route) -> None:
+    ping = pinged(publisher, 1)
+    unclear(publisher, ping)
+    paused = tuple(a_buyer(id=buyer.id, paused=True) for buyer in BUYERS)
+    stage.publish(an_endpoint(version=2, static_numbers=NUMBERS, buyers=paused))
+    stage.clock.forward(CLAIM_SECONDS)
+    assert publisher.post(ping_id=ping, caller_id=CALLER).body["status"] == "buyer_unavailable"
+    keys = route_keys(stage.keys, NUMBER, CALLER)
+    assert stage.world().routes.of_call(keys, stage.clock()) == [sold] == [stage.route(NUMBER)]
+
+
+class Two:
+    """Two users who may name the same number; a sale of the first one, a hundred seconds ago."""
+
+    def __init__(self, stage: Stage, publisher: Publisher) -> None:
+        self.stage, self.publisher = stage, publisher
+        stage.publish(
+            an_endpoint(
+                version=2,
+                static_numbers=NUMBERS,
+                require_auth_token=True,
+                users=(User("acme", "publisher"), User("brook", "publisher")),
+            )
+        )
+        for name in ("acme", "brook"):
+            stage.give_token(name, name)
+        self.ping_ids = {name: pinged(publisher, auth_token=name) for name in ("acme", "brook")}
+        self.sent = {"trackdrive_number": NUMBER, "caller_id": CALLER}
+        assert publisher.full(**self.sent, auth_token="acme").body["success"]
+        self.sold = stage.route(NUMBER)
+        stage.clock.forward(100)
+
+    def send(self, verb: str, user: str) -> dict[str, Any]:
+        sent = self.sent | ({"ping_id": self.ping_ids[user]} if verb == "post" else {})
+        return self.publisher.send(verb, json_body=sent | {"auth_token": user, "age": "41"}).body
+
+
+@pytest.fixture
+def two(stage: Stage, publisher: Publisher) -> Two:
+    return Two(stage, publisher)
+
+
+@pytest.mark.parametrize("verb", ["ping", "post", "full"])
+def test_the_sale_of_another_user_has_the_route_until_it_ends(two: Two, verb: str) -> None:
+    refused = two.send(verb, "brook")
+    assert (refused["success"], refused["status"]) == (False, "no_number_available")
+    assert (refused["retry_after_seconds"], refused["buyers"]) == (200, [])
+    assert two.stage.route(NUMBER) == two.sold
+    assert two.send(verb, "acme")["success"]
+    two.stage.clock.forward(300)
+    assert two.stage.route(NUMBER) is None
+    two.ping_ids["brook"] = pinged(two.publisher, auth_token="brook")
+    assert two.send(verb, "brook")["success"]
+
+
+def test_the_sale_of_another_traffic_source_has_the_route_until_it_ends(stage: Stage, publisher: Publisher) -> None:
+    """The number was given to another publisher meanwhile."""
+    publisher.full(trackdrive_number=NUMBER, caller_id=CALLER)
+    ping = pinged(publisher)
+    sold = stage.route(NUMBER)
+    stage.publish(an_endpoint(version=2, static_numbers={NUMBER: "1024"}))
+    stage.clock.forward(10)
+    assert publisher.post(ping_id=pinged(publisher), caller_id=CALLER).body["retry_after_seconds"] == 290
+    assert publisher.ping(trackdrive_number=NUMBER, caller_id=CALLER).body["status"] == "no_number_available"
+    assert stage.route(NUMBER) == sold
+    assert publisher.post(ping_id=ping, caller_id=CALLER).code == 422
+
+
+def test_a_ping_makes_two_writes_at_once_whoever_has_the_route(stage: Stage, publisher: Publisher, two: Two) -> None:
+    for user in ("acme", "brook"):
+        dynamo = Counting(stage.client, stage.settings)
+        sent = two.sent | {"auth_token": user}
+        publisher.send("ping", world=stage.world_over(dynamo), json_body=sent)  # it reads the configuration again
+        dynamo.calls = 0
+        publisher.send("ping", world=stage.world_over(dynamo), json_body=sent)
+        assert dynamo.calls == 2
+
+
+# A refused caller
+
+
+@pytest.mark.parametrize("by", ["try all", "its buyer"])
+def test_a_caller_that_was_refused_leads_nowhere(stage: Stage, publisher: Publisher, by: str) -> None:
+    ping = pinged(publisher, 0 if by == "try all" else 1, caller_id=CALLER)
+    paused = tuple(a_buyer(id=buyer.id, paused=True) for buyer in BUYERS)
+    stage.publish(an_endpoint(version=2, static_numbers=NUMBERS, buyers=paused))
+    stage.clock.forward(5)
+    refused = publisher.post(ping_id=ping, caller_id=CALLER).body
+    assert refused["status"] == ("no_matching_buyer" if by == "try all" else "buyer_unavailable")
+    assert stage.route(NUMBER) is None
+    stage.publish(an_endpoint(version=3, static_numbers=NUMBERS))
+    stage.clock.forward(5)
+    assert publisher.post(ping_id=ping, caller_id=CALLER).body["success"]
+    assert dialed(stage.route(NUMBER)) == (1, "+18005550181", True)
+
+
+def test_a_caller_whose_post_was_refused_leads_nowhere_though_the_post_named_another(
+    stage: Stage, publisher: Publisher
+) -> None:
+    ping = pinged(publisher, caller_id=CALLER)
+    stage.clock.forward(120)
+    assert publisher.post(ping_id=ping, caller_id=OTHER_CALLER).body["status"] == "ping_id_expired"
+    assert stage.route(NUMBER) is None
+
+
+def test_a_refused_post_leaves_other_pings_their_routes(stage: Stage, publisher: Publisher, two: Two) -> None:
+    two.sent["caller_id"] = OTHER_CALLER
+    ping = publisher.ping(**two.sent, auth_token="acme").body["try_all_buyers_ping_id"]
+    later = publisher.ping(**two.sent, auth_token="brook").body["try_all_buyers_ping_id"]
+    route = stage.route(NUMBER, OTHER_CALLER)
+    sent = {"caller_id": OTHER_CALLER, "trackdrive_number": NOT_OURS}
+    assert publisher.post(ping_id=ping, **sent, auth_token="acme").code == 422
+    assert publisher.post(ping_id=later, **sent, auth_token="acme").body["status"] == "ping_id_unknown"
+    assert stage.route(NUMBER, OTHER_CALLER) == route
+    assert publisher.post(ping_id=later, **sent, auth_token="brook").code == 422
+    assert stage.route(NUMBER, OTHER_CALLER) is None
 
 
 def test_another_caller_has_a_route_of_its_own(stage: Stage, publisher: Publisher) -> None:
     publisher.post(ping_id=pinged(publisher, 1), caller_id=CALLER)
     publisher.post(ping_id=pinged(publisher, 2), caller_id=OTHER_CALLER)
-    assert dialled(stage.route(NUMBER, CALLER)) == (1, "+18005550181", True)
-    assert dialled(stage.route(NUMBER, OTHER_CALLER)) == (2, "+18005550182", True)
+    assert dialed(stage.route(NUMBER, CALLER)) == (1, "+18005550181", True)
+    assert dialed(stage.route(NUMBER, OTHER_CALLER)) == (2, "+18005550182", True)
 
 
 def test_the_same_caller_has_a_route_on_each_number(stage: Stage, publisher: Publisher) -> None:
     publisher.post(ping_id=pinged(publisher, 1), caller_id=CALLER)
     publisher.post(ping_id=pinged(publisher, 2, trackdrive_number=SOMEBODY_ELSES), caller_id=CALLER)
-    assert dialled(stage.route(NUMBER)) == (1, "+18005550181", True)
-    assert dialled(stage.route(SOMEBODY_ELSES)) == (2, "+18005550182", True)
+    assert dialed(stage.route(NUMBER)) == (1, "+18005550181", True)
+    assert dialed(stage.route(SOMEBODY_ELSES)) == (2, "+18005550182", True)
 
 
 def test_a_retry_gets_the_same_answer_and_changes_nothing(stage: Stage, publisher: Publisher) -> None:

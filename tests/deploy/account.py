@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.deploy.emulator import ACCOUNT, REGION, Emulator
+from tests.deploy.emulated import ACCOUNT, REGION, Emulator
 
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
@@ -77,9 +77,11 @@ class Account:
         found = {
             "alarm": aws("cloudwatch").describe_alarms()["MetricAlarms"],
             "api": aws("apigatewayv2").get_apis()["Items"],
+            "bucket": [each for each in aws("s3").list_buckets()["Buckets"] if each["Name"] != ASSETS],
             "dashboard": aws("cloudwatch").list_dashboards()["DashboardEntries"],
             "function": aws("lambda").list_functions()["Functions"],
             "log": aws("logs").describe_log_groups()["logGroups"],
+            "mapping": aws("lambda").list_event_source_mappings()["EventSourceMappings"],
             "rule": aws("events").list_rules()["Rules"],
             "role": aws("iam").list_roles()["Roles"],
             "secret": aws("secretsmanager").list_secrets()["SecretList"],
@@ -153,10 +155,11 @@ class Stack:
 
     def resources(self, kind: str) -> dict[str, str]:
         """Physical by logical ids, of one type."""
-        listed = self.account.cloudformation.list_stack_resources(StackName=self.id)["StackResourceSummaries"]
+        pages = self.account.cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.id)
         return {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-            for resource in listed
+            for page in pages
+            for resource in page["StackResourceSummaries"]
             if resource["ResourceType"] == kind
         }
 

@@ -155,7 +155,8 @@ def test_every_module_has_a_cache_that_lambda_takes_without_a_look_at_the_source
 
 def test_the_bundle_holds_nothing_that_no_function_runs(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()}.isdisjoint({"app.py", "bin", "boto3", "infra", "tests", "tools"})
-    assert {path.name for path in (folder / "botocore" / "data").glob("*/")} == set(bundle.SERVICES)
+    assert set(bundle.SERVICES) - {"s3"} <= {path.name for path in (folder / "botocore" / "data").glob("*/")}
+    assert {path.name for path in (folder / "botocore" / "data").glob("*/")} <= set(bundle.SERVICES)
     addresses = json.loads((folder / "botocore" / "data" / "endpoints.json").read_text())
     assert addresses["partitions"][0]["services"].keys() == set(bundle.SERVICES)
     for pattern in bundle.TRIMMED:
@@ -163,11 +164,34 @@ def test_the_bundle_holds_nothing_that_no_function_runs(folder: Path) -> None:
     assert {path.name for path in folder.glob("*.dist-info/*")} == {"METADATA"}
 
 
+def test_the_bundle_has_our_license_and_those_of_all_its_packages(folder: Path) -> None:
+    for path in bundle.PAPERS:
+        assert (folder / path).read_bytes() == (ROOT / path).read_bytes()
+    named = (folder / bundle.NOTICES).read_text().splitlines()
+    packages = [path.stem.replace("-", " ") for path in folder.glob("*.dist-info")]
+    assert packages
+    assert all(any(package in line.split(", ") for line in named) for package in packages)
+
+
+def test_a_package_without_the_text_of_its_license_is_not_bundled(tmp_path: Path) -> None:
+    about = tmp_path / "left_pad-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("License: MIT\n")
+    with pytest.raises(bundle.BundleFailed, match=r"left_pad-1\.0 has no text of its license"):
+        bundle.notices(tmp_path)
+
+
 def test_the_bundle_of_publishers_is_the_other_without_what_only_operators_need(folders: dict[str, Path]) -> None:
     lean, whole = (contents(folders[f"functions.{name}.handler.lambda_handler"]) for name in ("ping", "api"))
     assert lean.items() <= whole.items()
-    less = {name.partition("/")[0] for name in whole.keys() - lean.keys()}
-    found = {pattern: {*fnmatch.filter(less, pattern)} for pattern in bundle.OPERATORS_ONLY}
+    office = {folder: {name for name in whole if name.startswith(f"{folder}/")} for folder in bundle.OFFICE}
+    assert all(office.values()), office
+    assert lean.keys().isdisjoint(set().union(*office.values()))
+    less = whole.keys() - lean.keys() - set().union(*office.values())
+    found = {
+        pattern: {name for name in less if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(name, f"{pattern}/*")}
+        for pattern in bundle.OPERATORS_ONLY
+    }
     assert all(found.values()), found
     assert set().union(*found.values()) == less
 
@@ -247,7 +271,7 @@ def test_the_fingerprint_follows_requirements_sources_target_and_compiler_and_no
     source, requirements = tmp_path / "shared" / "domain" / "caps.py", tmp_path / bundle.REQUIREMENTS
     cache = source.parent / "__pycache__" / "caps.cpython-313.pyc"
     recipe = tmp_path / "infra" / "bundle.py"
-    for path in (source, requirements, cache, recipe):
+    for path in (source, requirements, cache, recipe, *(tmp_path / paper for paper in bundle.PAPERS)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("first")
     monkeypatch.setattr(bundle, "ROOT", tmp_path)

@@ -1,5 +1,6 @@
 """What is said before CloudFormation is asked for anything; tests/deploy looks at real stacks."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,6 +33,31 @@ def test_what_is_about_to_happen_is_said_with_its_place() -> None:
     assert "its tables and logs are deleted. Alarms tell nobody" in plan.deploy(DEV, ABSENT)
     assert "its tables and logs are kept." in plan.deploy(PROD, ABSENT)
     assert "The tables are deleted with every offer, ping and lease" in plan.destroy(DEV, a_stack())
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "sentence"),
+    [
+        (1000, "The account may run 1000 functions at once."),
+        (10, "The account may run 10 functions at once; with live buyers enough for some 15 PINGs a second: ask AWS "
+             "for more."),
+        (0, "AWS did not say how many functions this account may run at once."),
+    ],
+)  # fmt: skip
+def test_how_many_functions_may_run_at_once_is_one_sentence(concurrency: int, sentence: str) -> None:
+    said = plan.deploy(DEV, a_stack(concurrency=concurrency, reservable=concurrency))
+    assert said.splitlines()[-1] == sentence
+
+
+def test_a_reservation_that_aws_would_refuse_does_not_begin() -> None:
+    reserving = replace(DEV, reserve=True)
+    for concurrency in (10, 140):
+        with pytest.raises(
+            Refused, match=f"reserves 41 .* account 111122223333 may run {concurrency}, and 100 must not be"
+        ):
+            plan.deploy(reserving, a_stack(concurrency=concurrency, reservable=concurrency))
+    assert plan.deploy(reserving, a_stack(concurrency=141, reservable=141, ours=False, status=""))
+    assert plan.deploy(reserving, a_stack(concurrency=141, reservable=100))  # as the last deployment has left it
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,29 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
-from infra import operations
+from infra import monitoring
 from infra.stages import STAGES, Domain, Throttle
+from infra.version import version
+from shared import functions
 from shared.domain.refusals import Refusal
-from shared.edge import metrics
+from shared.publishers import metrics
 from shared.schema import PINGS
 from shared.settings import Settings, read
 from tests.infra.conftest import Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)(?<!SignIn)Secret[0-9A-F]{8}")
 DOMAIN = "SignInPoolDomain"
-PUBLISHERS_CALL, UNCOUNTED = ("Ping", "Post", "Full"), ("Sandbox", "Instructions")
-FUNCTIONS = (*PUBLISHERS_CALL, *UNCOUNTED, "Api", "Dashboard", "Hourly")
+FUNCTIONS = [name.capitalize() for name in functions.FUNCTIONS]
+UNCOUNTED = ("Sandbox", "Instructions")
+UNASKED = ("Hourly", "Journal", "Minute")
+"""Those that answer no request."""
+BY_CLOCK = {"Hourly": "rate(1 hour)", "Minute": "rate(1 minute)"}
+OPERATORS = ("Api", "Dashboard", *UNASKED)
+WITH_FILES = ("Api", "Dashboard", "Minute")
+"""Those that have DuckDB at work."""
 TABLES = ("Config", "Pings", "Leases", "Callers", "Journal")
+KEPT = ("Secret", "JournalFiles")
+OF_SANDBOX = ("SandboxPings", "SandboxLeases", "SandboxCallers")
 
 
 def resources(template: Template, kind: str) -> dict[str, Any]:
@@ -90,10 +100,8 @@ def grants(template: Template) -> dict[str, dict[str, set[str]]]:
 # The tables
 
 
-def test_there_are_five_tables_and_each_is_encrypted_on_demand_and_recoverable_to_any_second(
-    template: Template,
-) -> None:
-    assert set(resources(template, "AWS::DynamoDB::Table")) == {f"Tables{name}" for name in TABLES}
+def test_every_table_is_encrypted_on_demand_and_recoverable_to_any_second(template: Template) -> None:
+    assert set(resources(template, "AWS::DynamoDB::Table")) == {f"Tables{name}" for name in (*TABLES, *OF_SANDBOX)}
     template.all_resources_properties(
         "AWS::DynamoDB::Table",
         {
@@ -104,17 +112,30 @@ def test_there_are_five_tables_and_each_is_encrypted_on_demand_and_recoverable_t
     )
 
 
+def test_every_table_and_index_has_the_maxima_of_the_stage(template: Template) -> None:
+    known = STAGES[service(template).removeprefix("ringpost-")]
+    tables = properties(template, "AWS::DynamoDB::Table")
+    for name in (*TABLES, *OF_SANDBOX):
+        most = known.units["sandbox" if name in OF_SANDBOX else name.lower()]
+        table = tables[f"Tables{name}"]
+        for each in (table, *table.get("GlobalSecondaryIndexes", [])):
+            assert each["OnDemandThroughput"] == {
+                "MaxReadRequestUnits": most.reads,
+                "MaxWriteRequestUnits": most.writes,
+            }
+
+
 def test_production_keeps_tables_logs_and_older_versions_whatever_happens_to_the_stack(prod: Template) -> None:
     prod.all_resources_properties("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": True})
     for kind in ("AWS::DynamoDB::Table", "AWS::Logs::LogGroup", "AWS::Lambda::Version"):
         prod.all_resources(kind, {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"})
 
 
-def test_of_a_development_stage_nothing_stays_but_the_secret(templates: dict[str, Template]) -> None:
+def test_of_a_development_stage_nothing_stays_but_the_secret_and_the_files(templates: dict[str, Template]) -> None:
     dev = templates["dev"]
     dev.all_resources_properties("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": False})
     for name, resource in dev.to_json()["Resources"].items():
-        assert resource.get("DeletionPolicy", "Delete").startswith("Retain") == name.startswith("Secret"), name
+        assert resource.get("DeletionPolicy", "Delete").startswith("Retain") == (name[:-8] in KEPT), name
 
 
 def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
@@ -126,6 +147,9 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
         "TablesPings": ([("ping_id", "HASH")], {"ping_id": "B"}),
         "TablesCallers": ([("caller", "HASH")], {"caller": "B"}),
         "TablesJournal": by_pk_and_sk,
+        "TablesSandboxPings": ([("ping_id", "HASH")], {"ping_id": "B"}),
+        "TablesSandboxLeases": by_pk_and_sk,
+        "TablesSandboxCallers": ([("caller", "HASH")], {"caller": "B"}),
     }.items():
         schema = [(key["AttributeName"], key["KeyType"]) for key in tables[name]["KeySchema"]]
         types = {each["AttributeName"]: each["AttributeType"] for each in tables[name]["AttributeDefinitions"]}
@@ -134,12 +158,14 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
 
 def test_the_indexes_are_those_that_the_local_run_makes(template: Template) -> None:
     tables = properties(template, "AWS::DynamoDB::Table")
-    found = {index["IndexName"]: index for index in tables["TablesPings"]["GlobalSecondaryIndexes"]}
-    assert set(found) == set(PINGS.indexes)
-    for name, index in PINGS.indexes.items():
-        assert [key["AttributeName"] for key in found[name]["KeySchema"]] == [*index.keys]
-        assert found[name]["Projection"].get("NonKeyAttributes", []) == [*index.projected]
-    assert not [name for name, table in tables.items() if "GlobalSecondaryIndexes" in table and name != "TablesPings"]
+    of_pings = ("TablesPings", "TablesSandboxPings")
+    for table in of_pings:
+        found = {index["IndexName"]: index for index in tables[table]["GlobalSecondaryIndexes"]}
+        assert set(found) == set(PINGS.indexes)
+        for name, index in PINGS.indexes.items():
+            assert [key["AttributeName"] for key in found[name]["KeySchema"]] == [*index.keys]
+            assert found[name]["Projection"].get("NonKeyAttributes", []) == [*index.projected]
+    assert not [name for name, each in tables.items() if "GlobalSecondaryIndexes" in each and name not in of_pings]
 
 
 def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -> None:
@@ -150,6 +176,9 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
         "TablesPings": {"AttributeName": "delete_at", "Enabled": True},
         "TablesCallers": {"AttributeName": "delete_at", "Enabled": True},
         "TablesJournal": {"AttributeName": "delete_at", "Enabled": True},
+        "TablesSandboxPings": {"AttributeName": "delete_at", "Enabled": True},
+        "TablesSandboxLeases": None,
+        "TablesSandboxCallers": {"AttributeName": "delete_at", "Enabled": True},
     }
 
 
@@ -158,8 +187,8 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
-    others = {"FunctionsApi": 29, "FunctionsDashboard": 29, "FunctionsHourly": 900}
-    assert timeouts == dict.fromkeys((f"Functions{name}" for name in FUNCTIONS), 9) | others
+    others = {"Api": 29, "Dashboard": 29, "Hourly": 900, "Journal": 60, "Minute": 900}
+    assert timeouts == {f"Functions{name}": others.get(name, 9) for name in FUNCTIONS}
 
 
 def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template) -> None:
@@ -170,7 +199,7 @@ def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template)
     }
     keys = {name: function["Code"]["S3Key"] for name, function in functions.items()}
     whole = {name for name, key in keys.items() if key == keys["FunctionsApi"]}
-    assert whole == {"FunctionsApi", "FunctionsDashboard", "FunctionsHourly"}
+    assert whole == {f"Functions{name}" for name in OPERATORS}
     assert len(set(keys.values())) == 2
 
 
@@ -193,10 +222,19 @@ def test_every_function_is_traced_and_none_is_restored_from_a_snapshot(template:
 
 
 def test_memory_and_snapshots_are_choices_of_the_stage(synthesise: Synthesise) -> None:
-    template = synthesise(replace(STAGES["dev"], memory_mb=1024, snap_start=True))
-    template.all_resources_properties(
-        "AWS::Lambda::Function", {"MemorySize": 1024, "SnapStart": {"ApplyOn": "PublishedVersions"}}
-    )
+    functions = properties(synthesise(replace(STAGES["dev"], memory_mb=1024, snap_start=True)), "AWS::Lambda::Function")
+    for name in FUNCTIONS:
+        function = functions[f"Functions{name}"]
+        assert function["MemorySize"] == (1769 if name == "Minute" else 1024)
+        assert function.get("SnapStart") == (None if name in WITH_FILES else {"ApplyOn": "PublishedVersions"})
+
+
+def test_where_duckdb_works_there_is_room_for_it_and_for_files(template: Template) -> None:
+    functions = properties(template, "AWS::Lambda::Function")
+    sizes = {name: (each["MemorySize"], each.get("EphemeralStorage")) for name, each in functions.items()}
+    for name, memory, disk in (("Api", 1024, 1024), ("Dashboard", 1024, 1024), ("Minute", 1769, 4096)):
+        assert sizes.pop(f"Functions{name}") == (memory, {"Size": disk})
+    assert {*sizes.values()} == {(512, None)}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -209,12 +247,19 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         leases_table="TablesLeases",
         callers_table="TablesCallers",
         journal_table="TablesJournal",
+        sandbox_pings_table="TablesSandboxPings",
+        sandbox_leases_table="TablesSandboxLeases",
+        sandbox_callers_table="TablesSandboxCallers",
         secret_arn="Secret",
         buyer_secrets_arn="BuyerSecrets",
+        version=version(),
     )
+    if name in OPERATORS:
+        settings = replace(settings, journal_bucket="JournalFiles")
     if name == "Dashboard":
         settings = replace(
             settings,
+            session_secret_arn="SessionSecret",
             cognito_url=f"https://{DOMAIN}.auth.AWS::Region.amazoncognito.com",
             cognito_issuer="https://SignInPool.ProviderName",
             cognito_client_id="SignInPoolClient",
@@ -246,7 +291,8 @@ def test_every_log_ends_some_day(template: Template) -> None:
 
 def test_the_secret_is_generated_and_outlives_the_stack(template: Template) -> None:
     secrets = resources(template, "AWS::SecretsManager::Secret")
-    assert set(secrets) == {"Secret", "BuyerSecrets", "SignInSecret"}
+    assert set(secrets) == {"Secret", "SessionSecret", "BuyerSecrets", "SignInSecret"}
+    assert secrets["SessionSecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
     assert secrets["BuyerSecrets"]["Properties"]["SecretString"] == "{}"  # it is filled by hand
     assert secrets["Secret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
     assert "SecretString" not in secrets["Secret"]["Properties"]
@@ -269,14 +315,15 @@ OF_A_SELLER = {
 }
 OF_THE_SANDBOX = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
-    "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "TablesCallers": {"dynamodb:UpdateItem"},
+    "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesSandboxLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesSandboxCallers": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }
 OF_INSTRUCTIONS = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
     "TablesPings": {"dynamodb:GetItem"},
+    "TablesSandboxPings": {"dynamodb:GetItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }
 OF_PING = {
@@ -289,13 +336,27 @@ OF_PING = {
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
 OF_THE_HOURLY = {
-    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesPings": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
     "TablesPings/index/by_log": {"dynamodb:Query"},
     "TablesPings/index/by_buyer": {"dynamodb:Query"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesJournal": {"dynamodb:GetItem", "dynamodb:PutItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
+}
+OF_THE_JOURNAL = {
+    "TablesConfig": {"dynamodb:GetItem"},
+    "TablesPings": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+    "TablesJournal": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "JournalFiles": {"s3:ListBucket"},
+    "JournalFiles/*": {"s3:PutObject"},
+    "*": {"dynamodb:ListStreams", "xray:PutTraceSegments", "xray:PutTelemetryRecords"},
+}
+OF_THE_MINUTE = {
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "JournalFiles": {"s3:ListBucket"},
+    "JournalFiles/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
 }
 
 
@@ -308,16 +369,23 @@ OF_THE_API = {
     "TablesPings/index/by_log": {"dynamodb:Query"},
     "TablesPings/index/by_caller": {"dynamodb:Query"},
     "TablesPings/index/by_buyer": {"dynamodb:Query"},
+    "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+    "TablesSandboxPings/index/by_caller": {"dynamodb:Query"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
         "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
     },
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query"},
+    "JournalFiles": {"s3:ListBucket"},
+    "JournalFiles/hours/*": {"s3:GetObject"},
+    "JournalFiles/days/*": {"s3:GetObject"},
+    "JournalFiles/cubes/*": {"s3:GetObject"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }  # fmt: skip
 
 
 OF_THE_DASHBOARD = OF_THE_API | {
-    "TablesJournal": {"dynamodb:Query"},
+    "SessionSecret": {"secretsmanager:GetSecretValue"},
     "SignInSecret": {"secretsmanager:GetSecretValue"},
 }
 
@@ -334,6 +402,8 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
         "FunctionsDashboardRole": OF_THE_DASHBOARD | traces | {"FunctionsDashboardLog": write_its_log},
         "FunctionsHourlyRole": OF_THE_HOURLY | traces | {"FunctionsHourlyLog": write_its_log},
+        "FunctionsJournalRole": OF_THE_JOURNAL | {"FunctionsJournalLog": write_its_log},
+        "FunctionsMinuteRole": OF_THE_MINUTE | traces | {"FunctionsMinuteLog": write_its_log},
     }
 
 
@@ -341,19 +411,110 @@ def test_ping_cannot_touch_the_rings(template: Template) -> None:
     assert grants(template)["FunctionsPingRole"]["TablesLeases"] == {"dynamodb:BatchGetItem"}
 
 
+def test_the_sandbox_can_write_no_live_table(template: Template) -> None:
+    granted = grants(template)["FunctionsSandboxRole"]
+    live = {name: actions for name, actions in granted.items() if name.removeprefix("Tables") in TABLES}
+    assert live == {"TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"}}
+
+
+def test_only_the_dashboard_can_read_what_its_cookies_are_signed_with(template: Template) -> None:
+    assert [role for role, granted in grants(template).items() if "SessionSecret" in granted] == [
+        "FunctionsDashboardRole"
+    ]
+    named = {
+        name
+        for name, function in properties(template, "AWS::Lambda::Function").items()
+        if "SessionSecret" in json.dumps(function)
+    }
+    assert named == {"FunctionsDashboard"}
+
+
 def test_no_function_may_scan_and_none_of_publishers_may_query_or_delete(template: Template) -> None:
     office = dict.fromkeys(("FunctionsApiRole", "FunctionsDashboardRole"), r"Scan|\*")
-    never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*"}
+    never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*", "FunctionsMinuteRole": r"DeleteItem|Scan|\*"}
     for role, granted in grants(template).items():
         forbidden = never.get(role, r"Delete|Scan|Query|\*")
         assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
 
 
-def test_the_hourly_function_comes_every_hour(template: Template) -> None:
-    [rule] = properties(template, "AWS::Events::Rule").values()
-    [of_rule] = rule["Targets"]
-    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 hour)", "ENABLED")
-    assert invoked(of_rule["Arn"], template) == "FunctionsHourly"
+def test_the_clock_calls_what_has_no_other_caller(template: Template) -> None:
+    called = {}
+    for rule in properties(template, "AWS::Events::Rule").values():
+        [of_rule] = rule["Targets"]
+        assert rule["State"] == "ENABLED"
+        called[invoked(of_rule["Arn"], template)] = rule["ScheduleExpression"]
+    assert called == {f"Functions{name}": rate for name, rate in BY_CLOCK.items()}
+
+
+# The journal
+
+
+def test_only_the_table_of_pings_has_a_stream(template: Template) -> None:
+    streams = {
+        name: table.get("StreamSpecification") for name, table in properties(template, "AWS::DynamoDB::Table").items()
+    }
+    assert streams.pop("TablesPings") == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert not any(streams.values())
+
+
+def test_the_stream_comes_to_the_journal_until_it_has_gone_through_or_lies_in_the_bucket(template: Template) -> None:
+    [mapping] = properties(template, "AWS::Lambda::EventSourceMapping").values()
+    assert invoked(mapping.pop("FunctionName"), template) == "FunctionsJournal"
+    assert mapping.pop("EventSourceArn")["Fn::GetAtt"][1] == "StreamArn"
+    assert target(mapping.pop("DestinationConfig")["OnFailure"]["Destination"]) == "JournalFiles"
+    mapping.pop("FilterCriteria")
+    assert mapping == {
+        "BatchSize": 1000,
+        "MaximumBatchingWindowInSeconds": 1,
+        "ParallelizationFactor": 1,
+        "BisectBatchOnFunctionError": True,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "MaximumRecordAgeInSeconds": 12 * 3600,
+        "StartingPosition": "TRIM_HORIZON",
+    }
+
+
+PING, SALE, REFUSED = {"ping": {"B": "eA=="}}, {"sale": {"B": "eA=="}}, {"kind": {"S": "refusal"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "passes"),
+    [
+        ("INSERT", PING, True),
+        ("MODIFY", PING | SALE, True),
+        ("INSERT", REFUSED, True),
+        ("REMOVE", None, False),
+        ("INSERT", {"route": {"B": "eA=="}}, False),
+        ("INSERT", {"claim": {"B": "eA=="}}, False),
+    ],
+)
+def test_the_filters_let_through_what_becomes_a_row(
+    template: Template, name: str, image: dict[str, Any] | None, passes: bool
+) -> None:
+    [mapping] = properties(template, "AWS::Lambda::EventSourceMapping").values()
+    patterns = [json.loads(each["Pattern"]) for each in mapping["FilterCriteria"]["Filters"]]
+    record = {"eventName": name, "dynamodb": {"NewImage": image} if image else {}}
+    assert any(matches(pattern, record) for pattern in patterns) == passes
+
+
+def matches(pattern: Any, found: Any) -> bool:
+    """As EventBridge has it, of what our filters use."""
+    if isinstance(pattern, list):
+        return any(found is not None if each == {"exists": True} else found == each for each in pattern)
+    return all(matches(each, (found or {}).get(key)) for key, each in pattern.items())
+
+
+def test_the_bucket_is_private_encrypted_reached_by_tls_alone_and_forgets_for_good(template: Template) -> None:
+    [bucket] = properties(template, "AWS::S3::Bucket").values()
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["BucketEncryption"]
+    assert "VersioningConfiguration" not in bucket
+    [policy] = properties(template, "AWS::S3::BucketPolicy").values()
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    ends = {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert ends == {"": 3700, "dead/": 30, "aws/lambda/": 30}
 
 
 def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
@@ -366,15 +527,15 @@ def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
     assert all(set(role) == {"AssumeRolePolicyDocument"} for role in roles.values())
     template.resource_count_is("AWS::IAM::ManagedPolicy", 0)
     for permission in properties(template, "AWS::Lambda::Permission").values():
-        hourly = invoked(permission["FunctionName"], template) == "FunctionsHourly"
-        principal = "events.amazonaws.com" if hourly else "apigateway.amazonaws.com"
+        by_clock = invoked(permission["FunctionName"], template).removeprefix("Functions") in BY_CLOCK
+        principal = "events.amazonaws.com" if by_clock else "apigateway.amazonaws.com"
         assert (permission["Action"], permission["Principal"]) == ("lambda:InvokeFunction", principal)
 
 
 # The API
 
 
-def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Template) -> None:
+def test_each_route_leads_to_its_function_and_all_the_rest_to_full(template: Template) -> None:
     integrations = template.find_resources("AWS::ApiGatewayV2::Integration")
     routes = {}
     for route in properties(template, "AWS::ApiGatewayV2::Route").values():
@@ -387,11 +548,12 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_ping(template: Tem
         "ANY /api/v1/inbound_webhooks/full/{path+}": "FunctionsFull",
         "ANY /sandbox/{path+}": "FunctionsSandbox",
         "ANY /posting_instructions/{path+}": "FunctionsInstructions",
-        "ANY /api/v1/inbound_webhooks/{path+}": "FunctionsPing",
+        "ANY /api/v1/inbound_webhooks/{path+}": "FunctionsFull",
         "ANY /api/v1/{path+}": "FunctionsApi",
         "ANY /dashboard": "FunctionsDashboard",
         "ANY /dashboard/{path+}": "FunctionsDashboard",
-        "$default": "FunctionsPing",
+        "ANY /": "FunctionsInstructions",
+        "$default": "FunctionsFull",
     }
 
 
@@ -415,7 +577,7 @@ def test_each_route_has_a_throttle_of_its_own_and_is_there_before_it(template: T
 
     throttled = stage["Properties"]["RouteSettings"]
     others = dict.fromkeys(
-        ["ANY /api/v1/inbound_webhooks/{path+}", "ANY /sandbox/{path+}", "ANY /posting_instructions/{path+}"],
+        ["ANY /", "ANY /api/v1/inbound_webhooks/{path+}", "ANY /sandbox/{path+}", "ANY /posting_instructions/{path+}"],
         settings(known.throttle_elsewhere),
     )
     operators = dict.fromkeys(
@@ -457,7 +619,10 @@ def test_the_access_log_is_json_and_says_nothing_of_the_lead(template: Template)
 
 
 def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
-    assert set(template.find_outputs("*")) == {
+    outputs = template.find_outputs("*")
+    assert outputs["Version"]["Value"] == version()
+    assert set(outputs) == {
+        "Version",
         "Url",
         "DashboardUrl",
         "UserPoolId",
@@ -466,7 +631,12 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "LeasesTable",
         "CallersTable",
         "JournalTable",
+        "JournalBucket",
+        "SandboxPingsTable",
+        "SandboxLeasesTable",
+        "SandboxCallersTable",
         "SecretArn",
+        "SessionSecretArn",
         "BuyerSecretsArn",
     }
 
@@ -501,6 +671,7 @@ def test_the_dashboard_gets_a_code_and_nothing_else(template: Template) -> None:
     (client,) = properties(template, "AWS::Cognito::UserPoolClient").values()
     assert (client["AllowedOAuthFlows"], client["AllowedOAuthScopes"]) == (["code"], ["openid"])
     assert client["GenerateSecret"] is True
+    assert (client["RefreshTokenValidity"], client["EnableTokenRevocation"]) == (12 * 60, True)
     assert client["PreventUserExistenceErrors"] == "ENABLED"
     assert [written(url) for url in client["CallbackURLs"]] == ["ApiHttp.ApiEndpoint/dashboard/signed_in"]
     assert [written(url) for url in client["LogoutURLs"]] == ["ApiHttp.ApiEndpoint/dashboard/signed_out"]
@@ -543,7 +714,8 @@ def test_nothing_waits_for_itself(template: Template) -> None:
 # What an operator is told
 
 ALARMS = {
-    "Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "NoSales", "HourlyFailed"
+    "Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "ClockSkew", "NoSales",
+    "HourlyFailed", "MinuteFailed", "JournalLate", "JournalSetAside", "JournalSilent", "Refused401", "Refused429"
 }  # fmt: skip
 
 
@@ -600,7 +772,7 @@ def test_every_alarm_tells_the_topic_when_it_begins_and_ends_and_silence_is_no_a
 def test_answers_that_failed_are_watched_at_the_api(template: Template) -> None:
     found = alarm(template, "Errors")
     watched = (found["Namespace"], found["MetricName"], found["Statistic"], found["Threshold"])
-    assert watched == ("AWS/ApiGateway", "5xx", "Sum", operations.ERRORS)
+    assert watched == ("AWS/ApiGateway", "5xx", "Sum", monitoring.ERRORS)
     assert [(each["Name"], target(each["Value"])) for each in found["Dimensions"]] == [("ApiId", "ApiHttp")]
 
 
@@ -610,13 +782,13 @@ def test_the_slowest_of_what_publishers_wait_for_is_watched(template: Template) 
     assert {(each["dimensions"]["function"], each["name"], each["statistic"]) for each in metrics} == {
         (verb, "Latency", "p99") for verb in ("ping", "post", "full")
     }
-    assert (expression(found), found["Threshold"]) == ("MAX(METRICS())", operations.P99_MS)
+    assert (expression(found), found["Threshold"]) == ("MAX(METRICS())", monitoring.P99_MS)
 
 
 @pytest.mark.parametrize(
     ("name", "dimension", "watched"),
     [
-        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS if name != "Hourly"}),
+        ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS if name not in UNASKED}),
         (
             "TablesThrottled",
             "TableName",
@@ -642,16 +814,52 @@ def test_a_pool_that_fills_up_is_an_alarm_before_it_is_exhausted(template: Templ
 
 def test_an_exhausted_pool_is_an_alarm_at_once(template: Template) -> None:
     found = alarm(template, "PoolExhausted")
-    assert [*metrics_of(found).values()] == ours(template, "PoolExhausted", operations.VERBS, "Sum", 300)
+    assert [*metrics_of(found).values()] == ours(template, "PoolExhausted", monitoring.VERBS, "Sum", 300)
     assert (expression(found), found["Threshold"], found["EvaluationPeriods"]) == ("SUM(METRICS())", 1, 1)
+
+
+def test_a_wrong_clock_is_an_alarm_at_once(template: Template) -> None:
+    found = alarm(template, "ClockSkew")
+    assert [*metrics_of(found).values()] == ours(template, "ClockSkew", monitoring.VERBS, "Sum", 300)
+    assert (expression(found), found["Threshold"], found["EvaluationPeriods"]) == ("SUM(METRICS())", 1, 1)
+
+
+@pytest.mark.parametrize("status", [401, 429])
+def test_many_refusals_of_a_kind_are_an_alarm_whoever_refused(template: Template, status: int) -> None:
+    found, name = alarm(template, f"Refused{status}"), f"Answered{status}"
+    [of] = [each["MetricStat"] for each in found["Metrics"]]
+    assert (of["Metric"]["MetricName"], of["Stat"], of["Period"]) == (name, "Sum", 300)
+    counted = properties(template, "AWS::Logs::MetricFilter")[f"Operations{name}"]
+    assert target(counted["LogGroupName"]) == "ApiAccessLog"
+    assert counted["FilterPattern"] == f'{{ $.status = "{status}" }}'
+    [made] = counted["MetricTransformations"]
+    assert (made["MetricNamespace"], made["MetricName"], made["MetricValue"]) == (of["Metric"]["Namespace"], name, "1")
+    (stage,) = properties(template, "AWS::ApiGatewayV2::Stage").values()
+    assert json.loads(stage["AccessLogSettings"]["Format"])["status"] == "$context.status"
+
+
+def test_what_the_account_spends_has_a_budget_that_tells_the_topic(template: Template) -> None:
+    (budget,) = properties(template, "AWS::Budgets::Budget").values()
+    known = STAGES[service(template).removeprefix("ringpost-")]
+    assert budget["Budget"] == {
+        "BudgetName": service(template),
+        "BudgetType": "COST",
+        "TimeUnit": "MONTHLY",
+        "BudgetLimit": {"Amount": known.monthly_budget_dollars, "Unit": "USD"},
+    }
+    notices = budget["NotificationsWithSubscribers"]
+    kinds = [(each["Notification"]["NotificationType"], each["Notification"]["Threshold"]) for each in notices]
+    assert kinds == [("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)]
+    for [subscriber] in (each["Subscribers"] for each in notices):
+        assert (subscriber["SubscriptionType"], target(subscriber["Address"])) == ("SNS", "OperationsTopic")
 
 
 def test_pings_of_which_none_is_sold_are_an_alarm(template: Template) -> None:
     found = alarm(template, "NoSales")
     watched = metrics_of(found)
     pings, sales = ([name for name in watched if name.startswith(kind)] for kind in ("pings", "sales"))
-    assert [watched[name] for name in pings] == ours(template, "Pings", operations.VERBS, "Sum", 3600)
-    assert [watched[name] for name in sales] == ours(template, "Sales", operations.VERBS, "Sum", 3600)
+    assert [watched[name] for name in pings] == ours(template, "Pings", monitoring.VERBS, "Sum", 3600)
+    assert [watched[name] for name in sales] == ours(template, "Sales", monitoring.VERBS, "Sum", 3600)
     assert expression(found) == f"IF(SUM([{', '.join(pings)}]) >= 20 AND SUM([{', '.join(sales)}]) < 1, 1, 0)"
     assert found["Threshold"] == 1
 
@@ -659,7 +867,7 @@ def test_pings_of_which_none_is_sold_are_an_alarm(template: Template) -> None:
 def test_alarms_may_write_to_the_topic_and_nothing_may_without_tls(template: Template) -> None:
     (policy,) = properties(template, "AWS::SNS::TopicPolicy").values()
     deny, allow = sorted(policy["PolicyDocument"]["Statement"], key=lambda statement: statement["Effect"], reverse=True)
-    assert allow["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allow["Principal"] == {"Service": ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]}
     assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert target(policy["Topics"][0]) == target(allow["Resource"]) == target(deny["Resource"]) == "OperationsTopic"
@@ -680,13 +888,13 @@ def test_one_page_shows_what_the_alarms_watch(template: Template) -> None:
     assert page["DashboardName"] == service(template)
     body = json.dumps(page["DashboardBody"])
     shown = ("Pings", "Bids", "Sales", "PoolUse", "PoolExhausted", "Latency", "5xx", "4xx", "Count", "Throttles")
-    for name in (*shown, "WriteThrottleEvents", *(f"Refused_{status}" for status in operations.REFUSALS)):
+    for name in (*shown, "ClockSkew", "WriteThrottleEvents", *(f"Refused_{status}" for status in monitoring.REFUSALS)):
         assert f'\\"{name}\\"' in body, name
 
 
 def test_the_refusals_on_the_page_are_statuses_of_ours() -> None:
-    assert operations.NAMESPACE == metrics.NAMESPACE
-    assert set(operations.REFUSALS) <= {refusal.status for refusal in Refusal.__subclasses__()}
+    assert monitoring.NAMESPACE == metrics.NAMESPACE
+    assert set(monitoring.REFUSALS) <= {refusal.status for refusal in Refusal.__subclasses__()}
 
 
 # The whole
@@ -700,3 +908,30 @@ def test_cfn_lint_finds_nothing(template: Template, tmp_path: Path) -> None:
     lint = [cfn_lint, "--ignore-checks", "W3005", "--template", str(file)]
     result = subprocess.run(lint, capture_output=True, text=True, check=False)
     assert (result.stdout + result.stderr, result.returncode) == ("", 0)
+
+
+def test_files_that_are_not_made_for_an_hour_are_an_alarm(template: Template) -> None:
+    found = alarm(template, "MinuteFailed")
+    assert [target(each["Value"]) for each in found["Dimensions"] if each["Name"] == "FunctionName"] == [
+        "FunctionsMinute"
+    ]
+    assert (found["MetricName"], found["Statistic"], found["Period"]) == ("Errors", "Sum", 3600)
+    assert found["Threshold"] == monitoring.MINUTES_FAILED
+
+
+def test_a_journal_that_is_late_or_sets_something_aside_is_an_alarm(template: Template) -> None:
+    late, aside = alarm(template, "JournalLate"), alarm(template, "JournalSetAside")
+    assert (late["MetricName"], late["Statistic"], late["Threshold"]) == ("IteratorAge", "Maximum", 60_000)
+    assert [*metrics_of(aside).values()] == ours(template, "SetAside", ("journal",), "Sum", 300)
+    assert aside["Threshold"] == 1
+
+
+def test_pings_without_a_page_are_an_alarm(template: Template) -> None:
+    found = alarm(template, "JournalSilent")
+    assert [*metrics_of(found).values()] == [
+        *ours(template, "Pings", monitoring.VERBS, "Sum", 60),
+        *ours(template, "JournalPages", ("journal",), "Sum", 60),
+    ]
+    pings = "SUM([pings_ping, pings_post, pings_full])"
+    assert expression(found) == f"IF({pings} > 0 AND SUM([pings_ping, pings_post, pings_full, pages]) <= {pings}, 1, 0)"
+    assert (found["Threshold"], found["EvaluationPeriods"]) == (1, 2)

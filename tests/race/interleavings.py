@@ -1,13 +1,15 @@
-"""A machine that runs real POSTs over a real engine, one store call at a time in a random order, and lets functions die
-before or after any call, lose an answer, time out and be retried. Then it checks what must hold in every order."""
+"""A machine that runs real PINGs, POSTs and FULLs over a real engine, one store call at a time in a random order. It
+lets functions die before or after any call, loses requests and answers, throttles, and delivers writes late, after any
+number of later ones, or twice. Requests are retried. Then it checks what must hold in every order."""
 
 import dataclasses
 import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +19,44 @@ from shared import flows
 from shared.bidders.buyers import LiveBuyers
 from shared.domain import caps
 from shared.domain.caps import Cap
-from shared.domain.keys import ID_BYTES, ask_key
+from shared.domain.keys import ID_BYTES, ask_key, read_ping_id
 from shared.domain.leasing import Lease
-from shared.domain.live import Call, Exchange, Live, Reply, Silence
-from shared.domain.models import Endpoint, Sale, Shard
+from shared.domain.live_bids import Call, Exchange, LiveBuyer, Reply, Silence
+from shared.domain.models import Endpoint, RingPool, Sale, Shard
 from shared.domain.refusals import NoNumberAvailable, Refusal, TemporarilyUnavailable
 from shared.domain.schedule import local_time
-from shared.edge.requests import Request
-from shared.store.counters import Counters
+from shared.publishers.requests import Request
+from shared.store.counters import Counters, items
+from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
-from shared.store.pings import Pings
+from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.rings import Rings
 from tests.build import KEYS, SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LIVE = Live(
+LIVE = LiveBuyer(
     ping=Exchange(url="https://buyer.example/ping", found={"bid": ("$.bid",)}),
     post=Exchange(url="https://buyer.example/post", accepted=(("$.yes", ("true",)),)),
 )
+FATES = {
+    "goes on": 62,
+    "dies before": 5,
+    "dies after": 6,
+    "request lost": 4,
+    "answer lost": 5,
+    "arrives late": 6,
+    "arrives twice": 8,
+    "throttled": 4,
+}
+"""What can happen to a call, and how often. The first of two sendings may arrive long after the second."""
+READS = ("get_item", "batch_get_item", "query")
+NUMBER, SOURCE = "+18005550170", "1023"
+GIVEN_UP = 0.3
+"""How many requests to static numbers are never sent again: an attempt that died leaves a route that nobody mends."""
+HOLD_SECONDS = 300
+"""Longer than an interleaving plays."""
 FUNCTION_SECONDS = 9
 LAST_CALL_STARTS = 5
 """Seconds into a request after which its deadline lets no call start."""
@@ -52,24 +72,34 @@ class Gate(Dynamo):
     """Every call waits for its turn, and meets the fate that comes with it."""
 
     def __init__(self, client: "DynamoDBClient", actor: "Actor") -> None:
-        super().__init__(client, SETTINGS)
+        super().__init__(client, actor.machine.stage.settings)
         self.actor = actor
 
-    def check_time(self) -> None:
-        if self.actor.machine.clock() - self.actor.started_at > LAST_CALL_STARTS:
-            raise TemporarilyUnavailable
+    def check_time(self, not_done: bool = True, seconds: float = 0) -> None:
+        if self.actor.machine.clock() + seconds - self.actor.started_at > self.actor.last_call_starts:
+            raise TemporarilyUnavailable(not_done=not_done)
 
-    def call(self, method: Any, *args: Any, **request: Any) -> Any:
-        fate = self.actor.wait()
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        if request.get("TableName") == self.settings.journal_table:
+            return {}  # counts for plots decide nothing
+        machine, fate = self.actor.machine, self.actor.wait()
         if fate == "dies before":
             raise Died
-        if fate == "request lost":
+        if fate == "throttled":
+            raise TemporarilyUnavailable(not_done=True)
+        machine.note_ping_id(request)
+        machine.mutation(request)
+        is_write = method.__name__ not in READS
+        if machine.scarce and _takes_back(request) and machine.random.random() < 0.5:
+            fate = "arrives late"
+        if fate == "arrives late" and is_write:
+            machine.in_flight.append((method, request))
+        if fate in ("request lost", "arrives late"):
             raise TemporarilyUnavailable
-        if ping_id := request.get("Key", {}).get("ping_id"):
-            self.actor.machine.ping_ids.add(ping_id["B"])
-        self.actor.machine.mutation(request)
-        answer = super().call(method, *args, **request)
-        self.actor.machine.note(request, answer)
+        if fate == "arrives twice" and is_write and sendings > 1:
+            machine.in_flight.append((method, request))
+        answer = super().send(method, sendings, *args, **request)
+        machine.note(request, answer)
         if fate == "dies after":
             raise Died
         if fate == "answer lost":
@@ -93,24 +123,40 @@ class LiveGate:
         fate = self.actor.wait()
         if fate == "dies before":
             raise Died
-        if fate != "request lost":
+        if fate not in ("request lost", "throttled", "arrives late"):
             yes = self.machine.agreed.setdefault(call.headers["Idempotency-Key"], self.machine.random.random() < 0.7)
         if fate == "dies after":
             raise Died
-        if fate in ("request lost", "answer lost"):
-            return Silence("no answer", sent=True)
+        if fate in ("request lost", "throttled", "arrives late", "answer lost"):
+            return Silence("no answer", sent=fate != "throttled")
         return Reply(200, b'{"yes":true}' if yes else b'{"yes":false}')
 
     def judged(self, buyer_id: int, _: Call, fault: str) -> None:
         assert not fault, buyer_id
 
 
-class Actor(Thread):
-    """One POST in one function."""
+@dataclass(frozen=True)
+class Sent:
+    """A request: a publisher sends it again until it has an answer."""
 
-    def __init__(self, machine: "Machine", params: dict[str, str]) -> None:
+    verb: str
+    params: Mapping[str, str]
+
+    @property
+    def sale(self) -> tuple[str, ...]:
+        """What has one answer."""
+        return self.verb, self.params.get("ping_id", ""), self.params["caller_id"]
+
+
+class Actor(Thread):
+    """One request in one function."""
+
+    fates = FATES
+    last_call_starts, lives_seconds = LAST_CALL_STARTS, FUNCTION_SECONDS
+
+    def __init__(self, machine: "Machine", sent: Sent) -> None:
         super().__init__(daemon=True)
-        self.machine, self.params = machine, params
+        self.machine, self.sent = machine, sent
         self.started_at = machine.clock()
         self.go = Semaphore(0)
         self.fate = ""
@@ -126,11 +172,7 @@ class Actor(Thread):
 
     def run(self) -> None:
         try:
-            world = self.machine.stage.world_over(Gate(self.machine.stage.client, self))
-            ask = LiveGate(self.machine, self)
-            world = dataclasses.replace(world, live=LiveBuyers(lambda: ask, lambda name: name, KEYS))
-            request = Request("POST", self.machine.endpoint.vanity_uri, self.params, [], "")
-            self.answer = flows.post(world, self.machine.endpoint, request)
+            self.act(Gate(self.machine.client, self))
         except Refusal as refused:
             self.refusal = refused
         except Died:
@@ -141,54 +183,77 @@ class Actor(Thread):
             self.done = True
             self.machine.turn_is_over.release()
 
+    def act(self, gate: Gate) -> None:
+        ask = LiveGate(self.machine, self)
+        world = self.machine.stage.world_over(gate)
+        world = dataclasses.replace(world, live=LiveBuyers(lambda: ask, lambda name: name, KEYS))
+        request = Request("POST", self.machine.endpoint.vanity_uri, dict(self.sent.params), [], "")
+        self.answer = getattr(flows, self.sent.verb)(world, self.machine.endpoint, request)
+
 
 @dataclass
 class Machine:
     """One interleaving, all of it drawn from `seed`. `mutation` seeds a bug by changing requests on their way; `ruled`
-    buyers have caps, and callers are sold once; with `live` the first buyer is asked over HTTP."""
+    buyers have caps, and callers are sold once; `live` buyers are asked over HTTP; `static` endpoints have one number
+    in the place of a pool. Where numbers are `scarce` all are leased at first: attempts are taken back, many of these
+    writes arrive late, and the same pings are sold meanwhile."""
 
     client: "DynamoDBClient"
     seed: int
     mutation: Mutation = lambda _: None
     ruled: bool = False
     live: bool = False
+    static: bool = False
+    scarce: bool = False
     clock: Clock = field(default_factory=lambda: Clock(START))
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         random.seed(self.seed)
-        numbers = [f"+1800555{n:04}" for n in range(self.random.choice([1, 2, 3, 4]))]
-        cut = self.random.randint(1, len(numbers))
-        shards = tuple(Shard(at, tuple(part)) for at, part in enumerate((numbers[:cut], numbers[cut:])) if part)
         no = random.SystemRandom().randrange(10**9)
         rules = self._rules(no) if self.ruled else {}
+        tracking = {"static_numbers": {NUMBER: SOURCE}} if self.static else {"pool": self._pool_of(no)}
         self.endpoint: Endpoint = an_endpoint(
-            vanity_uri=f"e{no}", pool=a_pool(no=no, shards=shards, hold_seconds=120, cooldown_seconds=0), **rules
+            vanity_uri=f"e{no}", hold_seconds=HOLD_SECONDS, ping_ttl_seconds=HOLD_SECONDS, **tracking, **rules
         )
         if self.live:
-            first, *others = self.endpoint.buyers
-            asked = structs.replace(first, id=no, bid_cents=0, live=LIVE)
-            self.endpoint = structs.replace(self.endpoint, buyers=(asked, *others))
+            asked = [
+                structs.replace(buyer, id=no + place, bid_cents=0, live=LIVE)
+                for place, buyer in enumerate(self.endpoint.buyers)
+            ]
+            self.endpoint = structs.replace(self.endpoint, buyers=tuple(asked))
         self.stage = Stage(self.client, clock=self.clock, send=LiveGate(self))
         self.ping_ids: set[bytes] = set()
         self.agreed: dict[str, bool] = {}
         self.turn_is_over = Semaphore(0)
+        self.in_flight: list[tuple[Any, dict[str, Any]]] = []
+        self.a_lease_came_late = False
         self.leases: list[tuple[int, Lease]] = []
         self.actors: list[Actor] = []
-        for shard in shards:
+        for shard in self.endpoint.pool.shards if self.endpoint.pool else ():
             self._lease_some_of(shard)
         self.stage.publish(self.endpoint)
 
+    def _pool_of(self, no: int) -> RingPool:
+        numbers = [f"+1800555{n:04}" for n in range(self.random.choice([1, 2, 3, 4]) + self.scarce)]
+        cut = self.random.randint(1, len(numbers))
+        shards = tuple(Shard(at, tuple(part)) for at, part in enumerate((numbers[:cut], numbers[cut:])) if part)
+        return a_pool(no=no, shards=shards, hold_seconds=HOLD_SECONDS, cooldown_seconds=0)
+
     def _rules(self, no: int) -> dict[str, Any]:
         """A scarce buyer and one without caps; a caller is sold once."""
-        caps = (Cap("sales", self.random.choice([1, 2]), "total"), Cap("concurrent", self.random.choice([1, 2])))
+        caps: tuple[Cap, ...] = (Cap("concurrent", 1),)
+        if not self.scarce:
+            caps = (Cap("sales", self.random.choice([1, 2]), "total"), Cap("concurrent", self.random.choice([1, 2])))
         buyers = (a_buyer(id=no, caps=caps), a_buyer(id=no + 1, name="Buyer B", bid_cents=2000))
         return {"buyers": buyers, "offer": f"o{no}", "duplicate_seconds": self.random.choice([0, 3600])}
 
     def _lease_some_of(self, shard: Shard) -> None:
-        """Start a ring with earlier leases, all over at once or ending while we play."""
+        """Start a ring with earlier leases, all over at once or ending while we play, some after later ones."""
         spread = self.random.choice([1, 30])
-        ends = sorted(START + self.random.randrange(-spread, spread) for _ in shard.numbers)
+        ends = [START + self.random.randrange(-spread, spread) for _ in shard.numbers]
+        if self.scarce:
+            ends = [START + CLAIM_SECONDS] * len(shard.numbers)
         leases = [
             Lease(number, self.random.randbytes(12), end) for number, end in zip(shard.numbers, ends, strict=True)
         ]
@@ -196,8 +261,9 @@ class Machine:
         self.leases += [(START - 100, lease) for lease in leases]
 
     def note(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        """Remember every lease that the engine has made."""
-        if request.get("TableName") != SETTINGS.leases_table or request["Key"]["sk"]["S"] == "CAPS":
+        """Remember every lease that the engine has made. What rotates a ring makes none."""
+        values = request.get("ExpressionAttributeValues", {})
+        if request.get("TableName") != SETTINGS.leases_table or ":expiry" not in values or ":c" in values:
             return
         item = answer["Attributes"]
         shard = next(shard for shard in self._pool.shards if f"R{shard.id}" == item["sk"]["S"])
@@ -214,50 +280,89 @@ class Machine:
     def _pool(self) -> Any:
         return self.endpoint.pool
 
+    def note_ping_id(self, request: dict[str, Any]) -> None:
+        key = request.get("Key", request.get("Item", {})).get("ping_id", {"B": b""})["B"]
+        if len(key) == ID_BYTES:  # others are routes and retry keys
+            self.ping_ids.add(key)
+
+    def deliver(self) -> None:
+        """Let one of the writes that are still on their way arrive."""
+        method, request = self.in_flight.pop(self.random.randrange(len(self.in_flight)))
+        refused = (
+            self.client.exceptions.ConditionalCheckFailedException,
+            self.client.exceptions.TransactionCanceledException,
+        )
+        self.a_lease_came_late |= ":expiry" in request.get("ExpressionAttributeValues", {})
+        with suppress(*refused):
+            self.note(request, method(**request))
+
     def run(self) -> list[str]:
         """Play it, and give what was violated."""
-        requests = self._requests()
+        callers = (1 if self.endpoint.duplicate_seconds else 2) if self.scarce else self.random.choice([1, 1, 2])
+        pings = [Sent("ping", self._params(n)) for n in range(callers) for _ in range(2)]
+        self._play([self._start(sent) for sent in pings], [], calm=self.scarce)
+        requests = self._requests(pings)
         crowd = [self._start(self.random.choice(requests)) for _ in range(self.random.choice([2, 3, 4]))]
-        to_come = self.random.choice([0, 1, 2])
+        self._play(crowd, requests)
+        for sent in requests:  # without an answer, a publisher asks again once nobody works on it any more
+            self.clock.forward(CLAIM_SECONDS)
+            if not (self.static and self.random.random() < GIVEN_UP):
+                self._play([self._start(sent)], [], calm=True)
+        exhausted = isinstance(self.actors[-1].refusal, NoNumberAvailable) and self._free_numbers()
+        while self.in_flight:
+            self.deliver()
+        return [*self._violations(), *(["a false exhaustion"] if exhausted and self.endpoint.pool else [])]
+
+    def _play(self, crowd: list[Actor], more: list[Sent], calm: bool = False) -> None:
+        """Let everybody make their calls in some order; `calm` calls all go on."""
+        to_come = self.random.choice([0, 1, 2]) if more else 0
         while crowd:
             if to_come and self.random.random() < 0.1:
                 to_come -= 1
-                crowd.append(self._start(self.random.choice(requests)))
-            if self.random.random() < 0.06:
+                crowd.append(self._start(self.random.choice(more)))
+            if not calm and self.random.random() < 0.06:
                 self.clock.forward(self.random.choice([1, 3, 11]))
+            if self.in_flight and (calm or not self.scarce) and self.random.random() < 0.1:
+                self.deliver()
             actor = self.random.choice(crowd)
-            fates = ["goes on", "dies before", "dies after", "request lost", "answer lost"]
-            late = self.clock() - actor.started_at > FUNCTION_SECONDS
-            fate = "dies before" if late else self.random.choices(fates, [80, 5, 6, 4, 5])[0]
+            too_late = self.clock() - actor.started_at > actor.lives_seconds
+            fate = self.random.choices([*actor.fates], [*actor.fates.values()])[0]
+            fate = "goes on" if calm else "dies before" if too_late else fate
             crowd = [other for other in crowd if self._step(other, fate if other is actor else None)]
-        for request in requests:  # whoever got no answer asks again, when nobody is working on it any more
-            self.clock.forward(11)
-            actor = self._start(request)
-            while self._step(actor, "goes on"):
-                pass
-        return self._violations()
 
-    def _requests(self) -> list[dict[str, str]]:
-        world = self.stage.world()
-        world.endpoint(self.endpoint.vanity_uri)
+    def _params(self, n: int) -> dict[str, str]:
+        params = {"caller_id": f"+1614555{self.seed % 1000:03}{n}"}  # the item of a caller grows with every offer
+        return params | ({"trackdrive_number": NUMBER} if self.static else {})
+
+    def _requests(self, pings: list[Sent]) -> list[Sent]:
+        """What publishers send who have got these answers to their PINGs."""
+        answered: dict[str, list[Any]] = {sent.params["caller_id"]: [] for sent in pings}
+        for actor in self.actors:
+            if actor.answer:
+                answered[actor.sent.params["caller_id"]].append(json.loads(actor.answer))
         requests = []
-        for n in range(self.random.choice([1, 2, 4])):
-            params = {"caller_id": f"+1614555{self.seed % 1000:03}{n}"}  # the item of a caller grows with every offer
-            request = Request("POST", self.endpoint.vanity_uri, params, [], "")
-            ping, another = (json.loads(flows.ping(world, self.endpoint, request)) for _ in range(2))
-            kind = self.random.choice(["a buyer", "try all", "both", "post-only", "one caller, two pings"])
-            if kind in ("a buyer", "both"):
-                requests.append(params | {"ping_id": ping["buyers"][1]["ping_id"]})
-            if kind in ("try all", "both"):
-                requests.append(params | {"ping_id": ping["try_all_buyers_ping_id"]})
-            if kind == "post-only":
-                requests.append(params)
+        for sent in pings[::2]:
+            bodies = answered[sent.params["caller_id"]]
+            kinds = [] if self.scarce else ["a buyer", "try all", "both"]
+            kind = self.random.choice([*kinds, "one caller, two pings"])
+            if bodies and kind in ("a buyer", "both"):
+                requests.append(Sent("post", {**sent.params, "ping_id": bodies[0]["buyers"][-1]["ping_id"]}))
+            if bodies and kind in ("try all", "both"):
+                requests.append(Sent("post", {**sent.params, "ping_id": bodies[0]["try_all_buyers_ping_id"]}))
             if kind == "one caller, two pings":
-                requests += [params | {"ping_id": each["try_all_buyers_ping_id"]} for each in (ping, another)]
-        return requests
+                requests += [
+                    Sent("post", {**sent.params, "ping_id": body["try_all_buyers_ping_id"]}) for body in bodies
+                ]
+            if self.random.random() < 0.4:
+                requests.append(Sent("full" if self.static else self.random.choice(["full", "post"]), sent.params))
+            if self.random.random() < 0.2:
+                requests.append(sent)
+        return requests or [Sent("full", pings[0].params)]
 
-    def _start(self, params: dict[str, str]) -> Actor:
-        actor = Actor(self, params)
+    def _start(self, sent: Sent) -> Actor:
+        return self._begin(Actor(self, sent))
+
+    def _begin(self, actor: Actor) -> Actor:
         self.actors.append(actor)
         actor.start()
         self.turn_is_over.acquire()
@@ -273,49 +378,66 @@ class Machine:
             raise actor.error
         return not actor.done
 
+    def _free_numbers(self) -> bool:
+        last_of = {lease.number: lease for _, lease in self.leases}
+        return any(lease.expires_at <= self.clock() for lease in last_of.values())
+
     def _violations(self) -> list[str]:
         found = []
-        by_number, by_ping = defaultdict(list), defaultdict(list)
+        by_number, leased_to = defaultdict(list), defaultdict(set)
         for leased_at, lease in self.leases:
             by_number[lease.number].append((leased_at, lease.expires_at))
-            by_ping[lease.ping_id].append(lease.number)
+            leased_to[lease.ping_id].add(lease.number)
         for spans in by_number.values():
             spans.sort()
             if any(start < end for (_, end), (start, _) in pairwise(spans)):
                 found.append("a number in two live leases")
-        if any(len(numbers) > 1 for numbers in by_ping.values()):
+        if any(len(numbers) > 1 for numbers in leased_to.values()) and not self.a_lease_came_late:
             found.append("a ping with two leases")
-        answers, sales = defaultdict(set), {}
         pings = Pings(Dynamo(self.client, SETTINGS))
+        kept = {ping_id: pings.read(ping_id, self.clock()) for ping_id in self.ping_ids}
+        sold = {ping_id: claim.sale for ping_id, claim in kept.items() if claim.sale and claim.ping}
+        answers, numbers = defaultdict(set), defaultdict(set)
         for actor in self.actors:
-            if actor.answer:
-                answers[actor.params.get("ping_id", actor.params["caller_id"])].add(actor.answer)
+            if actor.answer and actor.sent.verb != "ping":
+                answers[actor.sent.sale].add(actor.answer)
+                numbers[self._random_id(actor.sent)].add(json.loads(actor.answer)["trackdrive_number"])
         if any(len(given) > 1 for given in answers.values()):
             found.append("two answers to the same POST")
-        callers = []
-        for ping_id, numbers in by_ping.items():
-            kept = pings.read(ping_id, self.clock())
-            if kept.sale and kept.sale.number not in numbers:
-                found.append("a sale of a number that was not leased to it")
-            if kept.sale and kept.ping:
-                sales[kept.sale.answer] = kept.sale
-                callers.append((kept.ping.lead | kept.sale.posted)["caller_id"])
+        if any(len(given) > 1 for given in numbers.values()):
+            found.append("a ping answered with two numbers")
+        if self.endpoint.pool and any(sale.number not in leased_to[ping_id] for ping_id, sale in sold.items()):
+            found.append("a sale of a number that was not leased to it")
+        callers = [(kept[ping_id].ping.lead | sale.posted)["caller_id"] for ping_id, sale in sold.items()]  # type: ignore[union-attr]
         if self.endpoint.duplicate_seconds and len(callers) > len(set(callers)):
             found.append("a caller sold twice")
-        if any(answer not in sales for given in answers.values() for answer in given):
+        recorded = {sale.answer for sale in sold.values()}
+        if any(answer not in recorded for given in answers.values() for answer in given):
             found.append("an answer without its sale")
-        found += self._caps_violated(list(sales.values()))
+        found += self._caps_violated([*sold.values()])
         found += self._agreements_violated(pings) if self.live else []
-        last_of = {lease.number: lease for _, lease in self.leases}
-        free = [lease for lease in last_of.values() if lease.expires_at <= self.clock()]
-        if free and isinstance(self.actors[-1].refusal, NoNumberAvailable):
-            found.append("a false exhaustion")
+        found += self._routes_violated(pings, sold, dict(zip(sold, callers, strict=True))) if self.static else []
+        return found
+
+    def _random_id(self, sent: Sent) -> Any:
+        """What a ping's ids have in common; a POST without one is known by itself."""
+        known = read_ping_id(KEYS, self.endpoint.vanity_uri, sent.params.get("ping_id", ""))
+        return known[0] if known else sent.sale
+
+    def _routes_violated(self, pings: Pings, sold: Mapping[bytes, Sale], callers: Mapping[bytes, str]) -> list[str]:
+        """A call from a caller that was sold leads to the buyer of one of its sales, as long as one is held."""
+        found = []
+        for caller in set(callers.values()):
+            held = {of for of, sale in sold.items() if callers[of] == caller and sale.held_until > self.clock()}
+            found_route = Destinations(pings.dynamo, KEYS, self.clock).route(NUMBER, caller)
+            if held and (found_route is None or found_route[0].ping_id not in held):
+                found.append("a sale without its route")
         return found
 
     def _agreements_violated(self, pings: Pings) -> list[str]:
         """A live buyer is sold what it agreed to, and what it agreed to is sold to it or written down."""
-        found, buyer_id = [], self.endpoint.buyers[0].id
-        for ping_id in (key for key in self.ping_ids if len(key) == ID_BYTES):  # the others are retry keys
+        found = []
+        for ping_id, buyer_id in product(self.ping_ids, [buyer.id for buyer in self.endpoint.buyers]):
             agreed = self.agreed.get(ask_key(KEYS, ping_id, buyer_id))
             kept = pings.read(ping_id, self.clock())
             sold = kept.sale is not None and kept.sale.buyer_id == buyer_id
@@ -328,11 +450,26 @@ class Machine:
     def _caps_violated(self, sales: list[Sale]) -> list[str]:
         """Sales ≤ counted ≤ cap."""
         found = []
-        counts = Counters(Dynamo(self.client, SETTINGS), {}).counts([b.id for b in self.endpoint.buyers], self.clock())
+        counting = [of for buyer in self.endpoint.buyers for of in items(buyer)]
+        counts = Counters(Dynamo(self.client, SETTINGS), {}).counts(counting, self.clock())
         for buyer in self.endpoint.buyers:
+            ours = [sale for sale in sales if sale.buyer_id == buyer.id]
             for cap in buyer.caps:
-                sold = sum(sale.buyer_id == buyer.id for sale in sales if cap.kind == "sales")
+                sold = len(ours) if cap.kind == "sales" else 0
                 counted = counts.get(buyer.id, {}).get(caps.key(cap, local_time("UTC", self.clock())), 0)
                 if not sold <= counted <= cap.limit:
                     found.append("a cap that does not hold")
+                if cap.kind == "concurrent" and _most_at_once(ours) > cap.limit:
+                    found.append("more at once than there are places")
         return found
+
+
+def _takes_back(request: Mapping[str, Any]) -> bool:
+    """Whether it undoes what an earlier write has done: nothing else only removes or counts down."""
+    return not str(request.get("UpdateExpression", "SET")).startswith("SET")
+
+
+def _most_at_once(sales: list[Sale]) -> int:
+    """How many are held at a time. A place is taken, and so ends, some calls before the hold of its number."""
+    spans = [(sale.sold_at, sale.held_until - FUNCTION_SECONDS) for sale in sales]
+    return max((sum(start <= at < end for start, end in spans) for at, _ in spans), default=0)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.domain import configuration
-from shared.domain.configuration import InvalidConfiguration
+from shared import configuration
 from shared.domain.leasing import Lease
 from shared.domain.models import RingPool
+from shared.domain.objections import Overtaken
 from shared.domain.refusals import NoNumberAvailable
 from shared.settings import Settings
 from shared.store.compiled import Compiled, Memory
@@ -54,7 +54,7 @@ class Market:
         wanted = a_document(
             ring_pools=[a_ring_pool(numbers=numbers, **TIMES)], endpoints=[an_endpoint(ping_ttl_seconds=10)]
         )
-        self.records.apply(configuration.read(wanted), "a test")
+        self.records.applying.apply(configuration.read(wanted), "a test")
 
     def pool(self) -> RingPool:
         found = Compiled(Dynamo(self.client, self.settings), Memory()).latest("my_endpoint", 0).pool
@@ -69,7 +69,7 @@ class Market:
                 return
             ping_id, now = b"%d %d" % (thread, n), self.clock()
             try:
-                lease = rings.lease(pool, ping_id, now, rings.look(pool))
+                lease = rings.lease(pool, pool.terms, ping_id, now, rings.look(pool))
                 self.leased[lease.number].append((now, lease.expires_at, ping_id))
             except NoNumberAvailable:
                 self.clock.forward(1)
@@ -87,6 +87,9 @@ def market(client: "DynamoDBClient") -> Market:
         leases_table=f"applied-leases{stack}",
         callers_table=f"applied-callers{stack}",
         journal_table=f"applied-journal{stack}",
+        sandbox_pings_table=f"applied-sandbox-pings{stack}",
+        sandbox_leases_table=f"applied-sandbox-leases{stack}",
+        sandbox_callers_table=f"applied-sandbox-callers{stack}",
         secret="00" * 32,
     )
     engine.create_tables(client, names)
@@ -102,7 +105,7 @@ def test_no_number_is_leased_twice_and_no_lease_is_lost_while_pools_change(marke
             for _ in range(APPLIES):
                 wanted = draw.sample(numbers, len(numbers) - draw.randint(0, 3))
                 wanted += draw.sample([number for number in NUMBERS if number not in numbers], draw.randint(0, 3))
-                with suppress(InvalidConfiguration):  # a number that comes back too early
+                with suppress(Overtaken):  # the clock that sellers move was faster: its rings had opened again
                     market.apply(wanted)
                     numbers = wanted
         finally:
@@ -120,15 +123,17 @@ def test_no_number_is_leased_twice_and_no_lease_is_lost_while_pools_change(marke
 
 
 def assert_last_leases(market: Market, numbers: list[str]) -> None:
-    """The rings know the last lease of each number of the pool; the others are nobody's until theirs is over."""
-    pool = market.pool()
-    rings = Rings(Dynamo(market.client, market.settings), {}).look(pool, pool.shards)
-    known = {lease.number: lease for shard in pool.shards for lease in rings[shard.id].leases(shard.numbers)}
-    assert set(known) == set(numbers)
+    """The rings know the last lease of each number of the pool; the others come back with theirs."""
+    assert set(_last_leases(market)) == set(numbers)
+    market.apply(NUMBERS)
+    known = _last_leases(market)
     for number, times in market.leased.items():
         _, until, ping_id = times[-1]
-        if number in known and until > market.clock():
+        if until > market.clock():
             assert known[number] == Lease(number, ping_id, until)
-        elif until > market.clock():
-            with pytest.raises(InvalidConfiguration, match="was given up by"):
-                market.apply([*numbers, number])
+
+
+def _last_leases(market: Market) -> dict[str, Lease]:
+    pool = market.pool()
+    rings = Rings(Dynamo(market.client, market.settings), {}).look(pool, pool.shards)
+    return {lease.number: lease for shard in pool.shards for lease in rings[shard.id].leases(shard.numbers)}

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.domain import keys
+from shared.domain import key_list
 from shared.domain.caps import Cap
-from shared.domain.live import Exchange, Live
-from shared.domain.models import Buyer, Endpoint, RingPool
+from shared.domain.live_bids import Exchange, LiveBuyer
+from shared.domain.models import Buyer, Endpoint, RingPool, User
 from shared.domain.refusals import NoNumberAvailable
 from shared.settings import Settings
-from shared.store.counters import Counters
+from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
 from shared.store.rings import Rings
 from tests.build import CALLER, SETTINGS, START, Publisher, Stage, a_buyer, a_pool, an_endpoint
-from tests.service import started
+from tests.local_service import started
 from tools import engine, sandbox
 from tools.local.__main__ import secret
 
@@ -82,7 +82,7 @@ class House:
     def counted(self, buyer: Buyer) -> list[int]:
         """What the store has counted of the buyer's sales; what the house remembers of it is older."""
         counters = Counters(Dynamo(self.stage.client, self.stage.settings), {})
-        return list(counters.counts([buyer.id], int(time.time()))[buyer.id].values())
+        return list(counters.counts(items(buyer), int(time.time()))[buyer.id].values())
 
     @contextmanager
     def crowd(self, clients: int) -> Iterator[Callable[[Endpoint, list[Sent]], list[bytes]]]:
@@ -117,12 +117,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         leases_table="ringpost-leases",
         callers_table="ringpost-callers",
         journal_table="ringpost-journal",
+        sandbox_pings_table="ringpost-sandbox-pings",
+        sandbox_leases_table="ringpost-sandbox-leases",
+        sandbox_callers_table="ringpost-sandbox-callers",
         secret=secret(data / "secret"),
     )
     with engine.dynoxide(None) as engine_url:
         client = engine.client(engine_url)
         engine.create_tables(client, settings)
-        stage = Stage(client, settings=settings, keys=keys.derive(bytes.fromhex(settings.secret)))
+        stage = Stage(client, settings=settings, keys=key_list.derive(bytes.fromhex(settings.secret)))
         service = ["tools.local", "--port", "0", "--workers", "3", "--data", str(data)]
         with started(service, {"DYNAMODB_ENDPOINT": engine_url}) as running:
             yield House(running.url, stage)
@@ -131,11 +134,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def _use(rings: Rings, pool: RingPool, now: int) -> None:
     """Leases that are over: they leave the ring anywhere between two generations, where its writes differ."""
     for lengths_ago in range(random.randrange(1, 2 * NUMBERS), 0, -1):
-        rings.lease(pool, random.randbytes(12), now - lengths_ago * LEASE_SECONDS, {})
+        rings.lease(pool, pool.terms, random.randbytes(12), now - lengths_ago * LEASE_SECONDS, {})
 
 
 def _sales(answers: list[bytes]) -> list[str]:
-    """The numbers that were sold. Whoever got none was told when to come again."""
+    """The numbers that were sold. Each refusal says when to ask again."""
     bodies = [json.loads(answer) for answer in answers]
     for body in bodies:
         if not body["success"]:
@@ -146,11 +149,11 @@ def _sales(answers: list[bytes]) -> list[str]:
 
 def test_of_a_crowd_exactly_as_many_are_sold_a_number_as_there_are_numbers(house: House) -> None:
     with house.crowd(CLIENTS) as at_once:
-        for _ in range(50):
+        for _ in range(25):
             endpoint = house.publish()
             by_ping_id = [{"caller_id": CALLER, "ping_id": house.ping_id(endpoint)} for _ in range(CLIENTS * 3 // 4)]
             sent = [Sent("post", params) for params in by_ping_id]
-            sent += [Sent("full", {"caller_id": CALLER, "n": str(n)}) for n in range(CLIENTS - len(sent))]
+            sent += [Sent("full", {"caller_id": f"+1614556{n:04}"}) for n in range(CLIENTS - len(sent))]
             sold = _sales(at_once(endpoint, random.sample(sent, CLIENTS)))
             assert len(sold) == len(set(sold)) == NUMBERS
             assert len(set(house.leases(endpoint))) == NUMBERS
@@ -173,7 +176,7 @@ def test_retries_at_once_are_one_sale_and_one_answer(house: House, kind: str) ->
 
 def test_one_idempotency_key_over_many_pings_is_one_sale(house: House) -> None:
     with house.crowd(RETRIES) as at_once:
-        for _ in range(10):
+        for _ in range(5):
             endpoint = house.publish()
             pings = [house.ping_id(endpoint) for _ in range(RETRIES)]
             sent = [Sent("post", {"caller_id": CALLER, "ping_id": ping_id}, "one") for ping_id in pings]
@@ -188,7 +191,12 @@ def test_a_live_buyer_is_told_once_of_a_sale_that_is_asked_for_by_many_at_once(h
         ping = Exchange(url=f"{url}/ping", fields={"zip": "30340"}, found={"bid": ("$.buyers[0].bid",)})
         agree = Exchange(url=f"{url}/post", fields={"zip": "30340"}, accepted=(("$.success", ("true",)),))
         for _ in range(5):
-            endpoint = house.publish_buyers({"live": Live(ping=ping, post=agree, timeout_ms=3000)}, numbers=NUMBERS)
+            endpoint = house.publish_buyers(
+                {"live": LiveBuyer(ping=ping, post=agree, timeout_ms=5000)},
+                numbers=NUMBERS,
+                ping_deadline_ms=5000,
+                post_deadline_ms=5500,
+            )
             answers = at_once(endpoint, [Sent(verb, {"caller_id": CALLER})] * RETRIES)
             assert json.loads(answers[0])["success"]
             assert len(set(answers)) == 1
@@ -239,20 +247,33 @@ def test_one_caller_that_is_sold_by_many_at_once_is_sold_once(house: House) -> N
             assert house.counted(endpoint.buyers[0]) == [1]
 
 
-def test_a_static_number_and_caller_are_sold_to_one_of_those_who_ask_at_once(house: House) -> None:
+def test_of_the_users_who_sell_a_caller_of_a_static_number_at_once_one_has_the_route(house: House) -> None:
+    users = [f"user-{random.SystemRandom().randrange(10**9)}" for _ in range(4)]
+    for name in users:
+        house.stage.give_token(name, name)
     with house.crowd(16) as at_once:
         for _ in range(10):
-            endpoint = house.publish(static_numbers={STATIC_NUMBER: "1023"}, pool=None)
+            endpoint = house.publish(
+                static_numbers={STATIC_NUMBER: "1023"},
+                pool=None,
+                users=tuple(User(name, "publisher") for name in users),
+            )
             caller = f"+1614555{random.randrange(10_000):04}"
-            lead = {"caller_id": caller, "trackdrive_number": STATIC_NUMBER}
-            pings = [house.ping_id(endpoint, **lead) for _ in range(16)]
-            answers = at_once(endpoint, [Sent("post", lead | {"ping_id": ping_id}) for ping_id in pings])
-            assert len(_sales(answers)) == 1
-            [winner] = [ping for ping, answer in zip(pings, answers, strict=True) if json.loads(answer)["success"]]
-            route, claim = house.stage.route(STATIC_NUMBER, caller), house.stage.kept(winner, endpoint.vanity_uri)
+            leads = [
+                {"caller_id": caller, "trackdrive_number": STATIC_NUMBER, "auth_token": users[place % 4]}
+                for place in range(16)
+            ]
+            pings = [house.ping_id(endpoint, **lead) for lead in leads]
+            sent = [Sent("post", lead | {"ping_id": ping}) for lead, ping in zip(leads, pings, strict=True)]
+            answers = [json.loads(answer) for answer in at_once(endpoint, sent)]
+            assert {answer["status"] for answer in answers} == {"success", "no_number_available"}
+            sold = [place for place, answer in enumerate(answers) if answer["success"]]
+            assert len({place % 4 for place in sold}) == 1
+            route = house.stage.route(STATIC_NUMBER, caller)
+            claims = [house.stage.kept(pings[place], endpoint.vanity_uri) for place in sold]
             assert route
-            assert claim.ping
-            assert (route.ping_id, route.sold) == (claim.ping.id, True)
+            assert route.sold
+            assert route.ping_id in [claim.ping.id for claim in claims if claim.ping and claim.sale]
 
 
 def test_threads_at_the_store_never_share_a_number(client: "DynamoDBClient") -> None:
@@ -261,7 +282,7 @@ def test_threads_at_the_store_never_share_a_number(client: "DynamoDBClient") -> 
         rings = Rings(Dynamo(client, SETTINGS), {})
         start.wait(30)
         try:
-            return rings.lease(pool, n.to_bytes(12, "big"), START, rings.look(pool)).number
+            return rings.lease(pool, pool.terms, n.to_bytes(12, "big"), START, rings.look(pool)).number
         except NoNumberAvailable as refused:
             return refused.retry_after_seconds
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.domain.models import User
 from shared.domain.objections import Objection, Outdated
+from shared.domain.readers import Reader
 from shared.operators import changelog, resources
 from shared.settings import Settings
 from shared.store.dynamo import Dynamo
@@ -36,6 +36,9 @@ def stage(client: "DynamoDBClient") -> Stage:
         leases_table=f"operated-leases{stack}",
         callers_table=f"operated-callers{stack}",
         journal_table=f"operated-journal{stack}",
+        sandbox_pings_table=f"operated-sandbox-pings{stack}",
+        sandbox_leases_table=f"operated-sandbox-leases{stack}",
+        sandbox_callers_table=f"operated-sandbox-callers{stack}",
         secret="00" * 32,
     )
     engine.create_tables(client, names)
@@ -49,7 +52,7 @@ def an_operator(stage: Stage) -> Records:
 
 
 def bids(stage: Stage) -> dict[str, str]:
-    buyers = resources.listed(an_operator(stage), "buyers", User("olga", "operator")).items
+    buyers = resources.list_resources(an_operator(stage), "buyers", Reader("olga", None)).items
     return {str(buyer["id"]): buyer["bid"] for buyer in buyers}
 
 
@@ -64,7 +67,7 @@ def edited(records: Records, place: int, wanted: list[str], seen: str) -> Object
 
 def test_of_operators_who_edit_one_buyer_one_wins_and_the_others_are_told(stage: Stage) -> None:
     for played in range(ROUNDS):
-        seen = resources.one(an_operator(stage), "buyers", "1").version
+        seen = resources.find_resource(an_operator(stage), "buyers", "1").version
         wanted = [f"{40 + CROWD * played + place}.00" for place in range(CROWD)]
         edit = partial(edited, wanted=wanted, seen=seen)
         answers = at_once([an_operator(stage) for _ in range(CROWD)], edit)
@@ -73,13 +76,13 @@ def test_of_operators_who_edit_one_buyer_one_wins_and_the_others_are_told(stage:
         for objection in answers[:winner] + answers[winner + 1 :]:
             assert isinstance(objection, Outdated)
             assert objection.current["bid"] == wanted[winner]
-        latest, _ = changelog.listed(an_operator(stage), limit=1)
+        latest, _ = changelog.list_changes(an_operator(stage), limit=1)
         assert latest[0].by == f"operator {winner}"
 
 
 def test_of_operators_who_edit_buyers_of_one_offer_everybody_wins(stage: Stage) -> None:
     for played in range(ROUNDS):
-        seen = [resources.one(an_operator(stage), "buyers", str(n)).version for n in BUYERS]
+        seen = [resources.find_resource(an_operator(stage), "buyers", str(n)).version for n in BUYERS]
 
         def edit(records: Records, place: int) -> None:
             wanted = {"bid": f"{40 + played}.00"}  # noqa: B023
@@ -87,7 +90,7 @@ def test_of_operators_who_edit_buyers_of_one_offer_everybody_wins(stage: Stage) 
 
         at_once([an_operator(stage) for _ in range(CROWD)], edit)
         assert bids(stage) == {str(n): f"{40 + played}.00" for n in BUYERS}
-    entries, _ = changelog.listed(an_operator(stage), limit=CROWD * ROUNDS)
+    entries, _ = changelog.list_changes(an_operator(stage), limit=CROWD * ROUNDS)
     changed = sorted(change.path for entry in entries for change in entry.changes)
     assert changed == sorted(f"offers[auto-insurance].buyers[{n}].bid" for n in BUYERS for _ in range(ROUNDS))
     assert all(len(entry.changes) == 1 for entry in entries)
@@ -104,4 +107,4 @@ def test_of_operators_who_make_the_same_buyer_one_does(stage: Stage) -> None:
 
     told = at_once([an_operator(stage) for _ in range(CROWD)], make)
     assert sorted(told) == ["made"] + ["name_taken"] * (CROWD - 1)
-    assert resources.one(an_operator(stage), "buyers", "9").content["name"] == f"of {told.index('made')}"
+    assert resources.find_resource(an_operator(stage), "buyers", "9").content["name"] == f"of {told.index('made')}"

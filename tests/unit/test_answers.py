@@ -1,4 +1,4 @@
-"""The bodies that publishers read, byte by byte where wire.md gives the bytes."""
+"""The bodies that publishers read, byte by byte."""
 
 import json
 import re
@@ -18,8 +18,9 @@ from shared.domain.refusals import (
     RateLimited,
     Refusal,
     TemporarilyUnavailable,
+    TooManyLeases,
 )
-from shared.edge import answers
+from shared.publishers import answers
 from tests.build import BUYERS, KEYS, REQUEST_ID, START, a_buyer, an_endpoint
 
 TRY_ALL_ID = "pg_AAECAwQFBgcICQoLAAAAAN-jsQVuqIFk"
@@ -103,7 +104,8 @@ def test_a_ping_answer_has_nothing_at_the_top_that_clients_take_for_a_number_or_
 @pytest.mark.parametrize("column", get_args(Column))
 def test_publishers_see_the_columns_that_the_endpoint_chooses(column: Column) -> None:
     endpoint = an_endpoint(buyer_columns=("name", column))
-    assert [list(buyer) for buyer in ping_body(endpoint)["buyers"]] == [list(dict.fromkeys(["name", column]))] * 2
+    columns = list(dict.fromkeys(["name", column, "ping_id"]))  # without a ping_id it could not be sold to
+    assert [list(buyer) for buyer in ping_body(endpoint)["buyers"]] == [columns] * 2
 
 
 def test_the_columns_hold_what_their_names_say() -> None:
@@ -131,13 +133,14 @@ def test_the_columns_hold_what_their_names_say() -> None:
 def test_the_forwarding_number_of_a_static_endpoint_is_known_on_ping() -> None:
     endpoint = an_endpoint(static_numbers={NUMBER: "1023"}, buyer_columns=("forwarding_number",))
     ping = a_ping(lead=Lead(trackdrive_number=NUMBER))
-    assert json.loads(answers.ping(endpoint, KEYS, ping))["buyers"] == [{"forwarding_number": "18009876543"}] * 2
+    rows = json.loads(answers.ping(endpoint, KEYS, ping))["buyers"]
+    assert [row["forwarding_number"] for row in rows] == ["18009876543"] * 2
 
 
 @given(st.integers(0, 10**12))
 def test_money_is_always_a_number_of_at_most_two_decimals(cents: int) -> None:
     endpoint = an_endpoint(buyers=(a_buyer(bid_cents=cents),), buyer_columns=("bid",))
-    [text] = re.findall(rb'"bid":([^}]*)}', answers.ping(endpoint, KEYS, a_ping(endpoint.buyers)))
+    [text] = re.findall(rb'"bid":([^,]*),', answers.ping(endpoint, KEYS, a_ping(endpoint.buyers)))
     dollars, decimals = re.fullmatch(rb"([0-9]+)\.([0-9]{1,2})", text).groups()  # type: ignore[union-attr]
     assert int(dollars) * 100 + int(decimals.ljust(2, b"0")) == cents
 
@@ -173,6 +176,14 @@ def test_an_exhausted_pool_says_when_a_number_comes_free() -> None:
     )
 
 
+def test_too_many_leases_say_when_the_oldest_ends() -> None:
+    assert refusal_body(TooManyLeases(17)) == (
+        '{"success":false,"status":"too_many_leases",'
+        '"errors":["You or this caller hold as many tracking numbers as allowed."],"buyers":[],'
+        '"retry_after_seconds":17}'
+    )
+
+
 def test_bad_fields_are_told_by_field() -> None:
     assert refusal_body(InvalidFields({"zip": PROBLEMS["zip"]})) == (
         '{"status":422,"success":false,'
@@ -199,7 +210,12 @@ def test_a_failure_of_ours_has_a_request_id_to_quote(refused: Refusal) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in answers.HTTP_STATUS if kind not in (InvalidFields, NoNumberAvailable, RateLimited)]
+    "kind",
+    [
+        kind
+        for kind in answers.HTTP_STATUS
+        if kind not in (InvalidFields, NoNumberAvailable, TooManyLeases, RateLimited)
+    ],
 )
 @pytest.mark.parametrize("found", [True, False], ids=["on an endpoint", "without one"])
 def test_every_other_refusal_has_one_shape(kind: type[Refusal], found: bool) -> None:

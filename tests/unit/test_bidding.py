@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from shared.configuration import compile_endpoints, from_records, read, records_of
 from shared.domain import models
-from shared.domain.configuration import compiled, parts, read, whole
 from tests.configurations import Plain, a_buyer, a_contact_field, a_document, an_endpoint, an_offer
 from tests.unit.test_rules import POOL, problems
 
@@ -22,7 +22,7 @@ def with_live(live: Plain, **overrides: Any) -> Plain:
 
 
 def the_buyer(live: Plain, **overrides: Any) -> models.Buyer:
-    return compiled(read(with_live(live, **overrides)), {"auto-us": POOL}, 1)["my_endpoint"].buyers[0]
+    return compile_endpoints(read(with_live(live, **overrides)), {"auto-us": POOL}, 1)["my_endpoint"].buyers[0]
 
 
 def test_a_live_buyer_is_compiled_to_its_exchanges() -> None:
@@ -38,12 +38,12 @@ def test_a_live_buyer_is_compiled_to_its_exchanges() -> None:
 
 def test_a_configuration_with_live_buyers_is_kept_as_it_was() -> None:
     wanted = read(with_live(CUSTOM | {"ping": BID | {"accepted": [{"at": "$.code", "says": 1000}]}}, max_bid="60.00"))
-    assert whole(parts(wanted)) == wanted
+    assert from_records(records_of(wanted)) == wanted
 
 
 def test_deadlines_are_the_endpoints() -> None:
     document = with_live(RINGPOST) | {"endpoints": [an_endpoint(ping_deadline_ms=800, post_deadline_ms=2000)]}
-    endpoint = compiled(read(document), {"auto-us": POOL}, 1)["my_endpoint"]
+    endpoint = compile_endpoints(read(document), {"auto-us": POOL}, 1)["my_endpoint"]
     assert (endpoint.ping_deadline_ms, endpoint.post_deadline_ms) == (800, 2000)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.caps import Cap, Kind, Period, full, key, keyed, over, starts
+from shared.domain.caps import Cap, Kind, Period, caps_by_key, first_full, is_over, key, start_of
 
 HOUR, DAY = 3600, 24 * 3600
 FIRST = int(datetime(2012, 1, 1, tzinfo=UTC).timestamp())
@@ -60,14 +60,14 @@ def first_shown(zone: str, day: date) -> int:
 @given(moments())
 def test_a_day_and_a_month_start_when_their_date_is_first_shown(moment: tuple[str, int]) -> None:
     shown = at(*moment)
-    assert starts("day", shown) == first_shown(moment[0], shown.date())
-    assert starts("month", shown) == first_shown(moment[0], shown.date().replace(day=1))
+    assert start_of("day", shown) == first_shown(moment[0], shown.date())
+    assert start_of("month", shown) == first_shown(moment[0], shown.date().replace(day=1))
 
 
 @given(moments())
 def test_an_hour_starts_as_many_minutes_ago_as_the_clock_shows(moment: tuple[str, int]) -> None:
     zone, second = moment
-    assert timedelta(seconds=second - starts("hour", at(zone, second))) == timedelta(
+    assert timedelta(seconds=second - start_of("hour", at(zone, second))) == timedelta(
         minutes=at(zone, second).minute, seconds=at(zone, second).second
     )
 
@@ -78,7 +78,7 @@ def test_a_new_hour_starts_at_every_full_hour_and_where_the_clock_is_changed_by_
 ) -> None:
     zone, second = moment
     for minute in range(second - second % 60, second + 3 * HOUR, 60):
-        is_new = starts("hour", at(zone, minute)) != starts("hour", at(zone, minute - 60))
+        is_new = start_of("hour", at(zone, minute)) != start_of("hour", at(zone, minute - 60))
         by_a_part = shift(zone, minute - 60, minute) % timedelta(hours=1)
         assert is_new == bool(at(zone, minute).minute == 0 or by_a_part)
 
@@ -86,7 +86,7 @@ def test_a_new_hour_starts_at_every_full_hour_and_where_the_clock_is_changed_by_
 @given(moments(), st.sampled_from([1, 60, 900, HOUR, DAY, 40 * DAY]), st.sampled_from(PERIODS))
 def test_periods_never_go_back(moment: tuple[str, int], later: int, period: Period) -> None:
     zone, second = moment
-    assert starts(period, at(zone, second)) <= starts(period, at(zone, second + later)) <= second + later
+    assert start_of(period, at(zone, second)) <= start_of(period, at(zone, second + later)) <= second + later
 
 
 @given(moments(), st.integers(0, DAY), st.sampled_from(PERIODS))
@@ -100,9 +100,9 @@ def test_all_of_one_period_start_together(moment: tuple[str, int], apart: int, p
         "month": (other.year, other.month),
     }
     if shown[period] == shown_then[period]:
-        assert starts(period, one) == starts(period, other)
+        assert start_of(period, one) == start_of(period, other)
     elif period != "hour":
-        assert starts(period, one) < starts(period, other)
+        assert start_of(period, one) < start_of(period, other)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_all_of_one_period_start_together(moment: tuple[str, int], apart: int, p
     ],
 )
 def test_days_and_months_around_changes_of_the_clock(zone: str, shown: str, day: str, month: str) -> None:
-    assert utc(starts("day", local(zone, shown))) == day
-    assert utc(starts("month", local(zone, shown))) == month
+    assert utc(start_of("day", local(zone, shown))) == day
+    assert utc(start_of("month", local(zone, shown))) == month
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_days_and_months_around_changes_of_the_clock(zone: str, shown: str, day:
     ],
 )
 def test_hours_around_changes_of_the_clock(zone: str, shown: str, hour: str) -> None:
-    assert utc(starts("hour", local(zone, shown))) == hour
+    assert utc(start_of("hour", local(zone, shown))) == hour
 
 
 def test_a_key_names_kind_period_start_and_endpoint() -> None:
@@ -161,7 +161,7 @@ def test_a_key_names_kind_period_start_and_endpoint() -> None:
 def test_of_caps_with_one_key_the_tightest_is_kept() -> None:
     now = local(NEW_YORK, "2026-01-01T00:30:00-05:00")
     caps = [Cap("sales", 5, "total"), Cap("sales", 3, "total"), Cap("sales", 4, "total"), Cap("concurrent", 9)]
-    assert sorted(cap.limit for cap in keyed(caps, now).values()) == [3, 9]
+    assert sorted(cap.limit for cap in caps_by_key(caps, now).values()) == [3, 9]
 
 
 @pytest.mark.parametrize(
@@ -180,15 +180,15 @@ def test_of_caps_with_one_key_the_tightest_is_kept() -> None:
 def test_a_cap_of_100_is_full(kind: Kind, counted: int, cents: int, has_room: bool) -> None:
     now = local(NEW_YORK, "2026-01-01T00:30:00-05:00")
     cap = Cap(kind, 100, "" if kind == "concurrent" else "day")
-    assert full([cap], {key(cap, now): counted}, cents, now) == (None if has_room else cap)
+    assert first_full([cap], {key(cap, now): counted}, cents, now) == (None if has_room else cap)
 
 
 def test_the_first_full_cap_is_told_and_a_cap_of_nothing_is_always_full() -> None:
     now = local(NEW_YORK, "2026-01-01T00:30:00-05:00")
     day, hour, total = Cap("sales", 9, "day"), Cap("sales", 0, "hour"), Cap("sales", 0, "total")
-    assert full([day, hour, total], {}, 1, now) == hour
-    assert full([day], {"sales-hour-0": 9, "concurrent": 9}, 1, now) is None
-    assert full([], {"concurrent": 9}, 1, now) is None
+    assert first_full([day, hour, total], {}, 1, now) == hour
+    assert first_full([day], {"sales-hour-0": 9, "concurrent": 9}, 1, now) is None
+    assert first_full([], {"concurrent": 9}, 1, now) is None
 
 
 @given(st.integers(0, 500), st.lists(st.integers(0, 100), max_size=40))
@@ -196,7 +196,7 @@ def test_revenue_is_never_over_its_cap_and_no_sale_that_fits_is_refused(limit: i
     now = local(NEW_YORK, "2026-01-01T00:30:00-05:00")
     cap, earned = Cap("revenue", limit, "day"), 0
     for cents in bids:
-        if full([cap], {key(cap, now): earned}, cents, now):
+        if first_full([cap], {key(cap, now): earned}, cents, now):
             assert earned + cents > limit
         else:
             earned += cents
@@ -209,14 +209,14 @@ def test_a_count_is_over_when_its_period_and_the_next_have_ended(
 ) -> None:
     zone, second = moment
     counted_as = key(Cap("sales", 1, period, "my_endpoint"), at(zone, second))
-    start = starts(period, at(zone, second))
+    start = start_of(period, at(zone, second))
     following = second
-    while starts(period, at(zone, following)) == start:
+    while start_of(period, at(zone, following)) == start:
         following += 900 if period == "hour" else 6 * HOUR
     now = at(zone, second + later)
-    has_ended_twice = starts(period, now) not in (start, starts(period, at(zone, following)))
-    assert over(counted_as, now) == has_ended_twice
+    has_ended_twice = start_of(period, now) not in (start, start_of(period, at(zone, following)))
+    assert is_over(counted_as, now) == has_ended_twice
 
 
 def test_a_total_is_never_over() -> None:
-    assert not over("sales-total-0", local(NEW_YORK, "2099-01-01T00:30:00-05:00"))
+    assert not is_over("sales-total-0", local(NEW_YORK, "2099-01-01T00:30:00-05:00"))

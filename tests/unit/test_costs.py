@@ -1,10 +1,10 @@
-"""What the README says of costs."""
+"""What the how-to page says of costs."""
 
 from tools import costs
 from tools.engine import ROOT
 
 
-def test_the_readme_has_the_costs_as_they_are_computed() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert costs.table() in readme
-    assert f"list prices of {costs.REGION} on {costs.PRICED_ON}" in readme
+def test_the_page_has_the_costs_as_they_are_computed() -> None:
+    page = (ROOT / "docs" / "how-to" / "what-it-costs.md").read_text()
+    assert costs.table() in page
+    assert f"list prices of {costs.REGION} on {costs.PRICED_ON}" in page

@@ -2,22 +2,23 @@
 answer whatever is more than a yes or a no."""
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.bidders import exchange
-from shared.domain import phone
-from shared.domain.bidding import Live
-from shared.domain.dialects import DIALECTS
-from shared.domain.live import Ask, Call, No, Reply, Yes
-from shared.domain.live import Live as Compiled
+from shared.configuration.dialects import DIALECTS
+from shared.configuration.live_buyers import LiveBuyerConfig
+from shared.domain import phone, reasons
+from shared.domain.live_bids import Ask, Call, No, Reply, Yes
+from shared.domain.live_bids import LiveBuyer as Compiled
 from shared.domain.templates import Unaskable
 
 RECORDED = Path(__file__).parent.parent / "dialects"
@@ -33,12 +34,12 @@ EVERYTHING = {
 
 def compiled(name: str, **overrides: Any) -> Compiled:
     file = FILES[name]
-    return Live.model_validate(file["configuration"] | overrides).compiled(file["contact_fields"], 0)
+    return LiveBuyerConfig.model_validate(file["configuration"] | overrides).compile(file["contact_fields"], 0)
 
 
 def as_custom(name: str) -> Compiled:
     urls = {key: url for key, url in FILES[name]["configuration"].items() if key.endswith("_url")}
-    return Live.model_validate({"dialect": "custom", **urls, **AS_CUSTOM[name]}).compiled([], 0)
+    return LiveBuyerConfig.model_validate({"dialect": "custom", **urls, **AS_CUSTOM[name]}).compile([], 0)
 
 
 def an_ask(step: Any = "ping", name: str = "ringpost", lead: Any = None, **values: Any) -> Ask:
@@ -96,7 +97,7 @@ def reply(answer: Any) -> Reply:
 def meaning(said: Yes | No) -> dict[str, Any]:
     """An answer as examples write it."""
     if isinstance(said, No):
-        return {"no": said.reason} | ({"broken": True} if said.broken else {})
+        return {"no": reasons.reason_to_show(said)} | ({"broken": True} if said.broken else {})
     means = {
         "dollars": None if said.cents is None else str(Decimal(said.cents) / 100 + Decimal("0.00")),
         "reference": said.reference or None,
@@ -119,7 +120,12 @@ def bid(value: str) -> Yes | No:
         ("0", "a bid of 0"), ("0.004", "a bid of 0"),
         ('""', "the answer has no bid"), ("null", "the answer has no bid"),
         ("-1", "bid must not be negative"), ('"-0.01"', "bid must not be negative"),
-        ("true", "bid must be an amount in dollars"), ('"$25"', "bid must be an amount in dollars"),
+        ("true", "bid must be an amount in dollars"), ('"€25"', "bid must be an amount in dollars"),
+        ('"1.250,00"', "bid must be an amount in dollars"), ('"25,00"', "bid must be an amount in dollars"),
+        ('"1,25"', "bid must be an amount in dollars"), ('"$"', "bid must be an amount in dollars"),
+        ('"25 EUR"', "bid must be an amount in dollars"), ('"25-30"', "bid must be an amount in dollars"),
+        ('"-$5"', "bid must not be negative"), ('"$-5.00"', "bid must not be negative"),
+        ('"$1,250.00"', "a bid of 1250.00 is above the max_bid of 60.00"),
         ("[25]", "bid must be an amount in dollars"), ('{"usd":25}', "bid must be an amount in dollars"),
         ("1e308", "bid must be at most 100,000 dollars"), ('"1e308"', "bid must be at most 100,000 dollars"),
         ("9" * 400, "bid must be at most 100,000 dollars"), ('"NaN"', "bid must be at most 100,000 dollars"),
@@ -186,8 +192,9 @@ def test_whatever_a_buyer_answers_is_a_yes_or_a_no(body: bytes, way: Any) -> Non
         for step in ("ping", "post"):
             said = exchange.read(way, an_ask(step), Reply(status, body))
             if isinstance(said, No):
-                assert 0 < len(said.reason) <= 200
-                assert said.reason.isprintable()
+                assert re.fullmatch(reasons.FIXED, said.reason)
+                assert len(said.words) <= 200
+                assert said.words.isprintable()
             else:
                 assert status == 200
                 assert said.cents is None or 0 <= said.cents <= 10_000_000
@@ -241,6 +248,44 @@ def test_a_lead_cannot_write_into_url_or_headers() -> None:
     call = exchange.request(live.ping, an_ask(name="text", lead={"zip": "3&admin=1\r\nX-Evil: 1", "caller_id": "+1"}))
     assert call.url.startswith("https://buyer.example/ask?zip=3%26admin%3D1%0D%0AX-Evil%3A%201&caller=")
     assert call.headers["X-Zip"] == "3&admin=1  X-Evil: 1"
+
+
+@pytest.mark.parametrize(
+    "value", ["..", ".", "../../admin", "a/../b", "..\\x", "%2e%2e", "%252E%252e", "x%2f..%2fy", "..;/admin", " .. "]
+)
+def test_a_lead_cannot_step_out_of_a_path(value: str) -> None:
+    live = compiled("ringpost", ping_url="https://buyer.example/{lead.sub}/ping?sub={lead.sub}")
+    with pytest.raises(Unaskable, match="a value that cannot stand there"):
+        exchange.request(live.ping, an_ask(lead={"sub": value}))
+    in_query = compiled("ringpost", ping_url="https://buyer.example/ping?sub={lead.sub}")
+    url = urlsplit(exchange.request(in_query.ping, an_ask(lead={"sub": value})).url)
+    assert (url.path, parse_qsl(url.query)) == ("/ping", [("sub", value)])
+
+
+def test_a_path_of_two_values_that_make_a_step_is_none() -> None:
+    live = compiled("ringpost", ping_url="https://buyer.example/{lead.a}{lead.b}/ping")
+    with pytest.raises(Unaskable, match="a value that cannot stand there"):
+        exchange.request(live.ping, an_ask(lead={"a": ".", "b": "."}))
+
+
+@given(value=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
+@example(value="/?#@:&=;%\r\n é")
+def test_whatever_a_lead_has_it_stays_in_its_place(value: str) -> None:
+    live = compiled(
+        "ringpost", ping_url="https://buyer.example/in/{lead.sub}/ping?sub={lead.sub}&a=1", headers={"X": "{lead.sub}"}
+    )
+    try:
+        call = exchange.request(live.ping, an_ask(lead={"sub": value}))
+    except Unaskable:
+        assert "." in unquote(unquote(value))
+        return
+    url = urlsplit(call.url)
+    assert (url.scheme, url.netloc, url.fragment) == ("https", "buyer.example", "")
+    assert [unquote(part) for part in url.path.split("/")] == ["", "in", value, "ping"]
+    assert parse_qsl(url.query) == [("sub", value), ("a", "1")]
+    assert call.url.isascii()
+    assert call.headers.keys() == {"X", "Content-Type", "Accept"}
+    assert call.headers["X"].isprintable()
 
 
 def test_what_is_asked_shows_nothing_in_a_log() -> None:

@@ -222,11 +222,47 @@ EVERY_KIND = (
 )  # fmt: skip
 
 
+HOLDS_AND_NOT = {
+    "==": ("x == a", "a", "b"), "!=": ("x != a", "b", "a"),
+    "in": ("x in [a, b]", "b", "c"), "not in": ("x not in [a, b]", "c", "b"),
+    "<": ("x < 5", "4", "5"), "<=": ("x <= 5", "5", "6"), ">": ("x > 5", "6", "5"), ">=": ("x >= 5", "5", "4"),
+    "matches": ("x matches ^a", "ab", "ba"), "exists": ("x exists", "a", None),
+    "states": ("states: TX", "TX", "FL"), "not states": ("not states: TX", "FL", "TX"),
+    "zips": ("zips: 303", "30340", "30440"), "not zips": ("not zips: 303", "30440", "30340"),
+    "area_codes": ("area_codes: 614", "+16145550123", "+16155550123"),
+    "not area_codes": ("not area_codes: 614", "+16155550123", "+16145550123"),
+}  # fmt: skip
+"""For each operator: how it is written, a value that it wants, and one that it does not."""
+
+
+@pytest.mark.parametrize("sign", filters.OPERATORS)
+def test_every_operator_is_read_written_and_tested(sign: str) -> None:
+    text, wanted, unwanted = HOLDS_AND_NOT[sign]
+    each = filters.read(text)
+    assert (each.operator, filters.text(each)) == (sign, text)
+    assert holds(text, **{each.name: wanted})
+    assert not holds(text, **({each.name: unwanted} if unwanted else {}))
+
+
+@pytest.mark.parametrize("sign", ["", "=", "=~", "is", "contains", "not matches", "IN"])
+def test_an_unknown_operator_is_none(sign: str) -> None:
+    with pytest.raises(KeyError):
+        filters.test(Filter("state", sign, ("TX",)))
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(["state", sign, ["TX"]]), type=Filter)
+
+
+@pytest.mark.parametrize("written", ["city == “St. Paul”", "city in [“St. Paul”]", "age > ‘25’", "city == ‘a b’"])
+def test_curly_quotes_that_cannot_be_read_are_named(written: str) -> None:
+    with pytest.raises(ValueError, match=r"; these are curly quotes, write straight ones$"):
+        filters.read(written)
+
+
 @pytest.mark.parametrize("text", EVERY_KIND)
 def test_a_filter_on_an_absent_value_fails_whatever_it_asks_for(text: str) -> None:
     assert not holds(text)
     assert not holds(text, other="x")
-    assert filters.seen(filters.read(text), Lead()) is None
+    assert filters.value_of(filters.read(text), Lead()) is None
 
 
 @pytest.mark.parametrize(
@@ -242,7 +278,7 @@ def test_a_filter_on_an_absent_value_fails_whatever_it_asks_for(text: str) -> No
     ],
 )
 def test_an_explanation_shows_what_the_filter_looked_at(text: str, lead: Lead, seen: str | None) -> None:
-    assert filters.seen(filters.read(text), lead) == seen
+    assert filters.value_of(filters.read(text), lead) == seen
 
 
 def test_the_first_filter_that_does_not_hold_is_the_reason() -> None:
@@ -270,7 +306,7 @@ WORST = (
 @pytest.mark.parametrize("text", WORST)
 @pytest.mark.parametrize("repeated", ["a", "ab", "9", "1.", "İ", "\ud800", "\x00"])
 def test_no_value_can_hold_a_request(text: str, repeated: str) -> None:
-    """64 KB is the most that a request has. With backtracking, or numbers without an end, this would take for ever."""
+    """64 KB is the most that a request has. With backtracking, or numbers without an end, this would take forever."""
     wanted = filters.test(filters.read(text))
     leads = [Lead.fromkeys(("caller_id", "zip", "state"), repeated * times) for times in (300, 1000, 2000, 65_536)]
     began = process_time()
@@ -404,7 +440,7 @@ def test_no_value_ever_raises(value: str) -> None:
     lead = Lead.fromkeys(("asked", "caller_id", "state", "zip"), value)
     assert {filters.first_failed([wanted], lead) for wanted in TESTS} <= {None, 0}
     for text in EVERY_KIND:
-        filters.seen(filters.read(text), lead)
+        filters.value_of(filters.read(text), lead)
 
 
 def test_every_state_is_an_entry() -> None:

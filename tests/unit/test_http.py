@@ -10,9 +10,9 @@ import pytest
 from shared.domain import refusals
 from shared.domain.models import Endpoint
 from shared.domain.refusals import Refusal, TemporarilyUnavailable, UnknownEndpoint
-from shared.edge import http
-from shared.edge.answers import HTTP_STATUS
-from shared.edge.requests import Request
+from shared.publishers import webhooks
+from shared.publishers.answers import HTTP_STATUS
+from shared.publishers.requests import Request
 from tests.build import REQUEST_ID, an_endpoint, an_event
 
 Response = dict[str, Any]
@@ -42,13 +42,13 @@ def serve(flow: Flow = answered, endpoint: Endpoint | None = None, **sent: Any) 
             raise UnknownEndpoint
         return endpoint or an_endpoint()
 
-    return http.serve(an_event(**sent), REQUEST_ID, "ping", find, flow)
+    return webhooks.serve(an_event(**sent), REQUEST_ID, "ping", find, flow)
 
 
 def a_refusal(kind: type[Refusal]) -> Refusal:
     if kind is refusals.InvalidFields:
         return refusals.InvalidFields({"zip": ["zip must be a number."]})
-    if kind in (refusals.NoNumberAvailable, refusals.RateLimited):
+    if kind in (refusals.NoNumberAvailable, refusals.TooManyLeases, refusals.RateLimited):
         return kind(7)
     return kind()
 
@@ -94,7 +94,7 @@ def test_an_answer_is_sent_byte_for_byte() -> None:
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_preflight_is_answered_with_nothing_but_headers(verb: str, slash: str) -> None:
     event = an_event(verb, path=f"/api/v1/inbound_webhooks/{verb}/my_endpoint{slash}", method="OPTIONS")
-    response = http.serve(event, REQUEST_ID, verb, lambda _: an_endpoint(), refusing(refusals.InternalError()))
+    response = webhooks.serve(event, REQUEST_ID, verb, lambda _: an_endpoint(), refusing(refusals.InternalError()))
     assert (response["statusCode"], response["body"]) == (204, "")
     assert response["headers"] == {
         "Access-Control-Allow-Origin": "*",
@@ -104,6 +104,49 @@ def test_a_preflight_is_answered_with_nothing_but_headers(verb: str, slash: str)
         "Access-Control-Max-Age": "86400",
         "Cache-Control": "no-store",
     }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "allowed"),
+    [
+        ("x-requested-with", ["x-requested-with"]),
+        ("content-type, x-csrf-token,X-Requested-With", ["x-csrf-token", "X-Requested-With"]),
+        ("authorization,idempotency-key", []),
+        ("a b, x\r\nSet-Cookie: y, é, <script>, ok", ["ok"]),
+        ("x-a,x-a", ["x-a"]),
+        ("n" * 65, []),
+        ("", []),
+    ],
+)
+def test_a_preflight_allows_the_headers_that_it_asks_for(wanted: str, allowed: list[str]) -> None:
+    headers = serve(method="OPTIONS", headers={"Access-Control-Request-Headers": wanted})["headers"]
+    ours = ["Authorization", "Content-Type", "Idempotency-Key"]
+    assert headers["Access-Control-Allow-Headers"] == ", ".join([*ours, *allowed])
+
+
+def test_a_preflight_that_asks_for_very_many_headers_is_answered_with_some() -> None:
+    wanted = ",".join(f"x-{n}" for n in range(5000))
+    headers = serve(method="OPTIONS", headers={"Access-Control-Request-Headers": wanted})["headers"]
+    assert len(headers["Access-Control-Allow-Headers"]) < 2048
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "location"),
+    [
+        ("/api/v1//inbound_webhooks/ping/x", "zip=1&a=%20", "/api/v1/inbound_webhooks/ping/x?zip=1&a=%20"),
+        ("//posting_instructions/x", "", "/posting_instructions/x"),
+        ("/posting_instructions/x", "", None),
+        ("//\\evil.example/x", "", None),
+        ("//x\r\nSet-Cookie: a", "", None),
+    ],
+)
+def test_a_path_with_doubled_slashes_is_redirected_within_this_host(
+    path: str, query: str, location: str | None
+) -> None:
+    response = webhooks.redirect(an_event(path=path, query=query))
+    assert (response and (response["statusCode"], response["headers"]["Location"])) == (
+        (308, location) if location else None
+    )
 
 
 SITES = ("https://forms.example.com", "https://www.example.com")
@@ -180,12 +223,12 @@ def test_a_failure_to_find_the_endpoint_is_answered_like_any_other() -> None:
     def find(vanity_uri: str) -> Endpoint:
         raise LookupError(vanity_uri)
 
-    assert http.serve(an_event(), REQUEST_ID, "ping", find, answered)["statusCode"] == 500
+    assert webhooks.serve(an_event(), REQUEST_ID, "ping", find, answered)["statusCode"] == 500
 
 
 @pytest.mark.parametrize("event", [{}, {"requestContext": {}}, {"requestContext": {"http": {}}, "rawPath": None}])
 def test_what_is_no_event_of_api_gateway_is_answered_too(event: dict[str, Any]) -> None:
-    assert http.serve(event, REQUEST_ID, "ping", lambda _: an_endpoint(), answered)["statusCode"] == 500
+    assert webhooks.serve(event, REQUEST_ID, "ping", lambda _: an_endpoint(), answered)["statusCode"] == 500
 
 
 def test_each_request_is_one_line_in_the_log(log: io.StringIO) -> None:

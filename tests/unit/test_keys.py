@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.keys import ask_key, derive, ping_id, read_ping_id, retry_key, route_key, token_hash
+from shared.domain.key_list import derive
+from shared.domain.keys import ask_key, ping_id, read_ping_id, retry_keys, route_keys, token_hash
 from shared.domain.models import TRY_ALL, Lead
 from tests.build import KEYS
 
@@ -65,29 +66,46 @@ def test_the_ping_ids_of_an_example_stay_what_they_are() -> None:
     assert ping_id(KEYS, "my_endpoint", ID, 1) == "pb_AAECAwQFBgcICQoLAAAAAd68NJeAmFDn"
 
 
+WHO = ["post", "my_endpoint", "acme", "1023"]
 LEADS = st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3)
 
 
 @given(LEADS, LEADS)
 def test_two_leads_share_a_retry_key_only_if_they_are_the_same(one: dict[str, str], other: dict[str, str]) -> None:
-    who = ["post", "my_endpoint", "", ""]
-    assert (retry_key(KEYS, who, Lead(one)) == retry_key(KEYS, who, Lead(other))) is (one == other)
+    keys_of = [retry_keys(KEYS, WHO, "", "", Lead(lead))[0] for lead in (one, other)]
+    assert (keys_of[0][0] == keys_of[1][0]) is (keys_of[0][1] == keys_of[1][1]) is (one == other)
 
 
 def test_the_order_in_which_a_lead_was_sent_plays_no_part() -> None:
-    who = ["post", "my_endpoint", "", ""]
-    assert retry_key(KEYS, who, Lead(a="1", b="2")) == retry_key(KEYS, who, Lead(b="2", a="1"))
+    assert retry_keys(KEYS, WHO, "", "", Lead(a="1", b="2")) == retry_keys(KEYS, WHO, "", "", Lead(b="2", a="1"))
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(6))
 def test_whoever_sends_a_lead_has_a_retry_key_of_its_own(place: int) -> None:
-    who = ["post", "my_endpoint", "acme", "key-1"]
-    other = [*who[:place], "x", *who[place + 1 :]]
-    assert retry_key(KEYS, who, Lead(a="1")) != retry_key(KEYS, other, Lead(a="1"))
+    sent = [*WHO, "key-1", "1"]
+    other = [*sent[:place], "x", *sent[place + 1 :]]
+    found = {
+        retry_keys(KEYS, [*who], idempotency_key, buyer, Lead(a="1"))[0][0]
+        for *who, idempotency_key, buyer in (sent, other)
+    }
+    assert len(found) == 2
+
+
+@given(LEADS, LEADS, st.sampled_from(["", "1"]))
+def test_under_an_idempotency_key_a_caller_has_one_retry_key_and_each_lead_a_digest(
+    one: dict[str, str], other: dict[str, str], buyer_id: str
+) -> None:
+    leads = [Lead(lead | {"caller_id": "+16145550123"}) for lead in (one, other)]
+    (key, digest), (other_key, other_digest) = [
+        retry_keys(KEYS, WHO, "key-1", buyer, lead)[0] for buyer, lead in zip(("", buyer_id), leads, strict=True)
+    ]
+    assert key == other_key
+    assert (digest == other_digest) is (leads[0] == leads[1] and not buyer_id)
+    assert key != retry_keys(KEYS, WHO, "key-1", "", Lead(leads[0] | {"caller_id": "+16145550124"}))[0][0]
 
 
 def test_each_caller_and_each_number_has_a_route_of_its_own() -> None:
-    routes = {route_key(KEYS, number, caller) for number in ("+1", "+11") for caller in ("+1", "+11")}
+    routes = {route_keys(KEYS, number, caller)[0] for number in ("+1", "+11") for caller in ("+1", "+11")}
     assert len(routes) == 4
 
 
@@ -96,8 +114,8 @@ def test_nothing_that_is_stored_can_be_made_without_the_secret() -> None:
         [
             ping_id(keys, "my_endpoint", ID),
             token_hash(keys, "t"),
-            route_key(keys, "+1", "+1"),
-            retry_key(keys, [], Lead()),
+            route_keys(keys, "+1", "+1")[0],
+            retry_keys(keys, [], "", "", Lead())[0][0],
         ]
         for keys in (KEYS, OTHER_KEYS)
     ]

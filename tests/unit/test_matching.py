@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from shared.domain import filters, matching, schedule
 from shared.domain.caps import Cap
-from shared.domain.live import Exchange, Live, No, Yes
+from shared.domain.live_bids import Exchange, LiveBuyer, No, Yes
 from shared.domain.matching import Rule
 from shared.domain.models import TRY_ALL, Bid, Buyer, Endpoint, Facts, Lead
 from tests.build import START, a_buyer, an_endpoint
 
 SEED = b"12345678"
 NOTHING_KNOWN = Facts()
+FOR_EVER, AT_ONCE = Cap("sales", 5, "total"), Cap("concurrent", 1)
 DAY = 24 * 3600
 
 
@@ -51,10 +52,10 @@ EVERYTHING_WRONG: dict[Rule, dict[str, Any]] = {
     Rule.DUPLICATE: {"duplicate_seconds": DAY},
     Rule.CAP: {"caps": (Cap("sales", 5, "total"), Cap("concurrent", 1))},
     Rule.CONCURRENCY: {"caps": (Cap("sales", 6, "total"), Cap("concurrent", 1))},
-    Rule.NO_BID: {"live": Live(ping=Exchange(url="https://buyer.example/ping"))},
+    Rule.NO_BID: {"live": LiveBuyer(ping=Exchange(url="https://buyer.example/ping"))},
     Rule.BID_FLOOR: {"bid_cents": 1},
 }
-FACTS = Facts(counts={1: {"sales-total-0": 5, "concurrent": 1}}, listed=("dnc",), sold={"buyer#1": START - DAY + 1})
+FACTS = Facts(counted={1: {FOR_EVER.code: 5, AT_ONCE.code: 1}}, listed=("dnc",), sold={"buyer#1": START - DAY + 1})
 
 
 @pytest.mark.parametrize("rule", Rule)
@@ -82,7 +83,7 @@ def test_a_live_buyer_bids_what_it_said() -> None:
     ("said", "rule", "seen", "threshold"),
     [
         ({}, Rule.NO_BID, "not asked", "a bid"),
-        ({1: No("full for today")}, Rule.NO_BID, "full for today", "a bid"),
+        ({1: No("HTTP 422", words="full for today")}, Rule.NO_BID, "full for today", "a bid"),
         ({1: Yes(cents=4000, expires_at=START)}, Rule.NO_BID, "bid until 2100-01-01T00:00:00Z", "a bid that stands"),
         ({1: Yes(cents=999)}, Rule.BID_FLOOR, 9.99, 10.0),
     ],
@@ -96,7 +97,7 @@ def test_a_live_buyer_that_does_not_bid_has_a_reason(said: Any, rule: Rule, seen
 def test_only_live_buyers_that_pass_whatever_they_bid_are_asked() -> None:
     full = (Cap("sales", 5, "total"),)
     buyers = (LIVE, a_buyer(id=2), replace(LIVE, id=3, caps=full), replace(LIVE, id=4, suppression=("dnc",)))
-    facts = Facts(counts={3: {"sales-total-0": 5}}, listed=("dnc",))
+    facts = Facts(counted={3: {FOR_EVER.code: 5}}, listed=("dnc",))
     endpoint = an_endpoint(buyers=buyers, bid_floor_cents=1000)
     assert [buyer.id for buyer in matching.to_ask(endpoint, buyers, Lead(), START, facts)] == [1]
 
@@ -104,8 +105,8 @@ def test_only_live_buyers_that_pass_whatever_they_bid_are_asked() -> None:
 def test_a_live_bid_above_what_revenue_has_room_for_is_none() -> None:
     endpoint = an_endpoint(buyers=(replace(LIVE, caps=(Cap("revenue", 5000, "total"),)),))
     for cents, found in ((1000, [(1, 1000)]), (1001, [])):
-        counts = {1: {"revenue-total-0": 4000}}
-        assert bids(endpoint, facts=Facts(counts=counts, said={1: Yes(cents=cents)})) == found
+        counted = {1: {Cap("revenue", 0, "total").code: 4000}}
+        assert bids(endpoint, facts=Facts(counted=counted, said={1: Yes(cents=cents)})) == found
 
 
 def test_a_post_is_sold_only_under_live_bids_that_stand() -> None:
@@ -161,7 +162,7 @@ def test_a_buyer_knows_every_rule_that_it_can_fail() -> None:
         suppression=("dnc",),
         duplicate_seconds=60,
         caps=(Cap("sales", 1, "total"), Cap("concurrent", 1)),
-        live=Live(ping=Exchange(url="https://buyer.example/ping")),
+        live=LiveBuyer(ping=Exchange(url="https://buyer.example/ping")),
     )
     assert everything.rules == {*Rule} - {Rule.BID_FLOOR}
     assert a_buyer().rules == set()

@@ -1,11 +1,11 @@
-"""Every refusal has a public status and an HTTP code: the tables of wire.md."""
+"""Every refusal has a public status and an HTTP code."""
 
 import re
 
 import pytest
 
-from shared.domain.refusals import NoNumberAvailable, Refusal
-from shared.edge.answers import HTTP_STATUS
+from shared.domain.refusals import NoNumberAvailable, Refusal, TooManyLeases
+from shared.publishers.answers import HTTP_STATUS
 
 CODES = {
     "no_matching_buyer": 200,
@@ -18,6 +18,7 @@ CODES = {
     "buyer_mismatch": 200,
     "buyer_unavailable": 200,
     "no_number_available": 200,
+    "too_many_leases": 200,
     "malformed_request": 400,
     "unauthorized": 401,
     "unknown_endpoint": 404,
@@ -63,3 +64,4 @@ def test_a_refusal_tells_the_publisher_one_whole_sentence(refusal: type[Refusal]
 @pytest.mark.parametrize(("seconds", "told"), [(-5, 1), (0, 1), (1, 1), (90, 90)])
 def test_a_publisher_is_never_told_to_retry_at_once(seconds: int, told: int) -> None:
     assert NoNumberAvailable(seconds).retry_after_seconds == told
+    assert TooManyLeases(seconds).retry_after_seconds == told

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.refusals import MalformedRequest, MethodNotAllowed, RequestTooLarge, UnknownEndpoint
-from shared.edge import requests
-from shared.edge.requests import Request
+from shared.publishers import requests
+from shared.publishers.requests import Request
 from tests.build import an_event
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -214,11 +214,10 @@ def test_one_byte_more_is_too_large(sent: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"null", b"true", b"5", b"[]", b"[{}]", b'"x"', b"x", b"zip=30340", b"{", b"{zip: 1}", b"{'zip': 1}",
-        b'{"a":1}{}', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":-Infinity}', b'{"a":[NaN]}', b"NaN",
-        b'{"a":"\x00"}', b'{"a":"\n"}', b'{"a":"\xff"}', b'{"\xff":"a"}', b'{"a":"\xed\xa0\x80"}',
+        b"null", b"true", b"5", b"[]", b"[{}]", b'"x"', b"x", b"{", b"{zip: 1}", b"{'zip': 1}", b"<zip>30340</zip>",
+        b'{"a":1}{}', b"NaN",
         b'{"a":"\\ud800"}', b'{"\\ud800":"a"}', b'{"a":["\\udfff"]}', b'{"auth_token":"\\ud800"}', b'{"a":"\\u12"}',
-        '{"a":1}'.encode("utf-16"),
+        '{"a":1}'.encode("utf-16-le"), b'{"a":"\x00', b'{"a":\xff}',
         b"[" * 64 * 1024, b'{"a":' * 10_000, b'{"a":' + b"[" * 32_000 + b"]" * 32_000 + b"}",
     ],
     ids=lambda body: str(body[:30]),
@@ -229,22 +228,155 @@ def test_a_body_that_is_no_json_object_is_malformed(body: bytes, headers: dict[s
         read(body=body, headers=headers)
 
 
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_a_program_does_not_have_is_absent(constant: str) -> None:
+    assert lead(body=f'{{"age":{constant},"zip":"30340"}}'.encode(), headers=JSON) == {"zip": "30340"}
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[" * 64 * 1024])
+def test_a_list_is_no_form(body: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        read(body=body, headers=FORM)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
-        {"query": "zip=%ff"},
-        {"query": "%ff=30340"},
-        {"query": "zip=%ed%a0%80"},
-        {"body": b"zip=%ff", "headers": FORM},
-        {"body": b"zip=\xff", "headers": FORM},
-        {"body": b"[]", "headers": FORM},
-        {"body": b"[" * 64 * 1024, "headers": FORM},
+        {"query": "first_name=Jos%E9"},
+        {"query": "first_name=Jos%C3%A9"},
+        {"body": b"first_name=Jos%E9", "headers": FORM},
+        {"body": b"first_name=Jos\xe9", "headers": FORM},
+        {"body": b'{"first_name":"Jos\xe9"}', "headers": JSON},
+        {"body": b'{"first_name":"Jos\xe9"}'},
+        {"body": b'{"first_name":"Jos\xe9"}', "headers": {"content-type": "application/json; charset=utf-8"}},
+        {"body": b'{"first_name":"Jos\xe9"}', "headers": {"content-type": 'application/json; charset="ISO-8859-1"'}},
+        {"body": '{"first_name":"José"}'.encode("utf-16"), "headers": {"content-type": "text/json; charset=utf-16"}},
+        {
+            "body": '{"first_name":"José"}'.encode("utf-16-be"),
+            "headers": {"content-type": "text/json;charset=UTF-16BE"},
+        },
+        {"body": '{"first_name":"José"}'.encode("utf-16")},
+        {"body": b"\xef\xbb\xbf\xef\xbb\xbf" + '{"first_name":"José"}'.encode(), "headers": JSON},
+        {"body": b"first_name=Jos%E9", "headers": {"content-type": f"{FORM['content-type']}; charset=latin1"}},
     ],
     ids=str,
 )
-def test_what_is_not_utf_8_is_malformed(sent: dict[str, Any]) -> None:
-    with pytest.raises(MalformedRequest):
-        read(**sent)
+def test_a_name_is_the_same_in_every_charset(sent: dict[str, Any]) -> None:
+    assert lead(**sent) == {"first_name": "José"}
+
+
+def test_a_declared_charset_is_the_one_that_counts() -> None:
+    cyrillic = {"content-type": f"{FORM['content-type']}; charset=windows-1251"}
+    assert lead(body=b"first_name=%C8%EB%FC%FF", headers=cyrillic) == {"first_name": "Илья"}
+
+
+def test_utf_8_stays_itself_beside_a_byte_that_is_none() -> None:
+    assert lead(query="a=Jos%C3%A9+%E9+%81") == {"a": "José é \x81"}
+
+
+@pytest.mark.parametrize("charset", ["x-foo", "idna", "zip", "unicode_escape", "utf-7", "iso-8859-99"])
+def test_a_charset_that_is_not_known_is_named(charset: str) -> None:
+    with pytest.raises(MalformedRequest) as raised:
+        read(body=b'{"a":1}', headers={"content-type": f"application/json; charset={charset}"})
+    assert charset.replace("_", "-") in raised.value.sentences[0]
+    assert read(body=b"", headers={"content-type": f"application/json; charset={charset}"}).params == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [(b'{"a":"one\ntwo\tthree"}', "one\ntwo\tthree"), (b'{"a":"\r\nx\x00"}', "x\x00")],
+)
+def test_control_characters_in_a_json_string_are_read(body: bytes, value: str) -> None:
+    assert lead(body=body, headers=JSON) == {"a": value}
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/plain;charset=UTF-8", "application/json", "", "x"])
+@pytest.mark.parametrize(
+    "body",
+    [b"zip=30340&state=TX", b"zip=30340&state=TX&", b"zip=30340\r\nstate=TX\r\n", b"\xef\xbb\xbfzip=30340&state=TX"],
+)
+def test_a_form_is_read_whatever_it_is_called(body: bytes, content_type: str) -> None:
+    assert lead("zip", body=body, headers={"content-type": content_type}) == {"zip": "30340", "state": "TX"}
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/xml", "application/octet-stream", "multipart/form-data"])
+@pytest.mark.parametrize("body", [b"hello", b"<a b='c'>1</a>", b"a<b=c", b"=1", b"--", b"--x"])
+def test_a_body_that_cannot_be_read_is_told_what_it_came_as(body: bytes, content_type: str) -> None:
+    with pytest.raises(MalformedRequest) as raised:
+        read(body=body, headers={"content-type": content_type})
+    assert raised.value.sentences == [
+        "The body must be a JSON object, a URL-encoded form or multipart/form-data. "
+        f"It came as {content_type} and cannot be read as that."
+    ]
+
+
+def test_a_content_type_is_cut_and_shown_without_what_cannot_be_printed() -> None:
+    with pytest.raises(MalformedRequest) as raised:
+        read(body=b"hello", headers={"content-type": "x\r\n\x1b" + "y" * 5000})
+    assert "It came as x" + "y" * 99 + " and" in raised.value.sentences[0]
+
+
+PARTS = (
+    b'--x1\r\nContent-Disposition: form-data; name="zip"\r\n\r\n30340\r\n'
+    b"--x1\r\ncontent-disposition: form-data; name=state\r\nContent-Type: text/plain\r\n\r\nTX\r\n"
+    b'--x1\r\nContent-Disposition: form-data; name="scan"; filename="a.txt"\r\n\r\nzip\r\n'
+    b'--x1\r\nContent-Disposition: form-data; name="blank"\r\n\r\n\r\n--x1--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data; boundary=x1",
+        'Multipart/Form-Data; charset=utf-8; boundary="x1"',
+        "multipart/form-data",
+        "multipart/form-data; boundary=other",
+        "application/x-www-form-urlencoded",
+        "",
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    [PARTS, PARTS.replace(b"\r\n", b"\n"), PARTS.removesuffix(b"--x1--\r\n"), b"\r\n" + PARTS],
+    ids=["whole", "line feeds", "no end", "blank line"],
+)
+def test_the_text_parts_of_multipart_are_read(body: bytes, content_type: str) -> None:
+    assert lead("zip", body=body, headers={"content-type": content_type}) == {"zip": "30340", "state": "TX"}
+
+
+def test_a_part_is_text_of_several_lines_in_a_charset_of_its_own() -> None:
+    body = (
+        b'--x1\r\nContent-Disposition: form-data; name="a"\r\n\r\none\r\n\r\ntwo --x1 three\r\n'
+        b'--x1\r\nContent-Disposition: form-data; name="b"\r\nContent-Type: text/plain; charset=windows-1251\r\n\r\n'
+        b"\xc8\xeb\xfc\xff\r\n--x1--"
+    )
+    sent = lead(body=body, headers={"content-type": "multipart/form-data; boundary=x1"})
+    assert sent == {"a": "one\r\n\r\ntwo --x1 three", "b": "Илья"}
+
+
+@given(st.dictionaries(st.text("abc_", min_size=1), st.text(st.characters(codec="utf-8"), max_size=20), max_size=5))
+def test_what_browsers_put_into_parts_always_arrives(sent: dict[str, str]) -> None:
+    pieces = [
+        f'--b0undary\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in sent.items()
+    ]
+    body = ("".join(pieces) + "--b0undary--\r\n").encode()
+    expected = {name: text.strip() for name, text in sent.items() if text.strip()}
+    assert read(body=body, headers={"content-type": "multipart/form-data; boundary=b0undary"}).params == expected
+
+
+@pytest.mark.parametrize("nothing", ["undefined", "null", "None", "N/A", "[ping_id]", "{{ping_id}}", "%20"])
+def test_a_control_parameter_that_says_nothing_is_absent(nothing: str) -> None:
+    request = read(
+        query=f"ping_id={nothing}&buyer_id={nothing}&explain={nothing}&auth_token={nothing}",
+        headers={"Idempotency-Key": nothing},
+    )
+    assert (request.ping_id, request.buyer_id, request.explain, request.tokens) == ("", "", False, [])
+    assert request.idempotency_key == ("" if nothing != "%20" else "%20")
+
+
+@pytest.mark.parametrize("key", ["{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "3f2504e04f8911d39a0c0305e82c3301", "no-1"])
+def test_an_idempotency_key_in_braces_is_one(key: str) -> None:
+    assert read(headers={"Idempotency-Key": key}).idempotency_key == key
 
 
 @pytest.mark.parametrize("body", [b'{"zip": 30340', b"[1, 2", b"{zip=30340}"])
@@ -305,7 +437,7 @@ API = "/api/v1/inbound_webhooks"
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 @pytest.mark.parametrize("verb", ["ping", "post", "full"])
-@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("slash", ["", "/", "//"])
 def test_a_route_is_a_verb_and_an_endpoint(method: str, verb: str, slash: str) -> None:
     event = an_event(verb, path=f"{API}/{verb}/My-endpoint_1.x~{slash}", method=method)
     assert requests.read_target(event, verb) == (method, "My-endpoint_1.x~")
@@ -321,7 +453,7 @@ def test_any_other_method_is_not_allowed(method: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "", "/", API, f"{API}/ping", f"{API}/ping/", f"{API}/ping/x//", f"{API}/ping/x/y", f"{API}/ping/x y",
+        "", "/", API, f"{API}/ping", f"{API}/ping/", f"{API}/ping/x/y", f"{API}/ping/x y",
         f"{API}/ping/{'x' * 65}", f"{API}/ping/%78", f"{API}/ping/é", f"{API}/ping/x\n", f"{API}/ping/x\x00",
         f"{API}/PING/x", f"{API}/sell/x", f"{API}/post/x", f"/prod{API}/ping/x", "/posting_instructions/x",
     ],
@@ -329,3 +461,13 @@ def test_any_other_method_is_not_allowed(method: str) -> None:
 def test_any_other_path_is_unknown(method: str, path: str) -> None:
     with pytest.raises(UnknownEndpoint):
         requests.read_target(an_event(path=path, method=method), "ping")
+
+
+@pytest.mark.parametrize(
+    "path", [f"/{API}/post/x", f"{API}//post/x", f"{API}/post//x//", "//api//v1///inbound_webhooks/post/x"]
+)
+def test_doubled_slashes_are_one(path: str) -> None:
+    assert requests.read_target(an_event(path=path), "post") == ("POST", "x")
+    assert requests.verb(an_event(path=path)) == "post"
+    event, verb = requests.to_sandbox(an_event(path=f"//sandbox/{path}"))
+    assert (verb, requests.read_target(event, verb)) == ("post", ("POST", "x"))

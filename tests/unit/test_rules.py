@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from shared.configuration import InvalidConfiguration, compile_endpoints, read, records_of
 from shared.domain import filters, models, schedule
 from shared.domain.caps import Cap
-from shared.domain.configuration import InvalidConfiguration, compiled, parts, read
 from shared.domain.models import Limit, Margin
 from tests.configurations import Plain, a_buyer, a_contact_field, a_document, an_endpoint, an_offer
 
@@ -38,7 +38,7 @@ def with_endpoint(**rules: Any) -> Plain:
 
 
 def the_endpoint(document: Plain) -> models.Endpoint:
-    return compiled(read(document), {"auto-us": POOL}, 1)["my_endpoint"]
+    return compile_endpoints(read(document), {"auto-us": POOL}, 1)["my_endpoint"]
 
 
 def the_buyer(**rules: Any) -> models.Buyer:
@@ -80,7 +80,7 @@ def test_caps_of_an_endpoint_are_compiled_into_that_endpoint_only() -> None:
         "by_endpoint": {"my_endpoint": {"sales": {"day": 3}}, "another": {"concurrent": 1}},
     }
     document = with_buyer(caps=caps) | {"endpoints": [an_endpoint(), an_endpoint(vanity_uri="another")]}
-    endpoints = compiled(read(document), {"auto-us": POOL}, 1)
+    endpoints = compile_endpoints(read(document), {"auto-us": POOL}, 1)
     everywhere = {Cap("sales", 10, "hour"), Cap("sales", 0, "total"), Cap("revenue", 150_000, "day")}
     assert set(endpoints["my_endpoint"].buyers[0].caps) == {
         *everywhere,
@@ -99,7 +99,7 @@ def test_windows_lists_and_limits() -> None:
     assert (endpoint.duplicate_seconds, endpoint.suppression) == (30 * DAY, ("dnc", "litigators"))
     assert endpoint.limits == (Limit("endpoint", 600), Limit("source_address", 5, 2))
     assert the_buyer(duplicates={"window_hours": 72}).duplicate_seconds == 3 * DAY
-    assert parts(read(document))["account", "account"] == {"suppression": ["dnc"]}
+    assert records_of(read(document))["account", "account"] == {"suppression": ["dnc"]}
 
 
 def test_the_margin_of_an_endpoint_goes_before_that_of_its_offer() -> None:
@@ -175,7 +175,13 @@ BUYER = "offers[0].buyers[0]"
         (with_buyer(caps={"sales": {"day": -1}}), f"{BUYER}.caps.sales.day", "must be at least 0"),
         (with_buyer(caps={"revenue": {"day": "1.001"}}), f"{BUYER}.caps.revenue.day",
          "must be an amount like 25.00, at most two decimals"),
-        (with_buyer(caps={"concurrent": 501}), f"{BUYER}.caps.concurrent", "must be at most 500"),
+        (with_buyer(caps={"concurrent": 12_000}), f"{BUYER}.caps.concurrent",
+         "must be at most 10,168: 12,000 places of 40 bytes and 2,880 for counts are 482,880 bytes, and an item holds"
+         " 409,600"),
+        (with_buyer(caps={"by_endpoint": {"my_endpoint": {"concurrent": 10_147}}}),
+         f"{BUYER}.caps.by_endpoint.my_endpoint.concurrent",
+         "must be at most 10,146: 10,147 places of 40 bytes and 3,760 for counts are 409,640 bytes, and an item holds"
+         " 409,600"),
         (with_buyer(caps={"by_endpoint": {"other": {"concurrent": 1}}}), f"{BUYER}.caps.by_endpoint.other",
          "must be an endpoint of the offer auto-insurance"),
         (with_buyer(caps={"calls": {"day": 5}}), f"{BUYER}.caps.calls", "unknown key `calls`; did you mean `sales`?"),

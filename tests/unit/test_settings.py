@@ -13,19 +13,26 @@ LOCAL = Settings(
     leases_table="leases",
     callers_table="callers",
     journal_table="journal",
+    sandbox_pings_table="sandbox-pings",
+    sandbox_leases_table="sandbox-leases",
+    sandbox_callers_table="sandbox-callers",
     secret="00ff",
 )
+VERSIONED = replace(LOCAL, version="1.2.3")
 DEPLOYED = replace(LOCAL, secret="", secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ringpost")
+FILE = replace(LOCAL, secret="", secret_file="/data/secret", session_secret_file="/data/session-secret")
 DASHBOARD = replace(
     DEPLOYED,
+    session_secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:sessions",
     cognito_url="https://ringpost-dev.auth.us-east-1.amazoncognito.com",
     cognito_issuer="https://cognito-idp.us-east-1.amazonaws.com/us-east-1_example",
     cognito_client_id="example",
     cognito_secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:dashboard",
+    origin_secret_arns="arn:aws:secretsmanager:us-east-1:123456789012:secret:1,arn:aws:secretsmanager:us-east-1:1:secret:2",
 )
 
 
-@pytest.mark.parametrize("written", [LOCAL, DEPLOYED, DASHBOARD], ids=["local", "deployed", "dashboard"])
+@pytest.mark.parametrize("written", [LOCAL, VERSIONED, FILE, DEPLOYED, DASHBOARD], ids=str)
 def test_what_was_written_to_the_environment_is_read_from_it(written: Settings) -> None:
     assert settings.read({**written.environment(), "PATH": "/usr/bin"}) == written
 

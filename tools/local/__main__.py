@@ -9,23 +9,30 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import sys
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from shared.settings import Settings
-from tools import demo, engine
+from infra.version import version
+from shared.functions import FUNCTIONS
+from shared.settings import PREFIX, Settings
+from tools import demo, engine, stack_access
 from tools.local import BEGAN, asgi, service, welcome
-from tools.local.runtime import Function, FunctionDoesNotStart
+from tools.local.lambda_runtime import Function, FunctionDoesNotStart, Runtime
+from tools.local.streams import Stream, bring_stream, call_by_clock
 
-HANDLERS = {
-    name: f"functions.{name}.handler.lambda_handler" for name in ("ping", "post", "full", "sandbox", "instructions")
-}
-TIMEOUT_SECONDS = 9
-OFFICE = Function("functions.api.handler.lambda_handler", workers=1, timeout_seconds=29)
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 BUYER_SECRETS = "buyer-secrets.json"
 """In the data directory; read at the start."""
+POSITIONS = "stream.json"
+"""In the data directory: how far the journal has read the stream."""
 
 
 def main() -> None:
@@ -39,13 +46,13 @@ def main() -> None:
         run(front_door(options.port), options.workers, options.data.resolve())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (PortInUse, BadSecrets, engine.EngineError, FunctionDoesNotStart) as fault:
+    except (PortInUse, NotYours, BadSecrets, engine.EngineError, FunctionDoesNotStart) as fault:
         sys.exit(str(fault))
 
 
 def run(listener: socket.socket, workers: int, data: Path) -> None:
-    """Until a signal. Raises `BadSecrets`, `EngineError` and `FunctionDoesNotStart`."""
-    data.mkdir(parents=True, exist_ok=True)
+    """Until a signal. Raises `NotYours`, `BadSecrets`, `EngineError` and `FunctionDoesNotStart`."""
+    keep_to_owner(data)
     logging.basicConfig(filename=data / "server.log", filemode="w", level=logging.WARNING)
     settings = Settings(
         config_table="ringpost-config",
@@ -53,27 +60,85 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         leases_table="ringpost-leases",
         callers_table="ringpost-callers",
         journal_table="ringpost-journal",
-        secret=secret(data / "secret"),
+        sandbox_pings_table="ringpost-sandbox-pings",
+        sandbox_leases_table="ringpost-sandbox-leases",
+        sandbox_callers_table="ringpost-sandbox-callers",
+        secret_file=str(data / stack_access.SECRET),
+        version=version(),
     )
+    for file in (stack_access.SECRET, stack_access.SESSION_SECRET):
+        secret(data / file)
     buyer = asgi.listen(0)
     sandbox_url = f"http://127.0.0.1:{buyer.getsockname()[1]}"
-    with engine.start(data) as endpoint_url:
+    with engine.start(data, partial(print, flush=True)) as endpoint_url:
         client = engine.client(endpoint_url)
         engine.create_tables(client, settings)
+        stream = Stream(engine.streams_client(endpoint_url), stream_of(client, settings), data / POSITIONS)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         tokens = demo.prepare(client, settings, data, url)
         code = demo.sign_in_code(client, settings)
         asyncio.run(
             service.serve(
-                {name: Function(handler, workers, TIMEOUT_SECONDS) for name, handler in HANDLERS.items()}
-                | {"api": OFFICE, "dashboard": OFFICE._replace(handler="functions.dashboard.handler.lambda_handler")},
-                function_environment(endpoint_url, replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url))),
+                functions(workers, data),
+                function_environment(
+                    endpoint_url,
+                    replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url), demo=json.dumps(demo.ENDPOINTS)),
+                ),
                 listener=listener,
                 buyer=buyer,
                 log=data / "functions.log",
                 ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
+                unasked=lambda runtime: unasked(runtime, stream),
             )
         )
+
+
+class NotYours(Exception):
+    """The data directory is somebody else's, or everybody's."""
+
+
+def keep_to_owner(data: Path) -> None:
+    """Make the data directory, and let only its owner read it: it has keys, tokens and callers. Raises `NotYours`."""
+    os.umask(0o077)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = data.stat()
+    if found.st_uid != os.getuid() or found.st_mode & stat.S_ISVTX:
+        raise NotYours(f"{data} is not yours alone: name another directory with --data.")
+    data.chmod(0o700)
+    for file in data.iterdir():
+        if file.is_file() and not file.is_symlink():
+            file.chmod(file.stat().st_mode & 0o700)
+
+
+def functions(workers: int, data: Path) -> dict[str, Function]:
+    """Operators' functions have one process each. They know the folder of the journal, and the dashboard's alone knows
+    the file of the session secret."""
+    sessions = {f"{PREFIX}SESSION_SECRET_FILE": str(data / stack_access.SESSION_SECRET)}
+    journal = {f"{PREFIX}JOURNAL_FOLDER": str(data / stack_access.JOURNAL)}
+    return {
+        name: Function(
+            function.handler,
+            workers if function.bundle == "publishers" else 1,
+            function.timeout_seconds,
+            (journal if function.bundle == "operators" else {}) | (sessions if name == "dashboard" else {}),
+            awaited=bool(function.routes),
+        )
+        for name, function in FUNCTIONS.items()
+    }
+
+
+def unasked(runtime: Runtime, stream: Stream) -> list[Coroutine[Any, Any, None]]:
+    """What calls functions without a request."""
+    by_clock = {name: function.every_minutes for name, function in FUNCTIONS.items() if function.every_minutes}
+    return [
+        bring_stream(runtime, "journal", stream),
+        *(call_by_clock(runtime, name, minutes) for name, minutes in by_clock.items()),
+    ]
+
+
+def stream_of(client: "DynamoDBClient", settings: Settings) -> str:
+    """The name of the stream of pings."""
+    return client.describe_table(TableName=settings.pings_table)["Table"]["LatestStreamArn"]
 
 
 class BadSecrets(Exception):
@@ -97,10 +162,9 @@ def front_door(port: int) -> socket.socket:
 
 
 def secret(file: Path) -> str:
-    """32 random bytes as hex: those in the file, which is made at the first call and readable for its owner only."""
+    """The text of the file. The first call makes it, of 32 random bytes; only its owner may read it."""
     if not file.exists():
-        with open(file, "x", opener=lambda name, flags: os.open(name, flags, mode=0o600)) as made:
-            made.write(secrets.token_hex(32))
+        stack_access.write_secret(file, secrets.token_hex(32))
     return file.read_text()
 
 

@@ -10,22 +10,10 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from shared.functions import FALLBACK, FUNCTIONS, Route
 from tools.local import asgi
-from tools.local.runtime import ACCOUNT_ID, FunctionFailed, FunctionTimedOut, Runtime
+from tools.local.lambda_runtime import ACCOUNT_ID, FunctionFailed, FunctionTimedOut, Runtime
 
-WEBHOOKS = "/api/v1/inbound_webhooks"
-ROUTES = {
-    **{f"{WEBHOOKS}/{verb}": verb for verb in ("ping", "post", "full")},
-    WEBHOOKS: "ping",
-    "/api/v1": "api",
-    "/sandbox": "sandbox",
-    "/dashboard": "dashboard",
-    "/posting_instructions": "instructions",
-}
-"""The function of every path below a prefix; the longest counts."""
-ITSELF = ("/dashboard",)
-"""Prefixes that have a route of their own, too."""
-DEFAULT_FUNCTION = "ping"
 BODY_BYTES = 10 * 1024 * 1024
 INTEGRATION_SECONDS = 30
 TEXT = re.compile(r"text/.*|application/(.+\+)?(json|xml)|application/javascript")
@@ -40,10 +28,10 @@ class Gateway:
         self._runtime = runtime
 
     async def application(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
-        prefix = next((prefix for prefix in ROUTES if _is_on(prefix, scope["path"])), "")
+        function, route = _lead(scope["path"])
         try:
             body = await asgi.body(receive, BODY_BYTES)
-            invoked = self._runtime.invoke(ROUTES.get(prefix, DEFAULT_FUNCTION), event(scope, body, prefix))
+            invoked = self._runtime.invoke(function, event(scope, body, route))
             answer = response(await asyncio.wait_for(invoked, INTEGRATION_SECONDS))
         except asgi.ClientGone:
             return
@@ -66,18 +54,24 @@ class MalformedAnswer(Exception):
     """What the function returned is not an HTTP response of payload version 2.0."""
 
 
-def _below(prefix: str, path: str) -> str:
-    """What `{path+}` is on the route of a prefix; empty if the path is not on it."""
-    return path.removeprefix(f"{prefix}/") if path.startswith(f"{prefix}/") else ""
+def _lead(path: str) -> tuple[str, Route | None]:
+    """The function of a path, and its route if it has one."""
+    on = [(name, route) for name, function in FUNCTIONS.items() for route in function.routes if _is_on(route, path)]
+    return max(on, key=lambda found: len(found[1].prefix), default=(FALLBACK, None))
 
 
-def _is_on(prefix: str, path: str) -> bool:
-    return _below(prefix, path) != "" or (path == prefix and prefix in ITSELF)
+def _is_on(route: Route, path: str) -> bool:
+    return _below(route, path) != "" or (route.itself and path == route.prefix)
 
 
-def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
-    """The event as AWS makes it: keys without a value (cookies, query, body) are absent. `prefix` is its route's, empty
-    for the default."""
+def _below(route: Route, path: str) -> str:
+    """What `{path+}` is on the route; empty if the path is not below its prefix."""
+    start = f"{route.prefix}/"
+    return path.removeprefix(start) if route.below and path.startswith(start) else ""
+
+
+def event(scope: asgi.Message, body: bytes, route: Route | None) -> dict[str, Any]:
+    """The event as AWS makes it: keys without a value (cookies, query, body) are absent. The default route is None."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -89,8 +83,8 @@ def event(scope: asgi.Message, body: bytes, prefix: str) -> dict[str, Any]:
     for key, text in parse_qsl(query, keep_blank_values=True):
         parameters[key] = f"{parameters[key]},{text}" if key in parameters else text
     now = time.time()
-    below = _below(prefix, scope["path"]) if prefix else ""
-    route_key = f"ANY {prefix}/{{path+}}" if below else f"ANY {prefix}" if prefix else "$default"
+    below = _below(route, scope["path"]) if route else ""
+    route_key = f"ANY {route.prefix}{'/{path+}' if below else ''}" if route else "$default"
     content, is_base64 = _body(body, headers.get("content-type", ""))
     return {
         "version": "2.0",

@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tools import sandbox
 from tools.local.asgi import Server
 from tools.local.gateway import Gateway
-from tools.local.runtime import Function, Runtime
+from tools.local.lambda_runtime import Function, Runtime
 
 
 async def serve(
@@ -21,9 +21,10 @@ async def serve(
     buyer: socket.socket,
     log: Path,
     ready: Callable[[], None],
+    unasked: Callable[[Runtime], Iterable[Coroutine[Any, Any, None]]] = lambda _: (),
 ) -> None:
     """Serves on `listener` until SIGINT or SIGTERM, and the sandbox buyer on `buyer`; calls `ready` when the first
-    request can be sent.
+    request can be sent. From then on what is `unasked` runs, too: it calls functions without a request.
 
     Requests that are being answered get a second to end. Raises `FunctionDoesNotStart`.
     """
@@ -35,6 +36,7 @@ async def serve(
     runtime_api = Server(runtime.application)
     gateway = Server(Gateway(runtime).application)
 
+    calls: list[asyncio.Task[None]] = []
     sandboxed = await sandbox.serve(sandbox.Sandbox(), buyer)
     inside = asyncio.create_task(runtime_api.serve(runtime.listeners))
     kept = asyncio.create_task(runtime.keep())
@@ -44,6 +46,7 @@ async def serve(
         await _first_of(started, stopped, kept, inside)
         if started.done() and not stop.is_set():
             ready()
+            calls = [asyncio.create_task(call) for call in unasked(runtime)]
             outside = asyncio.create_task(gateway.serve([listener]))
             await _first_of(outside, stopped, kept, inside)
             gateway.should_exit = True
@@ -51,7 +54,7 @@ async def serve(
         if kept.done():
             kept.result()
     finally:
-        for task in (kept, started, stopped):
+        for task in (kept, started, stopped, *calls):
             task.cancel()
         await asyncio.wait((kept,))
         sandboxed.close()

@@ -37,6 +37,9 @@ curl -sw '\\n' {api}/ping/rules_endpoint -d '{demo.LEAD}' -d explain=1 -d auth_t
 {DIM}Live: a buyer that bids and accepts over HTTP. What it does with which ZIP: {sandbox_url}/{PLAIN}
 curl -sw '\\n' {api}/full/live_endpoint -d '{demo.LEAD}'
 
+{DIM}What there is to see, in a browser{PLAIN}
+{url}/
+
 {DIM}Posting instructions: what a publisher's developer needs, with a form to try it{PLAIN}
 {url}/posting_instructions/my_endpoint
 

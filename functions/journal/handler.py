@@ -1,0 +1,22 @@
+"""What happened becomes pages of the journal: Lambda brings each batch of the stream of pings, until it has gone
+through."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import runtime
+from shared.journal.consumer import consume
+from shared.publishers import metrics
+
+log = Logger()
+
+
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    pages, endpoint_of, dead_letters = runtime.journal()
+    done = consume(event, pages, endpoint_of, dead_letters.add)
+    metrics.write_batch(done.rows, done.pages, done.set_aside)
+    if done.failed or done.set_aside:
+        log.warning("journal", extra={"failed": len(done.failed), "set_aside": done.set_aside})
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in done.failed]}

@@ -1,0 +1,37 @@
+"""Every minute: hours and days of the journal that are over become files, and those that do not count are deleted."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import runtime
+from shared.configuration import retention_of
+from shared.journal.files import do_each
+
+log = Logger()
+
+
+def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    files, versions = runtime.journal_files()
+    now = int(time.time())
+    steps: dict[str, Callable[[], int]] = {
+        "hours_closed": lambda: files.close_hours(now),
+        "days_closed": lambda: files.close_days(now),
+        "deleted": lambda: files.delete_replaced(now),
+        "strays": lambda: files.sweep_if_due(now, lambda: retention_of(versions.current().parts).sale_days),
+    }
+    done = {"hours_closed": 0, "days_closed": 0, "deleted": 0, "strays": 0}
+
+    def count(name: str, step: Callable[[], int]) -> int:
+        done[name] = step()
+        return done[name]
+
+    try:
+        do_each([partial(count, name, step) for name, step in steps.items()])
+    finally:
+        log.info("minute", extra=done)
+    return done

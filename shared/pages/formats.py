@@ -1,0 +1,29 @@
+"""Numbers, amounts and times as pages show them."""
+
+from datetime import UTC, datetime
+
+
+def plain(number: int) -> str:
+    return f"{number:,}"
+
+
+def money(cents: int) -> str:
+    return f"{cents / 100:,.2f}"
+
+
+def stamp(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def date(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+
+
+def minute(at: int) -> str:
+    """A time, UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
+
+
+def cell(text: object) -> str:
+    """As a cell of a Markdown table."""
+    return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,64 @@
+"""What a request counts, as one line of CloudWatch's embedded metric format. Names and numbers only: nothing that a
+publisher sent, and two dimensions of few values, the deployment (`service`) and the verb (`function`).
+"""
+
+import os
+
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+NAMESPACE = "Ringpost"
+
+_metrics = Metrics(namespace=NAMESPACE, service=os.environ.get("POWERTOOLS_SERVICE_NAME", "ringpost"))
+
+
+def count_ping(bids: int) -> None:
+    """A lead was priced, and so many buyers want it. No sales are said too: what is never said cannot be alarmed of."""
+    _count("Pings")
+    _count("Sales", 0)
+    _count("Bids", bids)
+
+
+def count_sale() -> None:
+    """A sale was recorded; the same answer given again is no other sale."""
+    _count("Sales")
+
+
+def count_refusal(status: str) -> None:
+    _count(f"Refused_{status}")
+
+
+def record_pool_use(percent: float) -> None:
+    """The share of a pool's numbers that are leased or in cooldown, in those rings that the request looked at."""
+    _metrics.add_metric("PoolUse", MetricUnit.Percent, percent)
+
+
+def count_exhausted_pool() -> None:
+    """No number of the pool was free, whether or not the overflow number saved the sale."""
+    _count("PoolExhausted")
+
+
+def count_clock_skew() -> None:
+    """The clock of the function was compared with DynamoDB's, and is more than two seconds off."""
+    _count("ClockSkew")
+
+
+def write_line(function: str, milliseconds: float) -> None:
+    """The end of the request: writes its line."""
+    _metrics.add_metric("Latency", MetricUnit.Milliseconds, milliseconds)
+    _metrics.add_dimension("function", function)
+    _metrics.flush_metrics()
+
+
+def write_batch(rows: int, pages: int, set_aside: int) -> None:
+    """What became of a batch of the stream: the line of the journal function."""
+    _count("JournalBatches")
+    _count("JournalRows", rows)
+    _count("JournalPages", pages)
+    _count("SetAside", set_aside)
+    _metrics.add_dimension("function", "journal")
+    _metrics.flush_metrics()
+
+
+def _count(name: str, count: int = 1) -> None:
+    _metrics.add_metric(name, MetricUnit.Count, count)

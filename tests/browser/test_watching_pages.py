@@ -1,0 +1,114 @@
+"""A sale as an operator meets it: in the log, with its reasons, in a file, unmasked, erased."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from shared.office import dashboard
+from tests.browser.conftest import Visitor
+from tests.browser.test_posting_instructions import CONTRAST, CONTRASTS, NARROW, WIDE
+from tests.local_service import running
+from tools import stack_access
+from tools.target import Target
+
+CALLER = "+16145550177"
+NAME = dashboard.COOKIE.removeprefix("__Host-")  # as the local service has it, without TLS
+LEAD = {"caller_id": CALLER, "state": "TX", "age": "41", "traffic_source_id": "1023"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("watched")
+
+
+@pytest.fixture(scope="module")
+def service(data: Path) -> Iterator[str]:
+    """A demo of its own, for what is erased here."""
+    with running(data) as url:
+        yield url
+
+
+def signed_in(visitor: Visitor, data: Path, path: str, **context: Any) -> Page:
+    """A page as the demo's operator sees it."""
+    records = stack_access._open(Target(data, ""), sessions=True).records
+    begun = dashboard.Session("demo-operator", records.tokens.begin_session("demo-operator"))
+    cookie = {"name": NAME, "value": dashboard.session_cookie(records.keys, begun), "domain": "127.0.0.1", "path": "/"}
+    return visitor.open(path, storage_state={"cookies": [cookie]}, **context)
+
+
+def sell(service: str, **more: str) -> str:
+    """By HTTP, as a publisher does; the id of its ping."""
+
+    def send(verb: str, **sent: str) -> Any:
+        form = urlencode(LEAD | more | sent).encode()
+        with urllib.request.urlopen(f"{service}/api/v1/inbound_webhooks/{verb}/rules_endpoint", form) as answer:
+            return json.load(answer)
+
+    ping_id: str = send("ping")["try_all_buyers_ping_id"]
+    assert send("post", ping_id=ping_id)["success"]
+    return ping_id
+
+
+def test_a_sale_is_followed_from_the_log_to_its_end(visitor: Visitor, service: str, data: Path) -> None:
+    ping_id = sell(service)
+    page = signed_in(visitor, data, "/dashboard/log", java_script_enabled=False)
+    page.get_by_label("Status").select_option("sold")
+    page.get_by_label("Endpoint").fill("rules_endpoint")
+    page.get_by_role("button", name="Search").first.click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export as CSV").click()
+    assert ping_id in download.value.path().read_text()
+
+    page.get_by_role("table").get_by_role("link").first.click()
+    expect(page.locator("code").first).to_have_text(ping_id)
+    expect(page.get_by_role("row", name=re.compile("Buyer H"))).to_contain_text("age > 120")
+    expect(page.get_by_text("+1614•••77")).to_be_visible()
+    expect(page.get_by_text(CALLER)).to_have_count(0)
+    page.get_by_role("button", name="Unmask").click()
+    expect(page.get_by_text(CALLER)).to_be_visible()
+
+    page.goto("/dashboard/log")
+    page.get_by_label("Caller").fill("(614) 555-0177")
+    page.get_by_label("Caller").press("Enter")
+    expect(page.get_by_role("row")).to_have_count(2)
+    assert "555" not in page.url
+    page.get_by_role("button", name="Erase this caller").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Erase {CALLER}?")
+    page.get_by_role("button", name="Erase").click()
+    expect(page.get_by_role("status")).to_contain_text("Erased: 1 ping, 1 of them sold.")
+    page.goto(f"/dashboard/pings/{ping_id}")
+    expect(page.get_by_text("None is kept")).to_be_visible()
+    expect(page.get_by_text("+1614")).to_have_count(0)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_can_be_read_in_every_light_and_on_every_screen(
+    visitor: Visitor, service: str, data: Path, scheme: str, size: dict[str, int]
+) -> None:
+    ping_id = sell(service, caller_id="+16145550178")
+    page = signed_in(visitor, data, "/dashboard", color_scheme=scheme, viewport=size)
+    expect(page.get_by_role("img", name="Sales by hour")).to_be_visible()
+    for path in ("", "/caps", "/log", f"/pings/{ping_id}", "/sources", "/erasing"):
+        page.goto(f"/dashboard{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") == size["width"], path
+        ratio, what = page.evaluate(CONTRASTS)
+        assert ratio >= CONTRAST, (path, what)
+        unlabelled = "[...document.querySelectorAll('input:not([type=hidden]), select')].filter(e => !e.labels.length)"
+        assert page.evaluate(f"{unlabelled}.length") == 0, path
+
+
+def test_the_numbers_of_a_plot_are_a_table_beside_it(visitor: Visitor, service: str, data: Path) -> None:
+    sell(service, caller_id="+16145550179")
+    page = signed_in(visitor, data, "/dashboard")
+    sales = page.locator("figure", has=page.get_by_role("img", name="Sales by hour"))
+    expect(sales.get_by_role("table")).to_be_hidden()
+    sales.get_by_text("The numbers").press("Enter")
+    expect(sales.get_by_role("row")).to_have_count(25)

@@ -1,0 +1,117 @@
+"""From what happened to a report, as deployed: the stream, the files of hours and days, and who may read and write."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import pytest
+
+from shared.domain.models import DAY
+from shared.journal.pages import Pages
+from shared.journal.rows import Row
+from shared.settings import Settings
+from shared.store.dynamo import Dynamo
+from tests.deploy.account import SECONDS, Stack
+from tests.deploy.test_deploy import Role, a_ping, a_sale, apply, configure, operated
+from tools.demo import CONFIGURATION
+
+MANIFEST = {"pk": {"S": "MANIFEST"}, "sk": {"S": "MANIFEST"}}
+
+
+@pytest.fixture
+def demo(stack: Stack) -> Stack:
+    apply(stack, CONFIGURATION)
+    return stack
+
+
+@pytest.fixture
+def pages(stack: Stack) -> Iterator[Pages]:
+    named = dict.fromkeys(Settings.__dataclass_fields__, "") | {"journal_table": stack.outputs["JournalTable"]}
+    dynamo = Dynamo(stack.account.emulator.client("dynamodb"), Settings(**named))
+    with ThreadPoolExecutor(4) as pool:
+        yield Pages(dynamo, lambda: int(time.time()), pool)
+
+
+def an_operator(stack: Stack) -> str:
+    return configure(stack.account, "--stage", "dev", "tokens", "issue", "demo-operator").stdout.split()[-1]
+
+
+def reported(stack: Stack, token: str, days_ago: int) -> dict[str, Any]:
+    """The total since then."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - days_ago * DAY))
+    answer = operated(stack, token, "GET", f"/reports?from={day}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["total"]
+    return found
+
+
+def closed(stack: Stack) -> dict[str, int]:
+    """What the function of every minute has done. Raises `AssertionError` if it failed."""
+    [name] = [name for key, name in stack.resources("AWS::Lambda::Function").items() if "Minute" in key]
+    ran = stack.account.emulator.client("lambda").invoke(FunctionName=f"{name}:live")
+    said = json.loads(ran["Payload"].read())
+    assert "FunctionError" not in ran, said
+    return dict(said)
+
+
+def test_a_sale_is_in_the_report_as_deployed(demo: Stack) -> None:
+    a_sale(demo, a_ping(demo))
+    token = an_operator(demo)
+    give_up_at = time.monotonic() + SECONDS
+    while (total := reported(demo, token, 1))["sales"] < 1 and time.monotonic() < give_up_at:
+        time.sleep(0.5)
+    assert (total["pings"], total["sales"], total["revenue_cents"]) == (1, 1, 2500)
+    assert not any(closed(demo).values())  # nothing of the hour that is not over
+
+
+def test_a_day_that_is_over_becomes_a_file_and_only_who_may_read_it_reports_it(demo: Stack, pages: Pages) -> None:
+    at = int(time.time()) // DAY * DAY - 5 * DAY
+    pages.write("pings", [Row(event=f"{hour}", at=at + hour * 3600, kind="ping", bids=1) for hour in range(3)])
+    assert closed(demo) == {"hours_closed": 3, "days_closed": 1, "deleted": 0, "strays": 0}
+    names = [each["Key"] for each in listed(demo)]
+    assert sorted(name.partition("/")[0] for name in names) == ["cubes", "days", *["hours"] * 3]
+    token = an_operator(demo)
+    role = Role(demo, "api")
+    [reading] = [grant for grant in role.grants() if grant.action == "s3:GetObject" and "/days/" in grant.resource]
+    with role.without(reading), pytest.raises(AssertionError, match="internal"):
+        reported(demo, token, 5)
+    assert reported(demo, token, 5)["pings"] == 3
+
+
+def test_the_function_of_every_minute_with_one_grant_less_fails(demo: Stack, pages: Pages) -> None:
+    role = Role(demo, "minute")
+    grants = [grant for grant in role.grants() if grant.action.startswith(("dynamodb:", "s3:"))]
+    assert len(grants) == 10
+    days = count(5)
+    prepare(demo, pages, next(days))
+    closed(demo)
+    for grant in grants:
+        prepare(demo, pages, next(days))
+        with role.without(grant):
+            assert fails(demo), grant
+        closed(demo)
+
+
+def prepare(stack: Stack, pages: Pages, days_ago: int) -> None:
+    """A day to close, no manifest, so that files are looked for that are nobody's, and one of these."""
+    at = int(time.time()) // DAY * DAY - days_ago * DAY
+    pages.write("pings", [Row(event=f"of {at}", at=at, kind="ping")])
+    pages.dynamo.client.delete_item(TableName=stack.outputs["JournalTable"], Key=MANIFEST)
+    stray = f"days/day=2020-01-01/1577836800-{days_ago}.parquet"
+    stack.account.emulator.client("s3").put_object(Bucket=stack.outputs["JournalBucket"], Key=stray, Body=b"")
+
+
+def fails(stack: Stack) -> bool:
+    try:
+        closed(stack)
+    except AssertionError:
+        return True
+    return False
+
+
+def listed(stack: Stack) -> list[dict[str, Any]]:
+    found = stack.account.emulator.client("s3").list_objects_v2(Bucket=stack.outputs["JournalBucket"])
+    return list(found.get("Contents", ()))
