@@ -5,6 +5,7 @@ It runs the functions as processes of that Python, so it wants the bundle for `h
 at a time, so that a condition and its write are never torn apart.
 """
 
+from string import punctuation
 from typing import Any
 
 from ministack import app
@@ -41,6 +42,18 @@ def mend() -> None:
 
     def name(arn: str) -> str:
         return arn.rpartition(":")[2].rpartition("-")[0]
+
+    make_secret_text = provisioners._sm_secret_string
+
+    def without_punctuation(properties: dict[str, Any]) -> str:
+        """It knows `ExcludeCharacters` only: one text in ninety began with a brace, as a JSON object does."""
+        wanted = properties.get("GenerateSecretString", {})
+        if wanted.get("ExcludePunctuation"):
+            properties = properties | {"GenerateSecretString": wanted | {"ExcludeCharacters": punctuation}}
+        made: str = make_secret_text(properties)
+        return made
+
+    provisioners._sm_secret_string = without_punctuation
 
     # Unknown to it: what the pages of a managed login look like.
     handlers["AWS::Cognito::ManagedLoginBranding"] = {

@@ -8,7 +8,7 @@ from tests.race import chaos
 from tests.race.proxy import SHARES, Fate, Json, Mutation
 
 SECONDS, ON_THE_SECOND_ENGINE = 60, 20
-ENOUGH_TO_CATCH_A_BUG, A_ROUND = 60, 10
+ENOUGH_TO_CATCH_A_BUG, A_ROUND = 180, 10
 MANY_ARE_LATE = SHARES | {Fate.LATE: 0.12}
 
 
@@ -61,21 +61,27 @@ def _let_always(request: Json) -> None:
         request["ConditionExpression"] = f"({condition}) OR attribute_exists({key}) OR attribute_not_exists({key})"
 
 
+LOST = "an answered sale is not in the table"
+CHANGED = "an answered sale is otherwise in the table"
+
+
 @pytest.mark.parametrize(
-    ("bug", "market", "kind"),
+    ("bug", "market", "kinds"),
     [
-        (put_a_ping_over_its_sale, "plain", "an answered sale is not in the table"),
-        (lease_what_is_not_free, "scarce", "a number in two live leases"),
-        (mark_a_caller_that_is_sold, "windowed", "a caller sold twice within its window"),
-        (leave_a_route_over_a_sold_one, "static", "a number and caller sold by two users"),
+        (put_a_ping_over_its_sale, "plain", {LOST, CHANGED}),  # changed, where its publisher has asked again
+        (lease_what_is_not_free, "scarce", {"a number in two live leases"}),
+        (mark_a_caller_that_is_sold, "windowed", {"a caller sold twice within its window"}),
+        (leave_a_route_over_a_sold_one, "static", {"a number and caller sold by two users"}),
     ],
 )
-def test_a_write_without_its_condition_is_caught(play: chaos.Play, bug: Mutation, market: str, kind: str) -> None:
+def test_a_write_without_its_condition_is_caught(
+    play: chaos.Play, bug: Mutation, market: str, kinds: set[str]
+) -> None:
     report = play(
         ENOUGH_TO_CATCH_A_BUG,
         seed=3,
         plan=chaos.Plan(MANY_ARE_LATE, {market: 1}, bug),
-        enough=lambda so_far: bool(so_far.kinds[kind]),
+        enough=lambda so_far: bool(kinds & {*so_far.kinds}),
         round_seconds=A_ROUND,
     )
-    assert report.kinds[kind], report.text
+    assert kinds & {*report.kinds}, report.text
