@@ -74,9 +74,7 @@ CHANGED = "an answered sale is otherwise in the table"
         (leave_a_route_over_a_sold_one, "static", {"a number and caller sold by two users"}),
     ],
 )
-def test_a_write_without_its_condition_is_caught(
-    play: chaos.Play, bug: Mutation, market: str, kinds: set[str]
-) -> None:
+def test_a_write_without_its_condition_is_caught(play: chaos.Play, bug: Mutation, market: str, kinds: set[str]) -> None:
     report = play(
         ENOUGH_TO_CATCH_A_BUG,
         seed=3,
