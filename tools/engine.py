@@ -91,7 +91,9 @@ def _index(name: str, index: Index) -> dict[str, Any]:
     return {
         "IndexName": name,
         "KeySchema": _key_schema(index.keys),
-        "Projection": {"ProjectionType": "KEYS_ONLY"},
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": [*index.projected]}
+        if index.projected
+        else {"ProjectionType": "KEYS_ONLY"},
     }
 
 

@@ -55,7 +55,6 @@ class Retention(Part):
 class Account(Part):
     """What holds for every offer."""
 
-    zone: Zone = "UTC"
     suppression: tuple[ListName, ...] = ()
     retention: Retention = Retention()
 
@@ -210,12 +209,8 @@ def records_of(configuration: Configuration) -> Parts:
     }
 
 
-def account_of(records: Parts) -> Account:
-    return Account.model_validate(records.get(ACCOUNT, {}))
-
-
 def retention_of(records: Parts) -> Retention:
-    return account_of(records).retention
+    return Account.model_validate(records.get(ACCOUNT, {})).retention
 
 
 def document_of(records: Parts) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from shared.domain.refusals import (
     DuplicateCaller,
     NoMatchingBuyer,
     RateLimited,
+    Refusal,
 )
 from shared.flows.turn import Turn
 from shared.flows.world import World
@@ -34,19 +35,20 @@ UNSOLD = {State.FREE, State.EXPIRED, State.SPENT}
 Flow = Callable[[World, Endpoint, Request], bytes]
 
 
-def store_unmatched(flow: Flow) -> Flow:
-    """What nobody bid on is stored, to be explained at any later time."""
+def keep_refusals(flow: Flow) -> Flow:
+    """A refusal is counted; what nobody bid on is stored, to be explained at any later time."""
 
     @wraps(flow)
-    def stored(world: World, endpoint: Endpoint, request: Request) -> bytes:
+    def kept(world: World, endpoint: Endpoint, request: Request) -> bytes:
         try:
             return flow(world, endpoint, request)
-        except NoMatchingBuyer as refused:
-            if refused.ping:
+        except Refusal as refused:
+            world.tallies.count_refusal(endpoint, refused.status)
+            if isinstance(refused, NoMatchingBuyer) and refused.ping:
                 store_ping(world, refused.ping)
             raise
 
-    return stored
+    return kept
 
 
 def find_bids(
@@ -57,6 +59,7 @@ def find_bids(
 ) -> Ping:
     """The lead with everybody's bid, those of live buyers too. Raises what `gather_facts` raises."""
     now, seed, ping_id = turn.world.now(), turn.world.random_bytes(SEED_BYTES), turn.world.random_bytes(keys.ID_BYTES)
+    turn.world.tallies.count_lead(turn.endpoint, turn.user.name if turn.user else "", lead.source)
     passing = matching.passing(turn.endpoint, lead, now)
     capped = [buyer for buyer in passing if buyer.caps]
     facts = gather_facts(turn, lead, ping_id, passing, counted, capped)
@@ -181,7 +184,12 @@ def find_reasons(endpoint: Endpoint, priced: Ping) -> list[Failure]:
 
 def store_ping(world: World, priced: Ping, *others: Callable[[], object]) -> None:
     """Store the ping, and run the other writes with it."""
-    world.run_with_notes(
-        lambda: world.in_parallel(lambda: world.pings.open(priced, world.caller_hash(priced.lead)), *others)
+    world.run_with_counts(
+        lambda: world.in_parallel(lambda: world.pings.open(priced, world.caller_hash(priced.lead)), *others),
+        world.tallies.due_writes(),
     )
-    metrics.count_priced()
+
+
+def count_ping(turn: Turn, priced: Ping) -> None:
+    metrics.count_ping(len(priced.bids))
+    turn.world.tallies.count_ping(turn.endpoint, priced)

@@ -1,4 +1,5 @@
-"""What reading costs at the size of a large marketplace: 1,000 buyers, 50 endpoints and 10,000 numbers."""
+"""What reading costs at the size of a large marketplace: 1,000 buyers, 50 endpoints and 10,000 numbers.
+`bench/journal_bench.py` has the same pages with a million pings."""
 
 import re
 from collections.abc import Iterator
