@@ -22,7 +22,6 @@ class Call:
     began: float
     ended: float
     units: float
-    index_units: float
     refused: bool
 
     @property
@@ -43,21 +42,18 @@ class Counted(Dynamo):
         began = time.perf_counter()
         time.sleep(self.seconds)
 
-        def note(units: float, index_units: float, refused: bool) -> None:
+        def note(units: float, refused: bool) -> None:
             ended = time.perf_counter()
-            self.trace.append(Call(method.__name__, table, began, ended, units, index_units, refused))
+            self.trace.append(Call(method.__name__, table, began, ended, units, refused))
 
         try:
-            answer = super().send(method, sendings, *args, **request, ReturnConsumedCapacity="INDEXES")
+            answer = super().send(method, sendings, *args, **request, ReturnConsumedCapacity="TOTAL")
         except ConditionFailed as met:
-            note(_units_of_a_refusal(met), 0, refused=True)
+            note(_units_of_a_refusal(met), refused=True)
             raise
         consumed = answer["ConsumedCapacity"]
         listed = consumed if isinstance(consumed, list) else [consumed]
-        of_indexes = sum(
-            index["CapacityUnits"] for each in listed for index in each.get("GlobalSecondaryIndexes", {}).values()
-        )
-        note(sum(each["CapacityUnits"] for each in listed) - of_indexes, of_indexes, refused=False)
+        note(sum(each["CapacityUnits"] for each in listed), refused=False)
         return answer
 
 
@@ -76,8 +72,12 @@ def _units_of_a_refusal(met: ConditionFailed) -> float:
 
 
 def write_units(item: Mapping[str, Any]) -> int:
-    """Of an item in its table, without indexes."""
-    return max(1, ceil(sum(len(name) + _size(value) for name, value in item.items()) / 1024))
+    """Of an item in its table."""
+    return max(1, ceil(item_bytes(item) / 1024))
+
+
+def item_bytes(item: Mapping[str, Any]) -> int:
+    return sum(len(name) + _size(value) for name, value in item.items())
 
 
 def _size(value: Any) -> int:

@@ -1,217 +1,214 @@
-"""`python -m bench.journal_bench [--pings 1000000]`: what the log, plots and pages take over many stored pings.
+"""What the journal must reach: each goal of its design, and what is measured now."""
 
-It stores so many in a real engine, at the large marketplace of the tests, over two days, of 20 users with 5 traffic
-sources each; one in twenty is sold, one in ten found nobody. Then it prints calls and milliseconds of every reader,
-and of every page of the dashboard for a process that remembers nothing.
-"""
-
-import argparse
-import logging
+import json
 import os
-import random
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import redirect_stdout
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.client import HTTPConnection
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec.structs import replace
-
+from bench import counts, report_bench
+from bench.counted import item_bytes
+from bench.counts import a_lead
 from bench.report import Report
-from shared.domain import keys
-from shared.domain.models import DAY, Bid, Endpoint, Lead, Ping, Sale
-from shared.store import ping_log
+from bench.throughput import API, URI, publish
+from shared.domain import key_list
+from shared.domain.keys import Keys, read_ping_id
+from shared.journal.pages import Pages
+from shared.journal.rows import decode
 from shared.store.dynamo import Dynamo
-from shared.store.journal import Journal
-from shared.store.packing import pack
-from shared.store.tallies import Gathered, Tallies
-from tests.build import KEYS, SETTINGS, START, Counting
-from tests.large import BUYERS, ENDPOINTS, PAGES, marketplace
-from tests.watchers import Visitor
+from tests import local_service
+from tests.build import CALLER, KEYS, SETTINGS, Answer, InTurn, Publisher, Stage
+from tests.race import consumers
+from tools import costs, engine
+from tools.local.__main__ import secret
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-USERS, SOURCES = 20, 5
-SOLD_OF, UNMATCHED_OF = 20, 10
-DAYS = 2
-NOW = START + DAYS * DAY - 1
-CALLER = "+16145550123"
-BATCH, AT_ONCE = 25, 16
-REPEATS = 5
-HEAD = ("", "calls", "ms", "rows")
+PINGS, SHORT, A_TENTH = 3000, 30, 10
+PINGS_A_SECOND, KEY_WRITES_A_SECOND = 10_000, 1000
+"""At so many PINGs; and what DynamoDB takes on a partition key."""
+KINDS = {"PING": "PING", "POST by ping_id": "POST with its ping id", "POST, caps": "POST to a buyer with caps"}
+"""What the counts call it, and the costs."""
+OWN_CALLS = {"PING": 1, "POST by ping_id": 4, "POST, caps": 5}
+"""The ping; claim, look at the rings, lease and sale; the caps of the buyer."""
+REST_SECONDS = 400
+"""After which a number is free again."""
+REQUESTS, ROUNDS = 100, 5
+SECONDS, CLIENTS, PATIENCE_SECONDS = 10.0, 4, 60
+LOOK_SECONDS = 0.1
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.journal_bench", description=__doc__)
-    parser.add_argument("--pings", type=int, default=1_000_000, help="how many are stored (default: %(default)s)")
-    options = parser.parse_args()
-    logging.disable(logging.INFO)
-    with (
-        open(os.devnull, "w") as nowhere,
-        redirect_stdout(nowhere),
-        marketplace() as stage,
-        ThreadPoolExecutor(4) as io_pool,
-    ):
-        stage.io_pool, count = io_pool, options.pings
-        world, client = stage.world(), stage.client
-        began = time.monotonic()
-        ping_id = fill(client, count, [world.endpoint(f"endpoint-{n}") for n in range(ENDPOINTS)], io_pool)
-        report = Report()
-        report.section("journal", f"{count} stored pings, written in {time.monotonic() - began:.0f} s")
-        dynamo = Counting(client, SETTINGS)
-        report.table(HEAD, [measured(dynamo, *reader) for reader in readers(Journal(dynamo, KEYS, io_pool), ping_id)])
-        stage.clock.now = NOW
-        visited = [visit(Visitor(stage, "olga"), address.format(ping_id=ping_id)) for address in PAGES]
-        report.table(("page", "calls", "ms", "KB"), visited)
-        report.goal("a page of the dashboard: calls", max(calls for _, calls, _, _ in visited), 8)
-        report.goal("a page of the dashboard: ms", max(took for _, _, took, _ in visited), 300)
+class Keyed(Dynamo):
+    """Counts the writes of each partition key."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        super().__init__(client, SETTINGS)
+        self.written = Counter[tuple[str, str]]()
+
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        if item := request.get("Item") or (request.get("Key") if method.__name__ == "update_item" else None):
+            partition = next(item[name] for name in ("ping_id", "pk", "caller") if name in item)
+            self.written[request["TableName"], repr(partition)] += 1
+        return super().send(method, sendings, *args, **request)
 
 
-def fill(client: "DynamoDBClient", count: int, listed: list[Endpoint], io_pool: Executor) -> str:
-    """Gives the public id of one that was sold."""
-    made = _items(count, listed)
-    example = ""
-    while batches := [batch for batch in ([*islice(made, BATCH)] for _ in range(AT_ONCE)) if batch]:
-        for sold in io_pool.map(partial(_store, client), batches):
-            example = sold or example
-    _count(client, listed)
-    return example
+class Line(NamedTuple):
+    what: str
+    goal: float
+    found: float
 
 
-def _store(client: "DynamoDBClient", items: list[dict[str, Any]]) -> str:
-    left: Any = {SETTINGS.pings_table: [{"PutRequest": {"Item": item}} for item in items]}
-    while left:
-        left = client.batch_write_item(RequestItems=left)["UnprocessedItems"]
-    sold = (item["ping_id"]["B"] for item in items if "buyer" in item and item["endpoint"]["S"] == "endpoint-7")
-    return next((keys.ping_id(KEYS, "endpoint-7", ping_id) for ping_id in sold), "")
+def run(report: Report) -> None:
+    report.section("journal", "what it must reach")
+    lines = [*_costs(report), _visible(report), *_busiest_keys(report), _differences(report), *_month(report)]
+    report.table(("", "goal, at most", "now"), lines)
+    for line in lines:
+        report.goal(line.what, line.found, line.goal)
 
 
-def _items(count: int, listed: list[Endpoint]) -> Iterator[dict[str, Any]]:
-    draw = random.Random(1)
-    for n in range(count):
-        at = START + n * DAYS * DAY // count
-        caller = CALLER if n % 1000 == 0 else f"+1614{draw.randrange(10**7):07}"
-        ping = _ping(draw, at, draw.choice(listed), caller)
-        if n % UNMATCHED_OF == 1:
-            ping = replace(ping, bids=())
-        item = {
-            "ping_id": {"B": ping.id},
-            "ping": {"B": pack(ping)},
-            **ping_log.open_entry(ping, keys.caller_hash(KEYS, caller)),
-        }
-        if n % SOLD_OF == 0:
-            sale = _sale(ping, at)
-            item |= {"sale": {"B": pack(sale)}, **ping_log.sold_entry(ping, sale)}
-        yield item
+def _costs(report: Report) -> list[Line]:
+    with counts.a_market() as stage:
+        publisher = Publisher(stage)
+        made = counts.requests(publisher)
+        for uri in ("ring", "capped"):
+            publisher.ping(uri)  # which reads the configuration
+        found = {name: counts.cost(stage, made[name], report.size(counts.REPEATS, 1)) for name in KINDS}
+        with_all = _kept_and_sent(publisher)
+    prices = {name: sum(costs.costs(of)) for name, of in KINDS.items()}
+    units = {name: found[name].write_units for name in KINDS}
+    assert units == {name: costs.UNITS[of][0] for name, of in KINDS.items()}, "tools/costs.py has other units"
+    return [
+        Line("write units of a PING", 1, units["PING"]),
+        Line("write units of a POST, with caps", 4, units["POST, caps"]),
+        Line("a million PINGs: dollars", 2.40, prices["PING"]),
+        Line("a million POSTs: dollars", 4.50, prices["POST by ping_id"]),
+        Line("a million PINGs with egress and storage: dollars", 2.80, prices["PING"] + with_all["PING"]),
+        Line("a million POSTs with egress and storage: dollars", 5.00, prices["POST by ping_id"] + with_all["POST"]),
+        Line("calls beside the sale's own", 0, sum(found[name].calls - OWN_CALLS[name] for name in KINDS)),
+    ]
 
 
-def _ping(draw: random.Random, at: int, endpoint: Endpoint, caller: str) -> Ping:
-    user, cents, buyer = draw.randrange(USERS), draw.randrange(500, 5000), draw.choice(endpoint.buyers)
-    return Ping(
-        id=draw.randbytes(12),
-        endpoint=endpoint.vanity_uri,
-        version=1,
-        lead=Lead({"caller_id": caller, "traffic_source_id": f"{user}-{draw.randrange(SOURCES)}", "zip": "30340"}),
-        bids=(Bid(buyer.id, cents, cents),),
-        seed=b"",
-        created_at=at,
-        expires_at=at + 120,
-        lead_until=at + 30 * DAY,
-        user=f"user-{user}",
-    )
+def _kept_and_sent(publisher: Publisher) -> dict[str, float]:
+    """Dollars of a million of each: a POST adds its sale to the item of its ping."""
+    lead = a_lead()
+    pinged = publisher.ping("ring", **lead)
+    public = pinged.body["try_all_buyers_ping_id"]
+    opened = _stored(publisher.stage, public)
+    posted = publisher.post("ring", ping_id=public, caller_id=lead["caller_id"])
+    assert posted.body["success"], posted.text
+    added = _stored(publisher.stage, public) - opened
+    return {
+        "PING": costs.kept_and_sent(opened + costs.ITEM_OVERHEAD_BYTES, _sent(pinged)),
+        "POST": costs.kept_and_sent(added, _sent(posted)),
+    }
 
 
-def _sale(ping: Ping, at: int) -> Sale:
-    [bid] = ping.bids
-    return Sale(
-        attempt=b"attempt",
-        buyer_id=bid.buyer_id,
-        cents=bid.cents,
-        bid_cents=bid.cents,
-        payout_cents=bid.payout_cents,
-        number="+18005560000",
-        sold_at=at,
-        held_until=at + 300,
-        choice=0,
-        posted=Lead(),
-        answer=b"{}",
-        kept_until=at + 395 * DAY,
-        user=ping.user,
-    )
+def _stored(stage: Stage, ping_id: str) -> int:
+    """The bytes of a ping's item."""
+    known = read_ping_id(KEYS, "ring", ping_id)
+    assert known
+    item = stage.world().pings.item(known[0])
+    assert item
+    return item_bytes(item)
 
 
-def _count(client: "DynamoDBClient", listed: list[Endpoint]) -> None:
-    """What there is to be plotted of two days."""
-    draw = random.Random(2)
-    ping = _ping(draw, START, listed[0], CALLER)
-    for day in range(DAYS):
-        for hour in range(24):
-            at = START + day * DAY + hour * 3600
-            tallies = Tallies(Dynamo(client, SETTINGS), Gathered(), lambda at=at: at)  # type: ignore[misc]
-            for endpoint in listed:
-                tallies.count_refusal(endpoint, "no_matching_buyer")
-                assert endpoint.pool
-                tallies.record_pool_use(endpoint, endpoint.pool, draw.randrange(100))
-            if hour == 0:
-                for n in range(BUYERS):
-                    sale = replace(_sale(ping, at), buyer_id=n + 1, user=f"user-{n % USERS}")
-                    tallies.count_sale(listed[0], sale, f"{n % USERS}-{n // USERS % SOURCES}")
-                    if n % SOURCES == 0:
-                        _write(tallies)
-            _write(tallies)
+def _sent(answer: Answer) -> int:
+    return len(answer.text) + sum(len(name) + len(value) for name, value in answer.headers.items())
 
 
-def _write(tallies: Tallies) -> None:
-    while due := tallies.due_writes(at_once=True):
-        for write in due:
-            write()
+def _busiest_keys(report: Report) -> list[Line]:
+    """Of PINGs, and of sales that a tenth of them become, all of one endpoint: its pool is one partition key."""
+    pings = report.size(PINGS, SHORT)
+    with counts.a_market() as stage:
+        publisher, pinging, selling = Publisher(stage), Keyed(stage.client), Keyed(stage.client)
+        of_pings, of_posts = stage.world_over(pinging), stage.world_over(selling)
+        for n in range(pings):
+            lead = {"caller_id": CALLER, "traffic_source_id": str(n)}
+            bid = publisher.send("ping", "ring", world=of_pings, json_body=lead).body["buyers"][0]
+            if n % A_TENTH == 0:
+                sent = lead | {"ping_id": bid["ping_id"]}
+                assert publisher.send("post", "ring", world=of_posts, json_body=sent).body["success"]
+            if n % (counts.NUMBERS * A_TENTH // 2) == 0:
+                stage.clock.forward(REST_SECONDS)
+    times, what = PINGS_A_SECOND / pings, "writes a second of the busiest key at"
+    return [
+        Line(f"{what} 10,000 PINGs", KEY_WRITES_A_SECOND, max(pinging.written.values()) * times),
+        Line(f"{what} 1,000 POSTs, of one pool", KEY_WRITES_A_SECOND, max(selling.written.values()) * times),
+    ]
 
 
-def readers(journal: Journal, ping_id: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    day = START + DAY
-    first = journal.log(day, NOW)
-    yield "hours of a day", lambda: journal.hours(day, day + DAY)
-    yield "hours of two UTC days", lambda: journal.hours(day - 1, day + DAY)
-    yield "pools of a day", lambda: journal.pools(day, day + DAY)
-    yield "users and traffic sources", lambda: journal.sources(day, day + DAY)
-    yield "one user's", lambda: journal.sources(day, day + DAY, user="user-3")
-    yield "buyers of a day", lambda: journal.buyers(day, day + DAY)
-    yield "log", lambda: journal.log(day, NOW).rows
-    yield "log, next page", lambda: journal.log(day, NOW, cursor=first.cursor).rows
-    yield "log, sold", lambda: journal.log(day, NOW, status="sold").rows
-    yield "log of a user (5 %)", lambda: journal.log(day, NOW, user="user-3").rows
-    yield "log of an endpoint (2 %)", lambda: journal.log(day, NOW, endpoint="endpoint-7").rows
-    yield "log, a user's sold (0.25 %)", lambda: journal.log(day, NOW, user="user-3", status="sold").rows
-    yield "log, nothing found", lambda: journal.log(day, NOW, user="nobody").rows
-    yield "a caller", lambda: journal.of_caller(CALLER, NOW).rows
-    yield "a buyer's sales", lambda: journal.sales_of(7, START, NOW, NOW).rows
-    yield "one ping", lambda: [journal.opened(ping_id, NOW)]
+def _visible(report: Report) -> Line:
+    """How long after its answer the row of a PING is in the pages of the local run, while clients send more."""
+    seconds = report.size(SECONDS, 1.0)
+    with tempfile.TemporaryDirectory() as made, engine.dynoxide(Path(made) / "engine") as engine_url:
+        data = Path(made)
+        hexadecimal = secret(data / "secret")
+        publish(engine_url, hexadecimal)
+        keys = key_list.derive(bytes.fromhex(hexadecimal))
+        dynamo = Dynamo(engine.client(engine_url), replace(SETTINGS, journal_table="ringpost-journal"))
+        pages = Pages(dynamo, lambda: int(time.time()), InTurn())
+        with (
+            local_service.running(data, {"DYNAMODB_ENDPOINT": engine_url}) as url,
+            ThreadPoolExecutor(CLIENTS) as clients,
+        ):
+            began = int(time.time())
+            sending = [clients.submit(_send_pings, url, keys, seconds) for _ in range(report.size(CLIENTS, 1))]
+            seen, answered = dict[str, float](), dict[str, float]()
+            until = time.monotonic() + seconds + PATIENCE_SECONDS
+            while not answered or not answered.keys() <= seen.keys():
+                assert time.monotonic() < until, "pings are not in the journal"
+                for hour in pages.hours(began, int(time.time()) + 1):
+                    for row in decode(pages.lines(hour)):
+                        seen.setdefault(row.ping, time.monotonic())
+                if all(each.done() for each in sending):
+                    answered = {ping: at for each in sending for ping, at in each.result().items()}
+                time.sleep(LOOK_SECONDS)
+    longest = max(seen[ping] - at for ping, at in answered.items())
+    return Line(f"an event is visible, {len(answered) / seconds:.0f} PINGs a second: seconds", 3, longest)
 
 
-def measured(dynamo: Counting, name: str, read: Callable[[], Any]) -> tuple[str, int, float, int]:
-    took, rows = [], 0
-    for _ in range(REPEATS):
-        dynamo.calls, began = 0, time.perf_counter()
-        rows = len(read())
-        took.append(1000 * (time.perf_counter() - began))
-    return name, dynamo.calls, sorted(took)[REPEATS // 2], rows
+def _send_pings(url: str, keys: Keys, seconds: float) -> dict[str, float]:
+    """When each was answered, by its raw id."""
+    connection, answered = HTTPConnection(url.removeprefix("http://")), dict[str, float]()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        sent = json.dumps({"caller_id": CALLER, "nonce": os.urandom(4).hex()})
+        connection.request("POST", f"{API}/ping/{URI}", sent, {"content-type": "application/json"})
+        body = json.loads(connection.getresponse().read())
+        known = read_ping_id(keys, URI, body["try_all_buyers_ping_id"])
+        assert known, body
+        answered[known[0].hex()] = time.monotonic()
+    connection.close()
+    return answered
 
 
-def visit(visitor: Visitor, address: str) -> tuple[str, int, float, float]:
-    """The median of some visits, with the size of the page."""
-    path, _, query = address.partition("?")
-    took, size = [], 0
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        answer = visitor.get(path, query)
-        took.append(1000 * (time.perf_counter() - began))
-        assert answer.code == 200, answer.text
-        size = len(answer.text.encode())
-    return address, visitor.calls, sorted(took)[REPEATS // 2], size / 1024
+def _differences(report: Report) -> Line:
+    """Of counts by rows and by items, after bursts in which the consumer of the stream died at its calls."""
+    wrong = deaths = 0
+    with engine.dynoxide(None) as url:
+        for seed in range(report.size(ROUNDS, 1)):
+            stage = consumers.a_stage(engine.client(url))
+            mortal = consumers.Consumers(stage, Random(seed))
+            consumers.play(stage, mortal, 1, report.size(REQUESTS, 10))
+            found = zip(consumers.count_rows(stage), consumers.count_items(stage), strict=True)
+            wrong += sum(rows != items for rows, items in found)
+            deaths += mortal.deaths
+    return Line(f"counts that differ from the items, after {deaths} deaths of the consumer", 0, wrong)
 
 
-if __name__ == "__main__":
-    main()
+def _month(report: Report) -> list[Line]:
+    rows = report.size(report_bench.ROWS_A_DAY, report_bench.SHORT)
+    asked = (report_bench.JUDGED, False)
+    took = report_bench.measure(rows, [asked])[0][asked]
+    what = f"a month's report over {rows * report_bench.MONTH:,} rows"
+    return [
+        Line(f"{what}, first: seconds", report_bench.FIRST_SECONDS, took.first),
+        Line(f"{what}, again: seconds", report_bench.AGAIN_SECONDS, took.again),
+    ]

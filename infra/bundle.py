@@ -39,7 +39,9 @@ PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
 
 # Of botocore's four hundred services these are called. Making a client looks through all that are there, and reads the
 # addresses of all.
-SERVICES = ("dynamodb", "s3", "secretsmanager")
+SERVICES = ("dynamodb", "dynamodbstreams", "s3", "secretsmanager")
+ADDRESSES = {"dynamodb", "s3", "secretsmanager", "streams.dynamodb"}
+"""What the list of addresses calls them."""
 # What nothing of ours opens: names of places and carriers (half of the whole), numbers too short for a caller, a
 # compiler of bindings, other ways to sign in, to be called and to look addresses up, type stubs, papers of packages but
 # for the one that says its version.
@@ -91,6 +93,7 @@ OPERATORS_ONLY = (
     "adbc_driver_duckdb*",
     "annotated_types*",
     "authlib*",
+    "botocore/data/dynamodbstreams",
     "botocore/data/s3",
     "cffi*",
     "cryptography*",
@@ -318,7 +321,7 @@ def _trim_services(data: Path) -> None:
             shutil.rmtree(path)
     addresses = json.loads((data / "endpoints.json").read_text())
     for partition in addresses["partitions"]:
-        partition["services"] = {name: at for name, at in partition["services"].items() if name in SERVICES}
+        partition["services"] = {name: at for name, at in partition["services"].items() if name in ADDRESSES}
     (data / "endpoints.json").write_text(json.dumps(addresses))
 
 

@@ -11,6 +11,8 @@ from aws_cdk.aws_lambda import Alias, CfnEventSourceMapping
 from aws_cdk.aws_s3 import BlockPublicAccess, Bucket, BucketEncryption, LifecycleRule
 from constructs import Construct
 
+from infra.athena import RESULT_DAYS, RESULTS
+
 BATCH = 1000
 WINDOW_SECONDS = 1
 RETRIED = Duration.hours(12)
@@ -21,9 +23,9 @@ BACKSTOP_DAYS = 3700
 """How long it keeps files at most. Ringpost deletes them sooner."""
 OF_INTEREST = (
     {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {"ping": {"B": [{"exists": True}]}}}},
-    {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["refusal"]}}}},
+    {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["refusal", "probe"]}}}},
 )
-"""Changes that become rows: not what TTL deletes, nor routes, retry keys and bare claims."""
+"""Changes that become rows, and probes: not what TTL deletes, nor routes, retry keys and bare claims."""
 
 
 class JournalBucket(Construct):
@@ -47,6 +49,7 @@ class JournalBucket(Construct):
                     LifecycleRule(prefix=prefix, expiration=Duration.days(LETTER_DAYS))
                     for prefix in ("dead/", "aws/lambda/")
                 ),
+                LifecycleRule(prefix=RESULTS, expiration=Duration.days(RESULT_DAYS)),
             ],
         )
         Validations.of(self.bucket).acknowledge(
@@ -72,6 +75,14 @@ class JournalBucket(Construct):
             actions=[*actions],
             resource_arns=[self.bucket.arn_for_objects(name) for name in names],
         )
+
+
+def grant_shards(function: Alias, table: Table) -> None:
+    """Let a function ask how many shards the stream of a table has."""
+    Grant.add_to_principal(grantee=function, actions=["dynamodb:DescribeTable"], resource_arns=[table.table_arn])
+    Grant.add_to_principal(
+        grantee=function, actions=["dynamodb:DescribeStream"], resource_arns=[table.table_stream_arn or ""]
+    )
 
 
 class EventStream(Construct):

@@ -26,6 +26,8 @@ from constructs import Construct
 
 NAMESPACE = "Ringpost"
 VERBS = ("ping", "post", "full")
+JOURNAL = "journal"
+HAPPENED, MONEY = ("Pings", "Unmatched", "Bids", "Sales"), ("RevenueCents", "PayoutCents")
 REFUSALS = (
     "no_matching_buyer", "no_number_available", "too_many_leases", "ping_id_expired", "unauthorized",
     "temporarily_unavailable",
@@ -108,8 +110,8 @@ class Operations(Construct):
         use = {verb: _ours(service, verb, "PoolUse", Stats.percentile(90)) for verb in VERBS[1:]}
         exhausted = _sum("Pool exhausted", _by_verb(service, "PoolExhausted"))
         skewed = _sum("Wrong clocks", _by_verb(service, "ClockSkew"))
-        pings, sales = _by_verb(service, "Pings"), _by_verb(service, "Sales")
-        many, none = f"SUM([{', '.join(pings)}]) >= {PINGS_WORTH_A_SALE}", f"SUM([{', '.join(sales)}]) < 1"
+        happened = {name: _ours(service, JOURNAL, name, Stats.SUM) for name in HAPPENED}
+        money = {name: _ours(service, JOURNAL, name, Stats.SUM) for name in MONEY}
 
         alarm(
             "Errors",
@@ -167,8 +169,8 @@ class Operations(Construct):
         alarm(
             "NoSales",
             MathExpression(
-                expression=f"IF({many} AND {none}, 1, 0)",
-                using_metrics=pings | sales,
+                expression=f"IF(pings >= {PINGS_WORTH_A_SALE} AND sales < 1, 1, 0)",
+                using_metrics={"pings": happened["Pings"], "sales": happened["Sales"]},
                 period=Duration.hours(1),
                 label="Pings, but no sale",
             ),
@@ -180,7 +182,7 @@ class Operations(Construct):
             "HourlyFailed",
             hourly.metric_errors(statistic=Stats.SUM, period=Duration.hours(1)),
             1,
-            "The hourly repair of caps, and removal of old leads, failed. The function's log says where.",
+            "The hourly repair of caps failed. The function's log says where.",
         )
         alarm(
             "MinuteFailed",
@@ -196,20 +198,21 @@ class Operations(Construct):
         )
         alarm(
             "JournalSetAside",
-            _ours(service, "journal", "SetAside", Stats.SUM),
+            _ours(service, JOURNAL, "SetAside", Stats.SUM),
             1,
             "The journal could not read a record, and set it aside. `./ringpost journal replay` takes it later.",
         )
         # A metric that is missing counts nothing in a sum, and nothing is expected where there are no pings either.
-        pages = {"pages": _ours(service, "journal", "JournalPages", Stats.SUM)}
-        answered = f"SUM([{', '.join(pings)}])"
+        pages = {"pages": _ours(service, JOURNAL, "JournalPages", Stats.SUM)}
+        priced = _by_verb(service, "Priced")
+        answered = f"SUM([{', '.join(priced)}])"
         alarm(
             "JournalSilent",
             MathExpression(
-                expression=f"IF({answered} > 0 AND SUM([{', '.join([*pings, *pages])}]) <= {answered}, 1, 0)",
-                using_metrics={**pings, **pages},
+                expression=f"IF({answered} > 0 AND SUM([{', '.join([*priced, *pages])}]) <= {answered}, 1, 0)",
+                using_metrics={**priced, **pages},
                 period=A_MINUTE,
-                label="Pings, but no page",
+                label="Priced, but no page",
             ),
             1,
             "For two minutes leads were priced, and the journal wrote no page: the stream does not reach its function.",
@@ -218,7 +221,7 @@ class Operations(Construct):
 
         page = Dashboard(self, "Page", dashboard_name=service, default_interval=Duration.days(1))
         page.add_widgets(
-            _graph("Pings, bids, sales", [_sum(name, _by_verb(service, name)) for name in ("Pings", "Bids", "Sales")]),
+            _graph("What happened, and its cents", [*happened.values()], right=[*money.values()]),
             _graph(
                 "Refusals",
                 [_sum(status, _by_verb(service, f"Refused_{status}")) for status in REFUSALS],

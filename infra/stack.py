@@ -12,9 +12,10 @@ from constructs import Construct
 
 from infra import bundle
 from infra.api import Api
+from infra.athena import Athena
 from infra.bundle import Codes
 from infra.cloudfront import Front
-from infra.event_stream import EventStream, JournalBucket
+from infra.event_stream import EventStream, JournalBucket, grant_shards
 from infra.lambda_functions import Functions
 from infra.monitoring import Operations
 from infra.sign_in import SignIn
@@ -22,6 +23,7 @@ from infra.stages import Stage
 from infra.tables import Tables
 from infra.version import version
 from shared.functions import DASHBOARD, FUNCTIONS
+from shared.schema import OF_CALLER
 from shared.settings import Settings
 
 RANDOM_TEXT = SecretStringGenerator(password_length=64, exclude_punctuation=True)
@@ -100,7 +102,6 @@ class Ringpost(Stack):
             pings_table=tables.pings.table_name,
             leases_table=tables.leases.table_name,
             callers_table=tables.callers.table_name,
-            journal_table=tables.journal.table_name,
             sandbox_pings_table=tables.sandbox_pings.table_name,
             sandbox_leases_table=tables.sandbox_leases.table_name,
             sandbox_callers_table=tables.sandbox_callers.table_name,
@@ -110,7 +111,8 @@ class Ringpost(Stack):
             version=version(),
         )
         files = JournalBucket(self, "Journal")
-        of_journal = replace(settings, journal_bucket=files.bucket.bucket_name)
+        athena = Athena(self, "Athena", name=construct_id, bucket=files.bucket)
+        of_journal = replace(settings, journal_table=tables.journal.table_name, journal_bucket=files.bucket.bucket_name)
         of_dashboard = replace(
             of_journal,
             session_secret_arn=session_secret.secret_arn,
@@ -169,7 +171,6 @@ class Ringpost(Stack):
             _grant(function, tables.pings, "dynamodb:GetItem", "dynamodb:PutItem")
             tables.leases.grant(function, "dynamodb:BatchGetItem")
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
-            tables.journal.grant(function, "dynamodb:UpdateItem")
             _may_read(function, secret, buyer_secrets)
         for seller in (functions["post"], functions["full"]):
             _grant(seller, tables.pings, "dynamodb:UpdateItem")
@@ -210,10 +211,8 @@ class Ringpost(Stack):
                 "dynamodb:UpdateItem",
                 "dynamodb:DeleteItem",
             )
-            for index in ("by_log", "by_caller", "by_buyer"):
-                _grant(office, tables.pings, "dynamodb:Query", index=index)
             _grant(office, tables.sandbox_pings, "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
-            _grant(office, tables.sandbox_pings, "dynamodb:Query", index="by_caller")
+            _grant(office, tables.sandbox_pings, "dynamodb:Query", index=OF_CALLER)
             tables.journal.grant(office, "dynamodb:GetItem", "dynamodb:Query")
             files.grant(office, "s3:GetObject", names=("hours/*", "days/*", "cubes/*"))
         _may_read(functions["api"], secret)
@@ -232,20 +231,35 @@ class Ringpost(Stack):
             functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"
         )
         tables.leases.grant(functions["hourly"], "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
-        tables.journal.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:PutItem")
-        _grant(functions["hourly"], tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
-        for index in ("by_log", "by_buyer"):
-            _grant(functions["hourly"], tables.pings, "dynamodb:Query", index=index)
+        tables.journal.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem")
+        _grant(functions["hourly"], tables.pings, "dynamodb:PutItem")
+        files.grant(functions["hourly"], "s3:GetObject", names=("hours/*", "days/*"))
         _may_read(functions["hourly"], secret)
 
         EventStream(self, "Events", table=tables.pings, function=functions["journal"], files=files)
-        tables.config.grant(functions["journal"], "dynamodb:GetItem")
+        tables.config.grant(functions["journal"], "dynamodb:GetItem", "dynamodb:Query")
         tables.journal.grant(functions["journal"], "dynamodb:PutItem", "dynamodb:UpdateItem")
-        tables.config.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:Query")
+        tables.config.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")
         tables.journal.grant(
             functions["minute"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"
         )
         files.grant(functions["minute"], "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+        _grant(
+            functions["minute"],
+            tables.pings,
+            "dynamodb:GetItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
+        )
+        _grant(
+            functions["minute"], tables.sandbox_pings, "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+        )
+        _grant(functions["minute"], tables.sandbox_pings, "dynamodb:Query", index="of_caller")
+        tables.callers.grant(functions["minute"], "dynamodb:DeleteItem")
+        _may_read(functions["minute"], secret)
+        for waiting in (functions["hourly"], functions["minute"]):
+            grant_shards(waiting, tables.pings)
 
         CfnOutput(self, "Version", value=settings.version)
         CfnOutput(self, "Url", value=address.url)
@@ -261,6 +275,8 @@ class Ringpost(Stack):
         CfnOutput(self, "CallersTable", value=tables.callers.table_name)
         CfnOutput(self, "JournalTable", value=tables.journal.table_name)
         CfnOutput(self, "JournalBucket", value=files.bucket.bucket_name)
+        CfnOutput(self, "AthenaDatabase", value=athena.database_name)
+        CfnOutput(self, "AthenaWorkGroup", value=construct_id)
         CfnOutput(self, "SandboxPingsTable", value=tables.sandbox_pings.table_name)
         CfnOutput(self, "SandboxLeasesTable", value=tables.sandbox_leases.table_name)
         CfnOutput(self, "SandboxCallersTable", value=tables.sandbox_callers.table_name)

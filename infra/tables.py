@@ -63,8 +63,7 @@ class Tables(Construct):
                     max_write_request_units=most.writes,
                     partition_key=key,
                     sort_key=sort,
-                    projection_type=ProjectionType.INCLUDE if index.projected else ProjectionType.KEYS_ONLY,
-                    non_key_attributes=[*index.projected] or None,
+                    projection_type=ProjectionType.KEYS_ONLY,
                 )
             return made
 

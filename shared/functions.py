@@ -103,7 +103,15 @@ FUNCTIONS = {
             disk_mb=1024,
             routes=(Route(prefix=DASHBOARD, traffic="operators", itself=True),),
         ),
-        Function(name="hourly", bundle="operators", timeout_seconds=15 * 60, every_minutes=60),
+        # The repair asks DuckDB, which has 384 MB, a day at a time; files are kept as reports keep them.
+        Function(
+            name="hourly",
+            bundle="operators",
+            timeout_seconds=15 * 60,
+            least_memory_mb=1024,
+            disk_mb=1024,
+            every_minutes=60,
+        ),
         Function(name="journal", bundle="operators", timeout_seconds=60),
         Function(
             name="minute",

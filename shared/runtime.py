@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 import msgspec
@@ -34,7 +34,6 @@ from shared.store.refused_requests import RefusedRequests
 from shared.store.retries import RetryKeys
 from shared.store.rings import KnownExhausted, Rings
 from shared.store.routes import Routes
-from shared.store.tallies import Gathered, Tallies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +44,16 @@ if TYPE_CHECKING:
     from shared.bidders.asking import Asking
     from shared.journal.consumer import EndpointOf, KnownVersions
     from shared.journal.dead_letters import DeadLetters
+    from shared.journal.fetching import Fetching
     from shared.journal.files import Files
     from shared.journal.pages import Pages
     from shared.journal.storage import Storage
     from shared.office.cognito import Cognito
     from shared.office.visitors import VisitedOffice
     from shared.operators.access import Office
-    from shared.store.erasing import Erasing
+    from shared.operators.finishing import Finishing
+    from shared.operators.repair import Repair
     from shared.store.records import Records
-    from shared.store.repair import Repair
     from shared.store.versions import Known, Versions
 
 REQUEST_SECONDS = 7
@@ -96,9 +96,8 @@ def _process() -> tuple[
     Memory,
     KnownExhausted,
     dict[Of, Seen],
-    Gathered,
     Skew,
-    tuple[ThreadPoolExecutor, ThreadPoolExecutor],
+    ThreadPoolExecutor,
 ]:
     dynamo, io_pool = _store()
     skew = Skew()
@@ -109,9 +108,8 @@ def _process() -> tuple[
         Memory(),
         {},
         {},
-        Gathered(),
         skew,
-        (io_pool, ThreadPoolExecutor(max_workers=4)),
+        io_pool,
     )
 
 
@@ -212,7 +210,7 @@ def prepare() -> None:
     A secret that cannot be read ends the start, a DynamoDB that does not answer leaves it to the requests.
     """
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        process, ring, memory, *_rest, (io_pool, _) = _process()
+        process, ring, memory, *_rest, io_pool = _process()
         dynamo = Dynamo(process.client, process.settings, time.monotonic() + REQUEST_SECONDS)
         reading = io_pool.submit(_renew, ring, dynamo)
         origin_secrets()
@@ -223,26 +221,44 @@ def prepare() -> None:
         gc.freeze()  # what is there now stays: a look through it would take longer than the request that it falls into
 
 
-def upkeep() -> "tuple[Repair, Erasing, Records]":
-    """What the hourly function works with: its calls have no deadline but its own time-out."""
-    from shared.store.erasing import Erasing  # none of this is of use to the functions that publishers call
+def hourly_work() -> "tuple[Repair, Records]":
+    """What the hourly function works with: its calls have no deadline but its own time-out. Raises `MissingSetting`
+    without a place for files."""
+    from shared.journal.dead_letters import DeadLetters  # none of this is of use to the functions that publishers call
+    from shared.journal.passing import Passing
+    from shared.operators.repair import Repair
+
+    records = _records()
+    dynamo = records.dynamo
+    passing, letters = Passing(dynamo, streams(_session()), _now), DeadLetters(_storage(), _now)
+    return Repair(dynamo, _now, _fetching(dynamo), passing, letters, lambda: time.sleep(1)), records
+
+
+def _records() -> "Records":
+    """What operators' functions need that the clock calls."""
     from shared.store.records import Records
-    from shared.store.repair import Repair
 
     process, ring, *_rest = _process()
     dynamo = Dynamo(process.client, process.settings)
-    signing_keys = _keys(ring, dynamo)
-    records = Records(dynamo, signing_keys, _now)
-    return Repair(dynamo, _now), Erasing(dynamo, signing_keys, _now, lambda: time.sleep(1)), records
+    return Records(dynamo, _keys(ring, dynamo), _now)
+
+
+def _store_with_journal() -> tuple[Dynamo, ThreadPoolExecutor]:
+    """Raises `MissingSetting` where there is no journal table."""
+    process, io_pool = _store()
+    if not process.settings.journal_table:
+        raise settings.MissingSetting("the environment variable RINGPOST_JOURNAL_TABLE is not set")
+    return process, io_pool
 
 
 def journal() -> "tuple[Pages, EndpointOf, DeadLetters]":
-    """What the journal function works with, for one batch. Raises `MissingSetting` without a place for files."""
+    """What the journal function works with, for one batch. Raises `MissingSetting` without a journal table or a place
+    for files."""
     from shared.journal.consumer import remembering
     from shared.journal.dead_letters import DeadLetters
     from shared.journal.pages import Pages
 
-    process, io_pool = _store()
+    process, io_pool = _store_with_journal()
     dynamo = Dynamo(process.client, process.settings, time.monotonic() + JOURNAL_SECONDS)
     return (
         Pages(dynamo, _now, io_pool),
@@ -258,16 +274,62 @@ def _known_versions() -> "KnownVersions":
 
 def journal_files() -> "tuple[Files, Versions]":
     """What the minute function works with: its calls have no deadline but its own time-out. Raises `MissingSetting`
-    without a place for files."""
+    without a journal table or a place for files."""
     from shared.journal.files import Files
-    from shared.journal.manifest import Manifest
-    from shared.journal.pages import Pages
+    from shared.store.erasures import Erasures
     from shared.store.versions import Versions
 
-    process, io_pool = _store()
+    process, _ = _store_with_journal()
     dynamo = Dynamo(process.client, process.settings)
-    files = Files(Manifest(dynamo, _now), _storage(), Pages(dynamo, _now, io_pool))
+    fetching = _fetching(dynamo)
+    files = Files(fetching.manifest, fetching.storage, fetching.pages, Erasures(dynamo))
     return files, Versions(dynamo, _now)
+
+
+def finish_erasings() -> int:
+    """Go on with what is not finished. Only that needs keys. Raises an `ExceptionGroup`."""
+    from shared.operators.finishing import list_unfinished
+    from shared.store.erasures import Erasures
+
+    process, _ = _store()
+    if not list_unfinished(Erasures(Dynamo(process.client, process.settings)), _now()):
+        return 0
+    records = _records()
+    return make_finishing(records, _fetching(records.dynamo), streams(_session())).go_on_with_all()
+
+
+def make_finishing(records: "Records", fetching: "Fetching", stream_client: Any) -> "Finishing":
+    """What brings erasings to their end."""
+    from shared.journal.consumer import consume, remembering
+    from shared.journal.dead_letters import DeadLetters
+    from shared.journal.files import Files
+    from shared.journal.forgetting import Forgetting
+    from shared.journal.passing import Passing
+    from shared.operators.erasing import Erasing
+    from shared.operators.finishing import Finishing
+
+    dynamo, now, pages = records.dynamo, records.now, fetching.pages
+    erasing = Erasing(records, fetching)
+    files = Files(fetching.manifest, fetching.storage, pages, erasing.erasures)
+    endpoint_of = remembering(Compiled(dynamo, Memory()), {})
+    letters = DeadLetters(fetching.storage, now)
+    forgetting = Forgetting(files, letters, lambda event, set_aside: consume(event, pages, endpoint_of, set_aside), now)
+    return Finishing(erasing, Passing(dynamo, stream_client, now), forgetting)
+
+
+def streams(session: botocore.session.Session) -> Any:
+    """The client for the streams of tables."""
+    config = DYNAMO.merge(Config(account_id_endpoint_mode="disabled"))  # emulators know one address
+    return session.create_client("dynamodbstreams", config=config)
+
+
+def _fetching(dynamo: Dynamo) -> "Fetching":
+    from shared.journal.fetching import Fetching
+    from shared.journal.manifest import Manifest
+    from shared.journal.pages import Pages
+
+    _, io_pool = _store()
+    return Fetching(Manifest(dynamo, _now), _storage(), Pages(dynamo, _now, io_pool), _fetched(), io_pool)
 
 
 @cache
@@ -305,13 +367,13 @@ def world() -> World:
     def elapsed() -> float:
         return time.monotonic() - came_in
 
-    process, ring, memory, exhausted, counted, gathered, skew, (io_pool, count_pool) = _process()
+    process, ring, memory, exhausted, counted, skew, io_pool = _process()
     if seconds := skew.take_news():
         webhooks.log_skew(seconds)
     dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
     signing_keys = _keys(ring, dynamo)
     if ring.is_due():
-        count_pool.submit(_renew, ring, dynamo)
+        io_pool.submit(_renew, ring, dynamo)
     return World(
         compiled=Compiled(dynamo, memory),
         pings=Pings(dynamo, elapsed),
@@ -322,14 +384,12 @@ def world() -> World:
         counters=Counters(dynamo, counted),
         callers=Callers(dynamo, signing_keys, memory.noted),
         live=LiveBuyers(_asking, lambda name: _buyer_secrets()(name), signing_keys),
-        tallies=Tallies(dynamo, gathered, _now),
         keys=signing_keys,
         elapsed=elapsed,
         now=_now,
         skew=skew,
         random_bytes=os.urandom,
         io_pool=io_pool,
-        count_pool=count_pool,
         pause=lambda looks: time.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**looks)),
         newest_keys=lambda: ring.check_again(dynamo, _now()),
     )
@@ -341,16 +401,15 @@ def _known() -> "Known":
 
 
 def office() -> "Office":
-    """What operators work on, for one request. What it imports is slow to start, and no other function needs it."""
-    from shared.journal.fetching import Fetching
-    from shared.journal.manifest import Manifest
-    from shared.journal.pages import Pages
+    """What operators work on, for one request. What it imports is slow to start, and no other function needs it. Raises
+    `MissingSetting` without a journal table."""
     from shared.operators.access import Office
     from shared.store.journal import Journal
     from shared.store.records import Records
 
     deadline = time.monotonic() + OFFICE_SECONDS
-    process, ring, memory, *_rest, (io_pool, _) = _process()
+    _store_with_journal()
+    process, ring, memory, *_rest, io_pool = _process()
     dynamo = Dynamo(process.client, process.settings, deadline)
     ring.lists = True
     signing_keys = _keys(ring, dynamo)
@@ -358,7 +417,7 @@ def office() -> "Office":
         Records(dynamo, signing_keys, _now, _known()),
         Callers(dynamo, signing_keys, memory.noted),
         Journal(dynamo, signing_keys, io_pool),
-        lambda: Fetching(Manifest(dynamo, _now), _storage(), Pages(dynamo, _now, io_pool), _fetched(), io_pool),
+        lambda: _fetching(dynamo),
     )
 
 

@@ -1,6 +1,6 @@
 """The tables as data: what `infra` deploys, and what the local run and the tests make in their engines."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 Keys = dict[str, Literal["S", "B", "N"]]
@@ -9,11 +9,9 @@ Keys = dict[str, Literal["S", "B", "N"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """A global secondary index. An item is in it while it has both `keys`; beside the keys it shows what is
-    `projected`."""
+    """A global secondary index, of keys alone. An item is in it while it has its `keys`."""
 
     keys: Keys
-    projected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +25,11 @@ class Table:
     indexes: dict[str, Index]
 
 
-ROW = ("endpoint", "user", "source", "bids", "cents", "payout", "delete_at")
-"""What the log shows of a ping beside its times and its sale."""
-
 CONFIG = Table(keys={"pk": "S", "sk": "S"}, indexes={})
-PINGS = Table(
-    keys={"ping_id": "B"},
-    ttl="delete_at",
-    stream=True,
-    indexes={
-        "by_log": Index(keys={"log": "S", "at": "N"}, projected=(*ROW, "expires_at", "buyer", "sold_at")),
-        "by_caller": Index(keys={"caller": "B", "at": "N"}),
-        "by_buyer": Index(keys={"buyer": "N", "sold_at": "N"}, projected=(*ROW, "at", "counted")),
-    },
-)
-SANDBOX_PINGS = replace(PINGS, stream=False)
+PINGS = Table(keys={"ping_id": "B"}, ttl="delete_at", stream=True, indexes={})
+OF_CALLER = "of_caller"
+SANDBOX_PINGS = Table(keys={"ping_id": "B"}, ttl="delete_at", indexes={OF_CALLER: Index(keys={"caller": "B"})})
+"""Nothing tells what happens in a sandbox: who is erased is found there by an index."""
 LEASES = Table(keys={"pk": "S", "sk": "S"}, indexes={})
 CALLERS = Table(keys={"caller": "B"}, ttl="delete_at", indexes={})
 JOURNAL = Table(keys={"pk": "S", "sk": "S"}, ttl="delete_at", indexes={})

@@ -21,8 +21,8 @@ class Settings:
     Only the dashboard has `session_secret_…`, which signs its visitors' sessions. `origin_secret_arns`, with commas
     between them, name the secrets that CloudFront sends if it is in front of the API.
 
-    The files of the journal are in `journal_bucket` (deployed) or `journal_folder` (local run); functions that
-    publishers call have neither.
+    The journal is in `journal_table`, its files in `journal_bucket` (deployed) or `journal_folder` (local run);
+    functions that publishers call have none of them.
 
     `cognito_…` are the dashboard's in a deployed stage: the address of the managed login, whose tokens we take, and who
     we are there. Without `cognito_url` a printed link alone signs in.
@@ -32,10 +32,10 @@ class Settings:
     pings_table: str
     leases_table: str
     callers_table: str
-    journal_table: str
     sandbox_pings_table: str
     sandbox_leases_table: str
     sandbox_callers_table: str
+    journal_table: str = ""
     secret_arn: str = ""
     secret_file: str = ""
     secret: str = ""
@@ -90,10 +90,10 @@ def read(environment: Mapping[str, str]) -> Settings:
         pings_table=variable("PINGS_TABLE"),
         leases_table=variable("LEASES_TABLE"),
         callers_table=variable("CALLERS_TABLE"),
-        journal_table=variable("JOURNAL_TABLE"),
         sandbox_pings_table=variable("SANDBOX_PINGS_TABLE"),
         sandbox_leases_table=variable("SANDBOX_LEASES_TABLE"),
         sandbox_callers_table=variable("SANDBOX_CALLERS_TABLE"),
+        journal_table=choice("JOURNAL_TABLE"),
         secret_arn=secret_arn,
         secret_file="" if secret_arn else secret_file,
         secret="" if secret_arn or secret_file else variable("SECRET"),

@@ -24,14 +24,20 @@ from shared.domain.key_list import derive
 from shared.domain.keys import Key, Keys, read_ping_id, token_hash
 from shared.domain.leasing import Lease, shards_of
 from shared.domain.live_bids import Call, Reply, Silence
-from shared.domain.models import Buyer, Endpoint, Field, RingPool, Shard
+from shared.domain.models import DAY, Buyer, Endpoint, Field, Ping, RingPool, Shard
 from shared.domain.templates import Unaskable
 from shared.flows import World
-from shared.journal.consumer import EndpointOf, consume, remembering
+from shared.journal.consumer import consume, remembering
+from shared.journal.dead_letters import DeadLetters
 from shared.journal.fetching import Fetching
 from shared.journal.manifest import Manifest
 from shared.journal.pages import Pages
+from shared.journal.passing import Passing
+from shared.journal.searching import find_unsettled
 from shared.journal.storage import Folder
+from shared.operators.erasing import SETTLED_SECONDS
+from shared.operators.finishing import Finishing, list_unfinished
+from shared.operators.repair import Repair
 from shared.publishers import webhooks
 from shared.settings import Settings
 from shared.store.callers import Callers
@@ -39,12 +45,15 @@ from shared.store.compiled import Compiled, Memory, pack, version_key
 from shared.store.counters import Counters, Of, Seen
 from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
+from shared.store.erasures import Erased, Unfinished
+from shared.store.items import bytes_of
+from shared.store.packing import unpack
 from shared.store.pings import Claim, Pings
+from shared.store.records import Records
 from shared.store.refused_requests import RefusedRequests
 from shared.store.retries import RetryKeys
 from shared.store.rings import KnownExhausted, Rings
 from shared.store.routes import Route, Routes
-from shared.store.tallies import Gathered, Tallies
 from tools import engine
 from tools.local.streams import Stream
 
@@ -135,16 +144,12 @@ class InTurn(Executor):
 
 
 class Counting(Dynamo):
-    """Counts its calls; those that count for plots, which run beside others, apart."""
+    """Counts its calls."""
 
     calls = 0
-    counts = 0
 
     def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
-        if (method.__name__, request.get("TableName")) == ("update_item", self.settings.journal_table):
-            self.counts += 1
-        else:
-            self.calls += 1
+        self.calls += 1
         return super().send(method, sendings, *args, **request)
 
 
@@ -199,7 +204,6 @@ class Stage:
         self.memory = Memory()
         self.exhausted: KnownExhausted = {}
         self.counted: dict[Of, Seen] = {}
-        self.gathered = Gathered()
 
     def secret(self, name: str) -> str:
         if name not in self.secrets:
@@ -220,14 +224,12 @@ class Stage:
             counters=Counters(dynamo, self.counted),
             callers=Callers(dynamo, self.keys, self.memory.noted),
             live=LiveBuyers(lambda: self.send, self.secret, self.keys),
-            tallies=Tallies(dynamo, self.gathered, self.clock),
             keys=self.keys,
             now=self.clock,
             skew=self.skew,
             elapsed=self.elapsed,
             random_bytes=self.random_bytes,
             io_pool=self.io_pool,
-            count_pool=self.io_pool,
             pause=self.pause,
             newest_keys=lambda: self.keys,
         )
@@ -236,15 +238,58 @@ class Stage:
         """What fetches the journal's files, from a folder of this stage. The stream is brought first: what happened
         until now is in the pages."""
         dynamo = Dynamo(self.client, self.settings)
-        pages = Pages(dynamo, self.clock, self.io_pool)
-        self._bring_stream(pages, remembering(Compiled(dynamo, Memory()), {}))
+        pages = self.bring_stream()
         manifest, files = Manifest(dynamo, self.clock), Folder(self.place / "files")
         return Fetching(manifest, files, pages, self.place / "fetched", self.io_pool)
 
-    def _bring_stream(self, pages: Pages, endpoint_of: EndpointOf) -> None:
+    def finishing(self) -> Finishing:
+        """What brings erasings to their end, by this stage's files."""
+        records = Records(Dynamo(self.client, self.settings), self.keys, self.clock)
+        return runtime.make_finishing(records, self.open_files(), self.stream.client)
+
+    def erase(self, caller: str) -> Erased:
+        """Erase a caller, to the end."""
+        return self.finish(self.finishing().erasing.erase(caller, "somebody"))
+
+    def finish(self, unfinished: Unfinished) -> Erased:
+        while not unfinished.erased.finished_at:
+            self.clock.forward(SETTLED_SECONDS)
+            unfinished = self.finishing().go_on(unfinished)
+        return unfinished.erased
+
+    def finish_all(self) -> None:
+        """Bring every erasing to its end, as the minute function does."""
+        while list_unfinished(self.finishing().erasures, self.clock()):
+            self.clock.forward(SETTLED_SECONDS)
+            self.finishing().go_on_with_all()
+
+    def unsettled(self) -> list[tuple[Ping, Claim]]:
+        """The pings that rows say are not settled with live buyers, with what their items say."""
+        ids = find_unsettled(self.open_files(), self.clock() - DAY, self.clock() + DAY)
+        return [*self.world().pings.unsettled_of(ids, self.clock())]
+
+    def repair(self) -> Repair:
+        """The hourly repair, before which the stream is brought, as it is while it waits."""
+        dynamo = Dynamo(self.client, self.settings)
+        fetching = self.open_files()
+        passing = Passing(dynamo, self.stream.client, self.clock)
+        return Repair(
+            dynamo, self.clock, fetching, passing, DeadLetters(fetching.storage, self.clock), self.pass_a_second
+        )
+
+    def pass_a_second(self) -> None:
+        """The stream is brought meanwhile."""
+        self.clock.forward(1)
+        self.bring_stream()
+
+    def bring_stream(self) -> Pages:
+        """The pages with what happened until now."""
+        dynamo = Dynamo(self.client, self.settings)
+        pages, endpoint_of = Pages(dynamo, self.clock, self.io_pool), remembering(Compiled(dynamo, Memory()), {})
         while batch := self.stream.next_batch():
             consumed = consume(batch.event, pages, endpoint_of, _refuse_dead_letter)
             assert self.stream.note_done(batch, {"batchItemFailures": consumed.failed})
+        return pages
 
     @cached_property
     def place(self) -> Path:
@@ -278,6 +323,11 @@ class Stage:
         known = read_ping_id(self.keys, uri, ping_id)
         assert known
         return self.world().pings.read(known[0], self.clock())
+
+    def pings(self) -> list[Ping]:
+        """All that are stored."""
+        found = self.client.scan(TableName=self.settings.pings_table, FilterExpression="attribute_exists(ping)")
+        return [unpack(bytes_of(item, "ping"), Ping) for item in found["Items"]]
 
     def route(self, number: str, caller: str = CALLER) -> Route | None:
         """Where a call from `caller` to `number` goes now."""
@@ -324,6 +374,11 @@ class Answer:
     def body(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.text)
         return found
+
+
+def forged(ping_id: str) -> str:
+    """With another last character."""
+    return ping_id[:-1] + ("B" if ping_id.endswith("A") else "A")
 
 
 def forget_process() -> None:

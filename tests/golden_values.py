@@ -79,6 +79,8 @@ SALE = Sale(
     overflow=True,
     said=Yes(cents=2500, reference="r-2", number="+18005550182", sip="sip:calls@buyer.example"),
     destination="+18005550182",
+    pool="auto-us",
+    pool_used=75,
 )
 ROUTE = Route(bytes(range(12)), 2, "+18005550182", True, START + 310, ("my_endpoint", "demo-publisher", "1023"))
 POOL = a_pool(numbers=40, no=3, overflow_number="+18005550199", pool_share=40, address_share=20)

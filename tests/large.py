@@ -11,11 +11,12 @@ from tools import engine
 ENDPOINTS, BUYERS, NUMBERS = 50, 1000, 10_000
 
 PAGES = (
-    "", "/caps", "/caps?after=500", "/log", "/log?status=sold", "/log?status=unmatched", "/log?source=none",
+    "", "/caps", "/caps?after=500", "/log", "/log?outcome=sold", "/log?outcome=unmatched", "/log?source=none",
     "/log?buyer=141", "/pings/{ping_id}", "/sources", "/sources?from=2099-12-28&to=2100-01-01", "/erasing", "/offers",
     "/offers/offer-7", "/offers?new", "/buyers", "/buyers?search=9&paused=false", "/buyers/7", "/buyers?new",
     "/endpoints", "/endpoints/endpoint-7", "/ring_pools", "/ring_pools/auto-us", "/ring_pools/b", "/users",
     "/users/olga", "/suppression_lists", "/changes", "/changes/1", "/configuration", "/configuration/export",
+    "/reports/questions", "/reports/buyer", "/reports/buyer?buyer=7", "/reports/refused",
 )  # fmt: skip
 """Every page of the dashboard."""
 

@@ -56,7 +56,7 @@ class Visitor:
 
     @cached_property
     def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="(\w+)"', self.get("/sources").text)
+        found = re.search(r'name="csrf" value="(\w+)"', self.get(f"/users/{self.user}").text)
         assert found
         return found[1]
 

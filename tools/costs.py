@@ -1,6 +1,7 @@
 """What a million PINGs and POSTs cost at AWS's list prices: `make costs` prints the table that stands in
 docs/how-to/what-it-costs.md."""
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from shared import schema
@@ -17,24 +18,39 @@ LAMBDA_MILLION = 0.20
 LAMBDA_ARM64_GB_SECOND = 0.0000133334
 DYNAMODB_MILLION_WRITE_UNITS = 0.625
 DYNAMODB_MILLION_READ_UNITS = 0.125
+DYNAMODB_GB_MONTH = 0.25
+DYNAMODB_GB_MONTH_OF_BACKUPS = 0.20
+EGRESS_GB = 0.09
 LOGS_GB = 0.50
 
-# Counted by `make bench`, for a lead of 1 KB.
+# Counted by `make bench`, for a lead of 460 bytes.
 UNITS = {
-    "PING": (2 + 2 + 2, 0),
-    "PING, static number": (3 + 2 + 2, 0),
-    "POST with its ping id": (5 + 3 + 4, 3),
+    "PING": (1, 0),
+    "PING, static number": (2, 0),
+    "POST with its ping id": (3, 3),
+    "POST to a buyer with caps": (4, 3),
 }
-"""Write units and read units. Those of writing are the tables', the indexes' of the log, and those of the counts for
-plots, which a busy process writes together."""
+"""Write units and read units."""
 
 # Assumed: nobody has measured it on AWS yet.
 MEMORY_GB = 0.5
-MILLISECONDS = {"PING": 10, "PING, static number": 12, "POST with its ping id": 25}
+MILLISECONDS = {
+    "PING": 10,
+    "PING, static number": 12,
+    "POST with its ping id": 25,
+    "POST to a buyer with caps": 30,
+}
 LOG_KB = 2
 """The line and the metrics of the function, Lambda's own lines, and API Gateway's."""
+STREAM_SHARDS = 4
+"""Of a new table: each brings a batch a second, if something happened in it."""
+ROW_BYTES, BATCH_MILLISECONDS = 57, 50
+"""A row in a page, as measured, and what a batch takes in the function `journal`."""
 
-COLUMNS = ("A million", "API Gateway", "Lambda", "DynamoDB", "Logs", "Dollars")
+ITEM_OVERHEAD_BYTES = 100
+"""What DynamoDB adds to each item that it stores."""
+
+COLUMNS = ("A million", "API Gateway", "Lambda", "DynamoDB", "Logs", "Journal", "Dollars")
 
 
 def costs(request: str) -> tuple[float, ...]:
@@ -46,13 +62,29 @@ def costs(request: str) -> tuple[float, ...]:
         LAMBDA_MILLION + compute,
         writes * DYNAMODB_MILLION_WRITE_UNITS + reads * DYNAMODB_MILLION_READ_UNITS,
         LOG_KB * LOGS_GB,
+        journal(),
     )
 
 
+def journal(requests_a_second: float = 100) -> float:
+    """Dollars for the rows of a million requests: batches of the stream, each with a page and the mark of its hour."""
+    rows = max(1, requests_a_second / STREAM_SHARDS)
+    batches = 1_000_000 / rows
+    units = batches * (ceil(rows * ROW_BYTES / 1024) + 1)
+    compute = batches * BATCH_MILLISECONDS / 1000 * MEMORY_GB * LAMBDA_ARM64_GB_SECOND
+    return compute + (batches * LAMBDA_MILLION + units * DYNAMODB_MILLION_WRITE_UNITS) / 1_000_000
+
+
+def kept_and_sent(stored_bytes: int, sent_bytes: int) -> float:
+    """Dollars for what a million requests store, kept for a month, and for their answers."""
+    kept = stored_bytes * (DYNAMODB_GB_MONTH + DYNAMODB_GB_MONTH_OF_BACKUPS)
+    return (kept + sent_bytes * EGRESS_GB) / 1000
+
+
 def most_an_hour(stage: "Stage") -> float:
-    """Dollars for all that the maxima of a stage's tables, and of their indexes, let through."""
+    """Dollars for all that the maxima of a stage's tables, and of the sandbox's index, let through."""
     tables = {name: getattr(schema, name.upper()) for name in stage.units if name != "sandbox"}
-    sandbox = [schema.PINGS, schema.LEASES, schema.CALLERS]
+    sandbox = [schema.SANDBOX_PINGS, schema.LEASES, schema.CALLERS]
     dollars = 0.0
     for name, units in stage.units.items():
         for each in [tables[name]] if name in tables else sandbox:
@@ -74,5 +106,6 @@ if __name__ == "__main__":
     from infra.stages import STAGES  # slow to import
 
     print(table())
+    print(f"The journal of a million requests, one a second, costs {journal(1):.2f} dollars.")
     for name, stage in STAGES.items():
         print(f"The tables of {name} cost at most {most_an_hour(stage):.2f} dollars an hour.")

@@ -91,9 +91,7 @@ def _index(name: str, index: Index) -> dict[str, Any]:
     return {
         "IndexName": name,
         "KeySchema": _key_schema(index.keys),
-        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": [*index.projected]}
-        if index.projected
-        else {"ProjectionType": "KEYS_ONLY"},
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
     }
 
 

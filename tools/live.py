@@ -9,12 +9,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from shared.configuration import retention_of
 from shared.domain import keys
-from shared.domain.models import Ping
+from shared.domain.models import DAY, Ping
+from shared.journal.searching import find_unsettled
 from shared.store.pings import Asked
 from shared.store.records import Records
 from tools import rotation
-from tools.stack_access import stack
+from tools.stack_access import open_journal, stack
 from tools.target import Json, clock, fail, print_json
 
 if TYPE_CHECKING:
@@ -60,10 +62,13 @@ def list_secrets(context: typer.Context) -> None:
 
 def unsettled(context: typer.Context, as_json: Json = False) -> None:
     """The sales that a live buyer may know of and we do not: it said yes and got no number, or its answer was lost."""
-    with stack(context) as records:
+    with stack(context) as records, open_journal(records) as fetching:
+        now = records.now()
+        lead_days = retention_of(records.versions.current().parts).lead_days
+        ids = find_unsettled(fetching, now - lead_days * DAY, now + DAY)
         found = [
             _described(records, ping, buyer_id, asked)
-            for ping, claim in records.pings.find_unsettled(records.now())
+            for ping, claim in records.pings.unsettled_of(ids, now)
             for buyer_id, asked in sorted(claim.asked.items())
         ]
     if as_json:
@@ -81,7 +86,8 @@ def settle(
 ) -> None:
     """Say of a sale that `unsettled` lists that it is settled with the buyer."""
     with stack(context) as records:
-        for ping, claim in records.pings.find_unsettled(records.now()):
+        raw, _ = keys.unchecked_ping_id(ping_id) or (b"", 0)
+        for ping, claim in records.pings.unsettled_of([raw] if raw else [], records.now()):
             if buyer_id in claim.asked and ping_id == keys.ping_id(records.keys, ping.endpoint, ping.id):
                 rest = {other: asked for other, asked in claim.asked.items() if other != buyer_id}
                 if not records.pings.settle(ping.id, claim.asked, rest):

@@ -17,12 +17,20 @@ from shared import configuration
 from shared.configuration import Configuration
 from shared.domain import keys, matching
 from shared.domain.models import Bid, Endpoint, Ping, RingPool
+from shared.domain.objections import NotValid
+from shared.journal.periods import Period
+from shared.operators import log
+from shared.operators.access import Office
+from shared.operators.log import Question, Wanted
 from shared.store.compiled import Compiled, Memory
 from shared.store.records import Records
 from tools import document
+from tools.office import EVERYTHING, open_office
 from tools.stack_access import stack
 from tools.target import fail, progress
 
+PARTS = 1000
+"""Of the journal, that are searched for PINGs one after the other."""
 SHOWN = 20
 """Of many PINGs, how many that differ are named."""
 
@@ -48,6 +56,9 @@ def replay(
         str, typer.Argument(metavar="PING_ID", help="Any ping_id of the PING; without one, the last PINGs.")
     ] = "",
     last: Annotated[int, typer.Option(min=1, help="How many, where no ping_id is given.")] = 1000,
+    start: Annotated[str, typer.Option("--from", help="Of this day or minute on, like 2026-11-01T14:30.")] = "",
+    end: Annotated[str, typer.Option("--to", help="To this day or minute; today without one.")] = "",
+    zone: Annotated[str, typer.Option(help="Their time zone, like America/New_York; the account's without one.")] = "",
     config: Annotated[Path | None, typer.Option(help="What this file would have changed.")] = None,
 ) -> None:
     """Make stored decisions again. The exit code is 1 if one comes out differently under its own configuration."""
@@ -59,7 +70,9 @@ def replay(
             ping = _found(records, ping_id)
             same = _show(ping, versions.of(ping), others.get(ping.endpoint) if wanted else versions.of(ping))
         else:
-            same = _compare(records.pings.last(last, records.now()), versions, others, config)
+            with open_office(records) as office:
+                pings = _last(office, Wanted(start=start, end=end, zone=zone), last)
+            same = _compare(pings, versions, others, config)
     if not same:
         raise typer.Exit(1)
 
@@ -83,6 +96,24 @@ def _found(records: Records, ping_id: str) -> Ping:
     if ping.lead_until <= records.now():
         fail(f"The lead of {ping_id} was erased, or is over its retention.")
     return ping
+
+
+def _last(office: Office, wanted: Wanted, most: int) -> list[Ping]:
+    """The last PINGs of a range whose leads are kept, the newest first, found by their rows. Without a range, those of
+    any time."""
+    try:
+        period = log.read_question(office, EVERYTHING, wanted).period
+    except NotValid as wrong:
+        fail("\n".join(f"{name} {said}" for name, sentences in wrong.errors.items() for said in sentences))
+    now = office.records.now()
+    if not (wanted.start or wanted.end):
+        period = Period(0, period.end)
+    question = Question(period=period, kinds=("ping",))
+    rows = [row for part in log.search_on(office, question, most, PARTS) for row in part.found]
+    raw_ids = [bytes.fromhex(row.ping) for row in rows][:most]
+    found = office.records.pings.read_all(raw_ids, now)
+    pings = (found[raw_id].ping for raw_id in dict.fromkeys(raw_ids) if raw_id in found)
+    return [ping for ping in pings if ping and ping.lead_until > now]
 
 
 def _endpoints(wanted: Configuration) -> dict[str, Endpoint]:

@@ -1,34 +1,24 @@
 """Reports on the screen and as files."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from shared.domain.objections import NotValid
-from shared.domain.readers import Reader
-from shared.journal.fetching import Fetching
-from shared.journal.manifest import Manifest
-from shared.journal.pages import Pages
 from shared.journal.reports import Numbers
 from shared.operators import reports
-from shared.operators.access import Office
 from shared.operators.reports import Counted, Wanted
 from shared.pages import formats
-from shared.store.callers import Callers
-from shared.store.journal import Journal
-from tools.stack_access import stack, storage
+from tools.office import EVERYTHING, open_office
+from tools.stack_access import stack
 from tools.target import Json, fail, print_json
 
-EVERYTHING = Reader("command", None)
 COLUMNS = (
     "requests", "pings", "refused", "bids", "sales", "fill_percent", "revenue_cents", "payout_cents", "margin_cents",
 )  # fmt: skip
 """Of those on the screen. A file has all."""
-IO_THREADS = 8
 
 
 def report(
@@ -36,24 +26,32 @@ def report(
     named: Annotated[str, typer.Argument(metavar="RANGE", help=f"One of {', '.join(reports.RANGES)}.")] = "",
     start: Annotated[str, typer.Option("--from", help="The first day, like 2026-11-01, in place of a range.")] = "",
     end: Annotated[str, typer.Option("--to", help="The last day; today without one.")] = "",
-    zone: Annotated[str, typer.Option(help="A time zone, like America/New_York; UTC without one.")] = "",
+    zone: Annotated[str, typer.Option(help="A time zone, like America/New_York; without one, the account's.")] = "",
     by: Annotated[str, typer.Option(help=f"Up to three of {', '.join(reports.GROUPS)}, with commas.")] = "",
     sort: Annotated[str, typer.Option(help="The name of a group or of a number.")] = "",
     order: Annotated[str, typer.Option(help="up or down.")] = "",
     dated_by: Annotated[str, typer.Option(help="sale or event: by which time what belongs to a sale counts.")] = "",
     limit: Annotated[str, typer.Option(help="How many groups at most; 100 without.")] = "",
+    numbers: Annotated[
+        str, typer.Option(help="all, or counts: without times and live buyers, by counts of days.")
+    ] = "",
     csv: Annotated[Path | None, typer.Option(help="Write all numbers to this file, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Count what happened in a range: requests, pings, sales, amounts, in groups."""
     wanted = Wanted(
-        range=named, start=start, end=end, zone=zone, by=by, sort=sort, order=order, dated_by=dated_by, limit=limit
+        range=named,
+        start=start,
+        end=end,
+        zone=zone,
+        by=by,
+        sort=sort,
+        order=order,
+        dated_by=dated_by,
+        limit=limit,
+        numbers=numbers,
     )
-    with stack(context) as records, ThreadPoolExecutor(IO_THREADS) as io_pool, TemporaryDirectory() as folder:
-        dynamo, keys, now = records.dynamo, records.keys, records.now
-        pages = Pages(dynamo, now, io_pool)
-        files = Fetching(Manifest(dynamo, now), storage(records), pages, Path(folder), io_pool)
-        office = Office(records, Callers(dynamo, keys), Journal(dynamo, keys, io_pool), lambda: files)
+    with stack(context) as records, open_office(records) as office:
         try:
             found = reports.describe(office, reports.read_report(office, EVERYTHING, wanted))
         except NotValid as wrong:

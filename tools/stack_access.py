@@ -5,9 +5,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from shared.journal.fetching import Fetching
     from shared.journal.storage import Storage
 
 SERVICE = "service.json"
 """The local run's note, in its data directory: where its engine is and what its tables are called."""
+IO_THREADS = 8
 SECRET, SESSION_SECRET, JOURNAL = "secret", "session-secret", "journal"
 """In the data directory."""
 
@@ -94,6 +98,29 @@ def storage(records: Records) -> "Storage":
     from shared import runtime  # slow to import
 
     return runtime.storage(_session(), records.dynamo.settings)
+
+
+@contextmanager
+def open_journal(records: Records) -> "Iterator[Fetching]":
+    """What fetches the files of the stack's journal, to a folder that then goes. Raises `MissingSetting`."""
+    from shared.journal.fetching import Fetching  # slow to import
+    from shared.journal.manifest import Manifest
+    from shared.journal.pages import Pages
+
+    dynamo, now = records.dynamo, records.now
+    with ThreadPoolExecutor(IO_THREADS) as io_pool, TemporaryDirectory() as folder:
+        pages = Pages(dynamo, now, io_pool)
+        yield Fetching(Manifest(dynamo, now), storage(records), pages, Path(folder), io_pool)
+
+
+def streams(context: typer.Context, records: Records) -> Any:
+    """The client for the streams of the stack's tables."""
+    from shared import runtime  # slow to import
+
+    target: Target = context.obj
+    if target.stage or _named_by_environment():
+        return runtime.streams(_session())
+    return engine.streams_client(records.dynamo.client.meta.endpoint_url)
 
 
 @contextmanager

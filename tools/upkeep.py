@@ -1,18 +1,26 @@
-"""What an operator does by hand, or by law: a caller is erased, caps are repaired and old leads removed."""
+"""What an operator does by hand, or by law: a caller is erased, and caps are repaired."""
 
 import getpass
 import re
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from shared.domain import phone
 from shared.domain.plurals import counted
-from shared.store.erasing import SETTLED_SECONDS, Erased, Erasing
+from shared.journal.database import FileUnreadable
+from shared.journal.dead_letters import DeadLetters
+from shared.journal.fetching import Fetching
+from shared.journal.manifest import READING_SECONDS
+from shared.journal.passing import PATIENCE_SECONDS, Passing
+from shared.operators.erasing import SETTLED_SECONDS, Erasing
+from shared.operators.hourly_work import do_hourly_work
+from shared.operators.repair import Repair
+from shared.store.erasures import Erased, Erasures, Unfinished
 from shared.store.records import Records
-from shared.store.repair import Repair, upkeep
-from tools.stack_access import stack
+from tools.stack_access import open_journal, stack, streams
 from tools.target import Json, clock, fail, print_json, working
 
 PAUSE_SECONDS = 1
@@ -28,8 +36,8 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be erased, and change nothing.")] = False,
 ) -> None:
-    """Erase a caller everywhere but from suppression lists: its leads, answers, marks and routes. Sales stay, without
-    it. Or erase one ping: its lead, answer and route."""
+    """Erase a caller everywhere but from suppression lists: its leads, answers, marks and routes, and its hash in the
+    journal. Sales stay, without it. Or erase one ping: its lead, answer and route."""
     if caller.startswith(("pg_", "pb_")) or RAW_ID.fullmatch(caller):
         _erase_ping(context, caller, yes, dry_run)
         return
@@ -37,37 +45,53 @@ def erase(
         number = phone.e164(caller, "US")
     except ValueError:
         fail("CALLER must be a telephone number, like +16145550123, or the id of a ping.")
-    with stack(context) as records:
+    with stack(context) as records, open_journal(records) as fetching:
+        erasing = Erasing(records, fetching)
         if dry_run:
-            found = _erasing(records).preview(number, getpass.getuser())
+            found = erasing.preview(number, getpass.getuser())
             marks = " The marks of its sales, which find duplicates, would go, too." if found.marks else ""
             typer.echo(f"{_would_erase(found)}{marks} Nothing is changed.")
             return
         if not yes:
             typer.confirm(f"Erase {number}? It cannot be undone", abort=True)
-        typer.echo(f"This takes some {SETTLED_SECONDS} seconds, until sales that are just being made are there.")
+        typer.echo(f"This takes {SETTLED_SECONDS} seconds or more, until what is just being written is there.")
         with working(f"Erasing {number} …"):
-            erased = _erasing(records).erase(number, getpass.getuser(), wait=True)
+            erased = _finish(context, records, fetching, erasing.erase(number, getpass.getuser())).erased
         typer.echo(f"Erased: the leads of {counted(erased.pings, 'ping')}, {erased.sales} of them sold.")
-        if erased.being_sold:
-            fail(f"Sold all the time, and not erased: {counted(erased.being_sold, 'ping')}. Run it again.")
+        _check_finished(erased)
 
 
 def _erase_ping(context: typer.Context, ping_id: str, yes: bool, dry_run: bool) -> None:
-    with stack(context) as records:
-        erasing = _erasing(records)
+    with stack(context) as records, open_journal(records) as fetching:
+        erasing = Erasing(records, fetching)
         found = erasing.preview_ping(ping_id, getpass.getuser())
-        if found and dry_run:
+        if dry_run:
             typer.echo(f"{_would_erase(found)} Nothing is changed.")
             return
-        if found and not yes:
+        if not yes:
             typer.confirm(f"Erase {ping_id}? It cannot be undone", abort=True)
-        erased = erasing.erase_ping(ping_id, getpass.getuser()) if found else None
-        if erased is None:
-            fail(f"There is no ping {ping_id}.")
-        if erased.being_sold:
-            fail("The ping is just being sold. Run it again.")
+        with working(f"Erasing {ping_id} …"):
+            erased = _finish(context, records, fetching, erasing.erase_ping(ping_id, getpass.getuser())).erased
         typer.echo(f"Erased: the lead of {'a ping that was sold' if erased.sales else 'one ping'}.")
+        _check_finished(erased)
+
+
+def _finish(context: typer.Context, records: Records, fetching: Fetching, begun: Unfinished) -> Unfinished:
+    """Go on until nothing of it is left, or for so long."""
+    from shared import runtime  # slow to import
+
+    finishing = runtime.make_finishing(records, fetching, streams(context, records))
+    unfinished, until = begun, records.now() + PATIENCE_SECONDS + READING_SECONDS
+    while not unfinished.erased.finished_at and records.now() < until:
+        time.sleep(PAUSE_SECONDS)
+        with suppress(FileUnreadable, ExceptionGroup):
+            unfinished = finishing.go_on(unfinished)
+    return unfinished
+
+
+def _check_finished(erased: Erased) -> None:
+    if not erased.finished_at:
+        fail("Not finished: something of it may be left. Run it again; `journal replay` may have to be run before.")
 
 
 def _would_erase(found: Erased) -> str:
@@ -78,26 +102,28 @@ def _would_erase(found: Erased) -> str:
 def erasures(context: typer.Context, as_json: Json = False) -> None:
     """Show which callers and pings were erased, when and by whom; callers by their keyed hash."""
     with stack(context) as records:
-        found = list(_erasing(records).erasures())
+        found = Erasures(records.dynamo).all()
         if as_json:
             print_json(found)
             return
         for erased in found:
             counts = f"{counted(erased.pings, 'ping')}, {erased.sales} sold"
             whose = f"ping {erased.ping}" if erased.ping else f"caller {erased.caller}"
-            typer.echo(f"{clock(erased.at)}  {erased.by}  {whose}  {counts}")
+            state = "" if erased.finished_at else "  not finished"
+            typer.echo(f"{clock(erased.at)}  {erased.by}  {whose}  {counts}{state}")
 
 
 def repair(context: typer.Context) -> None:
-    """What a deployed stage does every hour: lower caps that a crash left too high, remove the leads of sales whose
-    retention is over, and free the numbers that an apply which died has left."""
-    with stack(context) as records:
+    """What a deployed stage does every hour: lower caps that a crash left too high, and free the numbers that an apply
+    which died has left."""
+    with stack(context) as records, open_journal(records) as fetching:
+        dynamo, now = records.dynamo, records.now
+        passing, letters = Passing(dynamo, streams(context, records), now), DeadLetters(fetching.storage, now)
+        work = Repair(dynamo, now, fetching, passing, letters, lambda: time.sleep(PAUSE_SECONDS))
         with working("Repairing …"):
-            done = upkeep(Repair(records.dynamo, records.now), _erasing(records), records)
-        for each in done.repaired:
+            done = do_hourly_work(work, records)
+        for each in done.caps.repaired:
             typer.echo(f"Buyer {each.buyer_id}: {each.key} was {each.was}, is {each.now}")
-        typer.echo(f"Caps lowered: {len(done.repaired)}. Leads removed: {done.swept}. Numbers freed: {done.freed}.")
-
-
-def _erasing(records: Records) -> Erasing:
-    return Erasing(records.dynamo, records.keys, records.now, lambda: time.sleep(PAUSE_SECONDS))
+        typer.echo(f"Caps lowered: {len(done.caps.repaired)}. Numbers freed: {done.freed}.")
+        if done.caps.why:
+            fail(f"Not repaired: the caps of {counted(done.caps.left, 'item')}. {done.caps.why}")

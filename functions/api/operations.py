@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -14,24 +14,27 @@ from shared.office import openapi, rest
 from shared.office.rest import FILE, Request, Response
 from shared.operators import (
     access,
+    buyer_report,
     changelog,
     comparing,
     configuration_warnings,
-    erasures,
+    day,
+    erasing,
     issued_tokens,
     log,
+    log_files,
     one_ping,
     pools,
+    refused_report,
     reports,
     resources,
+    sources,
     suppression_lists,
     whole_file,
 )
 from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
 from shared.operators.resources import FILTERS, LONGEST_PAGE, NAMED_BY, ONE, PAGE, Kind, Page, Resource
-from shared.store import journal
-from shared.store.erasing import Erased
-from shared.store.pagination import Status
+from shared.store.erasures import Erased
 from shared.store.tokens import Token
 from shared.store.versions import Applied
 
@@ -83,7 +86,7 @@ class Caller(Lookup, forbid_unknown_fields=True):
     """And which of its pings: `after` is `next` of the page before."""
 
     after: str = ""
-    limit: Annotated[int, Meta(ge=1, le=log.CALLERS_AT_ONCE)] = PAGE
+    limit: Annotated[int, Meta(ge=1, le=LONGEST_PAGE)] = PAGE
 
 
 class Undone(Struct):
@@ -198,8 +201,9 @@ def _description() -> Any:
     structs = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression_lists.Changed,
               suppression_lists.Found, suppression_lists.SuppressionList, issued_tokens.Issued,
               issued_tokens.WantedToken, comparing.Difference, whole_file.AppliedFile, Caller,
-              Erase, Erased, configuration_warnings.Warning, journal.Row, one_ping.OpenedPing,
-              reports.Counted]  # fmt: skip
+              Erase, Erased, configuration_warnings.Warning, log.Entry, one_ping.OpenedPing,
+              reports.Counted, buyer_report.BuyerReport, refused_report.RefusedReport,
+              day.Day, sources.TrafficSources]  # fmt: skip
     return openapi.document(OPERATIONS, parts, structs)
 
 
@@ -294,23 +298,43 @@ def _undo(office: Office, request: Request) -> Response:
 
 
 def _pings(office: Office, request: Request) -> Response:
-    wanted = log.Wanted(**_log(request))
-    return _rows(log.pings(office, request.reader, wanted, _limit(request)))
+    return _lines(office, request)
 
 
 def _sales(office: Office, request: Request) -> Response:
-    wanted = log.Wanted(**_log(request), status="sold")
-    return _rows(log.pings(office, request.reader, wanted, _limit(request)))
+    return _lines(office, request, outcome="sold")
+
+
+def _lines(office: Office, request: Request, **more: str) -> Response:
+    query = {LOGGED.get(name, name): value for name, value in request.query.items() if name != "limit"}
+    form = query.pop("format", "json")
+    if form not in ("json", "csv"):
+        raise NotValid({"format": ["must be json or csv"]})
+    wanted = log.Wanted(**query, **more)
+    if form == "csv":
+        text, _ = log_files.export_pings(office, request.reader, wanted)
+        return Response(text, content_type=report_file.FORMATS[form])
+    return _page(log.pings(office, request.reader, wanted, _limit(request)))
 
 
 def _ping(office: Office, request: Request) -> Response:
-    return Response(one_ping.open_ping(office, request.reader, request.path["ping_id"]))
+    at = request.query.get("at", "")
+    return Response(one_ping.open_ping(office, request.reader, request.path["ping_id"], at))
 
 
 def _pings_of(office: Office, request: Request) -> Response:
     wanted = _body(request, Caller)
     caller = log.read_number(wanted.number, wanted.region)
-    return _rows(log.pings_of(office, request.reader, caller, wanted.after, wanted.limit))
+    return _page(log.pings_of(office, request.reader, caller, wanted.after, wanted.limit))
+
+
+def _day(office: Office, request: Request) -> Response:
+    return Response(day.count_day(office, request.reader, **request.query))
+
+
+def _sources(office: Office, request: Request) -> Response:
+    wanted = reports.Wanted(**report_file.read_parameters(request))
+    return Response(sources.count_sources(office, request.reader, wanted))
 
 
 def _erase(office: Office, request: Request) -> Response:
@@ -318,17 +342,13 @@ def _erase(office: Office, request: Request) -> Response:
     if bool(wanted.number) == bool(wanted.ping_id):
         raise NotValid({"number": ["must be there, or a ping_id in its place"]})
     if wanted.ping_id:
-        return Response(erasures.erase_ping(office, by, wanted.ping_id, dry_run=wanted.dry_run))
-    act = erasures.preview if wanted.dry_run else erasures.erase
+        return Response(erasing.erase_ping(office, by, wanted.ping_id, dry_run=wanted.dry_run))
+    act = erasing.preview if wanted.dry_run else erasing.erase
     return Response(act(office, by, wanted.number, wanted.region))
 
 
-def _log(request: Request) -> dict[str, str]:
-    return {name: value for name, value in request.query.items() if name != "limit"}
-
-
-def _rows(page: journal.Page) -> Response:
-    return Response({"items": page.rows, "next": page.cursor or None})
+def _page(page: log.Page) -> Response:
+    return Response({"items": page.entries, "next": page.cursor or None})
 
 
 def _resource(resource: Resource) -> Response:
@@ -350,14 +370,33 @@ def _body(request: Request, kind: type[T]) -> T:
         raise NotValid({place.strip("`.").removeprefix("."): [sentence]}) from None
 
 
+LOGGED = {"from": "start", "to": "end"}
+MOMENT = {"type": "string", "description": "A day like 2026-11-25, or a minute like 2026-11-25T14:30"}
 LOG: dict[str, Any] = {
-    "day": {"type": "string", "format": "date", "description": "A UTC day; today without one"},
+    "from": MOMENT | {"description": f"{MOMENT['description']}; today without from and to"},
+    "to": MOMENT,
+    "zone": {"type": "string", "description": "A time zone, like America/New_York; the account's without one"},
     "endpoint": {"type": "string", "description": "Its `vanity_uri`"},
+    "user": {"type": "string"},
     "source": {"type": "string", "description": "The traffic source"},
-    "buyer": {"type": "string", "description": "The sales to a buyer, by its id, on the day on which they were sold"},
+    "state": {"type": "string", "description": "Where the lead is from, like TX"},
+    "buyer": {"type": "string", "description": "Its id, or a part of its name: sales, by the time they were sold"},
+    "number": {"type": "string", "description": "A number of ours: its sales, by the time they were sold"},
+    "format": {"type": "string", "enum": ["json", "csv"], "default": "json"},
     **PAGED,
 }
-STATUS = {"type": "string", "enum": [*get_args(Status)]}
+DAY: dict[str, Any] = {
+    "day": {"type": "string", "format": "date", "description": "A day of the zone; today without one"},
+    "zone": report_file.PARAMETERS["zone"],
+}
+SOURCES: dict[str, Any] = {name: report_file.PARAMETERS[name] for name in ("range", "from", "to", "zone", "limit")} | {
+    "range": report_file.PARAMETERS["range"] | {"description": "Without from and to; today"}
+}
+ANY_LINE: dict[str, Any] = {
+    "outcome": {"type": "string", "enum": [*log.OUTCOMES], "description": "What became of it"},
+    "status": {"type": "string", "enum": [*log.STATUSES], "description": "The status of the answer"},
+}
+AT = {"at": {"type": "string", "description": "When it came, if its item is gone: the `at` of its line of the log"}}
 SALES_PER_HOUR = {"type": "integer", "minimum": 0, "maximum": pools.MAX_SALES_PER_HOUR}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -406,24 +445,42 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/changes/{version}", "Get a change", _change, READERS, gives="Applied"),
     Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone", query=CONFIRMED),
     Operation(
-        "GET", "/pings", "List the pings of a day, the newest first", _pings, EVERYBODY, gives="Row", many=True,
-        query={"status": STATUS, **LOG},
+        "GET", "/pings", "List PINGs and refused requests, the newest first", _pings, EVERYBODY, gives="Entry",
+        many=True, query={**ANY_LINE, **LOG}, other_types=("text/csv",),
     ),
-    Operation("GET", "/pings/{ping_id}", "Open a ping, with its lead masked", _ping, EVERYBODY, gives="OpenedPing"),
     Operation(
-        "GET", "/sales", "List the pings of a day that were sold, the newest first", _sales, EVERYBODY, gives="Row",
-        many=True, query=LOG,
+        "GET", "/pings/{ping_id}", "Open a ping, with its lead masked", _ping, EVERYBODY, gives="OpenedPing", query=AT,
+    ),
+    Operation(
+        "GET", "/sales", "List sales, the newest first", _sales, EVERYBODY, gives="Entry", many=True, query=LOG,
+        other_types=("text/csv",),
     ),
     Operation(
         "POST", "/callers/lookup", "List the pings of a caller, the newest first", _pings_of, EVERYBODY, takes="Caller",
-        gives="Row", many=True,
+        gives="Entry", many=True,
     ),
     Operation(
         "POST", "/callers/erase", "Erase a caller's leads, forever", _erase, OPERATORS, takes="Erase", gives="Erased"
     ),
     Operation(
+        "GET", "/day", "Count what happened on a day, by hour, endpoint, ring pool and buyer", _day, EVERYBODY,
+        gives="Day", query=DAY,
+    ),
+    Operation(
+        "GET", "/sources", "Count what each traffic source sent in a range", _sources, EVERYBODY,
+        gives="TrafficSources", query=SOURCES,
+    ),
+    Operation(
         "GET", "/reports", "Count what happened in a range, in groups", report_file.answer_report, EVERYBODY,
         gives="Counted", query=report_file.PARAMETERS, other_types=report_file.OTHER_TYPES,
+    ),
+    Operation(
+        "GET", "/reports/buyer", "Say why a buyer got no calls", report_file.answer_buyer, READERS,
+        gives="BuyerReport", query=report_file.BUYER,
+    ),
+    Operation(
+        "GET", "/reports/refused", "Count what was refused, by traffic source", report_file.answer_refused, EVERYBODY,
+        gives="RefusedReport", query=report_file.RANGE,
     ),
     Operation("GET", "/configuration", "Write the configuration as YAML", _written, READERS, gives=FILE),
     Operation(

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from shared.domain.objections import NotValid
 from shared.journal.reports import GROUPS, MOST_ROWS, DatedBy, write_parquet
 from shared.office.rest import Request, Response
-from shared.operators import reports
+from shared.operators import buyer_report, refused_report, reports
 from shared.operators.access import Office
 
 FORMATS = {
@@ -20,7 +20,7 @@ PARAMETERS: dict[str, Any] = {
     "range": {"type": "string", "enum": [*reports.RANGES], "description": "Without from and to; the last 7 days"},
     "from": {**DAY, "description": "The first day, on the clock of the zone"},
     "to": {**DAY, "description": "The last day; today without one"},
-    "zone": {"type": "string", "default": "UTC", "description": "A time zone, like America/New_York"},
+    "zone": {"type": "string", "description": "A time zone, like America/New_York; the account's without one"},
     "by": {"type": "string", "description": f"Up to three of {', '.join(GROUPS)}, with commas between them"},
     "sort": {"type": "string", "description": "The name of a group of `by`, or of a number"},
     "order": {"type": "string", "enum": ["up", "down"]},
@@ -31,12 +31,37 @@ PARAMETERS: dict[str, Any] = {
         "description": "sale: what belongs to a sale counts when that was sold; event: when it happened",
     },
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": 100},
+    "numbers": {
+        "type": "string",
+        "enum": ["all", "counts"],
+        "default": "all",
+        "description": "counts: without times and live buyers, of which the counts of a day know nothing",
+    },
     "format": {"type": "string", "enum": [*FORMATS], "default": "json"},
 }
 
 
+RANGE: dict[str, Any] = {name: PARAMETERS[name] for name in ("range", "from", "to", "zone")}
+BUYER: dict[str, Any] = {"buyer": {"type": "string", "description": "Its id"}, **RANGE}
+
+
+def answer_buyer(office: Office, request: Request) -> Response:
+    query = read_parameters(request)
+    buyer = query.pop("buyer", "")
+    return Response(buyer_report.read_buyer(office, buyer, reports.Wanted(**query)))
+
+
+def answer_refused(office: Office, request: Request) -> Response:
+    return Response(refused_report.read_refused(office, request.reader, reports.Wanted(**read_parameters(request))))
+
+
+def read_parameters(request: Request) -> dict[str, str]:
+    """By the names that `Wanted` has."""
+    return {REPORTED.get(name, name): value for name, value in request.query.items()}
+
+
 def answer_report(office: Office, request: Request) -> Response:
-    query = {REPORTED.get(name, name): value for name, value in request.query.items()}
+    query = read_parameters(request)
     form = query.pop("format", "json")
     if form not in FORMATS:
         raise NotValid({"format": [f"must be one of {', '.join(FORMATS)}"]})

@@ -12,6 +12,7 @@ US_ZONES = {
     "Pacific/Honolulu": "Hawaii", "America/Puerto_Rico": "Atlantic, Puerto Rico", "UTC": "UTC",
 }  # fmt: skip
 """What comes first of the time zones, and what people call them."""
+ZONES_SHOWN = {name: f"{said} ({name})" for name, said in US_ZONES.items() if name != said}
 PERIODS = {"hour": "per hour", "day": "per day", "month": "per month", "total": "in total"}
 SUPPRESSION = Group(
     "Suppression",
@@ -153,7 +154,7 @@ BUYER = Form(
                     "select",
                     hint="The buyer's clock, for schedule and caps.",
                     also="schedule.zone",
-                    shown={name: f"{said} ({name})" for name, said in US_ZONES.items() if name != said},
+                    shown=ZONES_SHOWN,
                 ),
                 Input("conversion_seconds", "Conversion, seconds", hint="How long a paid call lasts.", typed="whole"),
                 Input("paused", "Paused", "check"),
@@ -364,6 +365,19 @@ USER = Form(
 
 ACCOUNT = Form(
     (
+        Group(
+            "Days",
+            (
+                Input(
+                    "zone",
+                    "Time zone",
+                    "select",
+                    hint="Default: UTC. Days of pages and reports begin and end by its clock.",
+                    shown=ZONES_SHOWN,
+                ),
+            ),
+            always=True,
+        ),
         Group(SUPPRESSION.title, SUPPRESSION.parts, always=True),
         Group(
             "Retention",

@@ -2,25 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from functions.dashboard import today
-from shared.domain.objections import Errors, NotValid
+from functions.dashboard.inputs import US_ZONES
+from shared.domain.objections import Errors, NotValid, Refused
+from shared.journal.periods import local_day
+from shared.journal.reports import MOST_ROWS
 from shared.office.dashboard import ROOT, File, Page, Redirect, View, Visit
 from shared.office.visitors import VisitedOffice
-from shared.operators import erasures, log, one_ping, sources
+from shared.operators import erasing, log, log_files, one_ping, reports, sources
 from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
+from shared.operators.account import account_zone
 from shared.operators.log import Wanted
 from shared.operators.names import buyer_names
 from shared.pages import formats
-from shared.store import journal
-from shared.store.pagination import Status
+from shared.store.erasures import Erased
 
 CSV = "text/csv; charset=utf-8"
 SHOWN_SOURCES = 500
 """The others stand in the file only."""
 SHOWN_ERASURES = 200
+SENT = {"from": "start", "to": "end"} | {
+    name: name for name in Wanted.__struct_fields__ if name not in ("start", "end")
+}
+"""What is sent for each member of `Wanted`."""
 
 Answer = Page | File | Redirect
 Show = Callable[[Office, Visit], Answer]
@@ -47,31 +54,35 @@ def show_log(office: Office, visit: Visit) -> Answer:
     query = {name: value.strip() for name, value in visit.query.items()}
     if ping_id := query.get("ping_id"):
         return Redirect(f"{ROOT}/pings/{quote(ping_id, safe='')}")
-    wanted = Wanted(**{name: query.get(name, "") for name in Wanted.__struct_fields__})
+    sent = {name: value for name, value in query.items() if name in SENT and value}
+    wanted = Wanted(**{SENT[name]: value for name, value in sent.items()})
     try:
         if query.get("as") == "csv":
-            text, is_whole = log.export_pings(office, visit.reader, wanted)
-            return _file(f"pings-{wanted.day or formats.date(office.records.now())}", text, is_whole)
+            days = "-to-".join(filter(None, (wanted.start, wanted.end))) or formats.date(office.records.now())
+            return _file(f"pings-{days}", *log_files.export_pings(office, visit.reader, wanted))
         page = log.pings(office, visit.reader, wanted)
     except NotValid as wrong:
-        return _log(office, visit, wanted, journal.Page([]), wrong=_sentence(wrong.errors))
-    links = {name: value for name, value in query.items() if name in Wanted.__struct_fields__ and value}
-    following = "?" + urlencode(links | {"after": page.cursor}) if page.cursor else ""
-    links.pop("after", "")
-    return _log(office, visit, wanted, page, following=following, csv="?" + urlencode(links | {"as": "csv"}))
+        return _log(office, visit, wanted, log.Page([]), wrong=_sentence(wrong.errors))
+    except Refused as refused:
+        return _log(office, visit, wanted, log.Page([]), wrong=str(refused))
+    following = "?" + urlencode(sent | {"after": page.cursor}) if page.cursor else ""
+    sent.pop("after", "")
+    return _log(office, visit, wanted, page, following=following, csv="?" + urlencode(sent | {"as": "csv"}))
 
 
 def log_of_caller(office: Office, visit: Visit) -> Answer:
-    """By a form, so that the number stands in no address."""
+    """By a form, so that the number is in no address."""
     form = visit.values
     typed = form.get("number", "").strip()
     try:
         caller = log.read_number(typed)
         if form.get("as") == "csv":
-            return _file("pings-of-a-caller", *log.export_pings_of(office, visit.reader, caller))
+            return _file("pings-of-a-caller", *log_files.export_pings_of(office, visit.reader, caller))
         page = log.pings_of(office, visit.reader, caller, form.get("after", ""))
     except NotValid as wrong:
-        return _log(office, visit, Wanted(), journal.Page([]), caller=typed, wrong=_sentence(wrong.errors))
+        return _log(office, visit, Wanted(), log.Page([]), caller=typed, wrong=_sentence(wrong.errors))
+    except Refused as refused:
+        return _log(office, visit, Wanted(), log.Page([]), caller=typed, wrong=str(refused))
     return _log(office, visit, Wanted(), page, caller=typed)
 
 
@@ -79,7 +90,7 @@ def _log(
     office: Office,
     visit: Visit,
     wanted: Wanted,
-    page: journal.Page,
+    page: log.Page,
     *,
     caller: str = "",
     wrong: str = "",
@@ -87,16 +98,19 @@ def _log(
     csv: str = "",
 ) -> Page:
     is_reader = visit.user.role in READERS
+    zone = account_zone(office) if wrong or not wanted.zone else wanted.zone
     values: Mapping[str, Any] = {
         "wanted": wanted,
-        "day": wanted.day or formats.date(office.records.now()),
+        "zone": zone,
+        "zones": US_ZONES,
         "page": page,
         "caller": caller,
         "wrong": wrong,
         "following": following,
         "csv": csv,
-        "statuses": get_args(Status),
-        "exported_rows": log.EXPORTED_ROWS,
+        "outcomes": log.OUTCOMES,
+        "statuses": log.STATUSES,
+        "exported_rows": log_files.EXPORTED_ROWS,
         "is_reader": is_reader,
         "endpoints": office.records.versions.last_read().names("endpoints") if is_reader else [],
         "names": buyer_names(office) if is_reader else {},
@@ -110,60 +124,69 @@ def _file(name: str, text: str, is_whole: bool) -> File:
 
 
 def show_ping(office: Office, visit: Visit) -> Page:
-    return _ping(visit, one_ping.open_ping(office, visit.reader, visit.path["ping_id"]))
+    at = visit.query.get("at", "")
+    return _ping(office, visit, one_ping.open_ping(office, visit.reader, visit.path["ping_id"], at))
 
 
 def unmask(office: Office, visit: Visit) -> Page:
-    return _ping(visit, one_ping.unmask_ping(office, visit.reader, visit.path["ping_id"]))
+    return _ping(office, visit, one_ping.unmask_ping(office, visit.reader, visit.path["ping_id"]))
 
 
-def _ping(visit: Visit, opened: one_ping.OpenedPing) -> Page:
+def _ping(office: Office, visit: Visit, opened: one_ping.OpenedPing) -> Page:
     may = {"is_reader": visit.user.role in READERS, "is_operator": visit.user.role in OPERATORS}
-    return Page("ping.html", {"opened": opened, **may})
+    return Page("ping.html", {"opened": opened, "zone": account_zone(office), **may})
 
 
 def show_sources(office: Office, visit: Visit) -> Answer:
-    start, end = (visit.query.get(name, "").strip() for name in ("from", "to"))
-    if visit.query.get("as") == "csv":
-        name = "-".join(["sources", *filter(None, (start, end))])
-        return File(f"{name}.csv", sources.export_sources(office, visit.reader, start, end), CSV)
-    found = sources.sources(office, visit.reader, start, end)
+    query = {name: visit.query.get(name, "").strip() for name in ("from", "to", "zone")}
+    is_file = visit.query.get("as") == "csv"
+    wanted = reports.Wanted(
+        start=query["from"],
+        end=query["to"],
+        zone=query["zone"],
+        limit=str(MOST_ROWS if is_file else SHOWN_SOURCES),
+    )
+    found = sources.count_sources(office, visit.reader, wanted)
+    first, last = (str(local_day(at, found.zone)) for at in (found.start, found.end - 1))
+    if is_file:
+        return File(f"sources-{first}-{last}.csv", sources.csv_of(found, visit.reader), CSV)
     return Page(
         "sources.html",
         {
             "found": found,
-            "shown": found.sources[:SHOWN_SOURCES],
-            "csv": "?" + urlencode({"from": formats.date(found.start), "to": formats.date(found.end - 1), "as": "csv"}),
+            "first": first,
+            "last": last,
+            "zones": US_ZONES,
             "is_reader": visit.user.role in READERS,
-            "days": sources.DAYS,
-            "exported_days": sources.EXPORTED_DAYS,
+            "exported": MOST_ROWS,
         },
     )
 
 
-def erasing(office: Office, _: Visit) -> Page:
-    return _erasing(office)
+def show_erasures(office: Office, _: Visit) -> Page:
+    return _erasures(office)
 
 
 def ask_to_erase(office: Office, visit: Visit) -> Page:
-    return Page("erase.html", {"known": erasures.look_up(office, visit.reader, visit.values.get("number", "").strip())})
+    number = log.read_number(visit.values.get("number", "").strip())
+    return Page("erase.html", {"number": number, "known": erasing.preview(office, visit.user.name, number)})
 
 
 def erase(office: Office, visit: Visit) -> Page:
-    number = visit.values.get("number", "")
-    erased = erasures.erase(office, visit.user.name, number)
-    return _erasing(office, {"erased": erased, "number": number})
+    return _erasures(office, erasing.erase(office, visit.user.name, visit.values.get("number", "")))
 
 
-def _erasing(office: Office, done: Mapping[str, Any] | None = None) -> Page:
-    found = erasures.erasures(office)
-    values = {
-        "erasures": found[:SHOWN_ERASURES],
-        "more": len(found) - SHOWN_ERASURES,
-        "again": erasures.AGAIN_SECONDS,
-        "retention": log.retention(office),
-    }
-    return Page("erasing.html", {"erased": None, "number": "", **values, **(done or {})})
+def _erasures(office: Office, erased: Erased | None = None) -> Page:
+    found = erasing.list_erasures(office)
+    return Page(
+        "erasing.html",
+        {
+            "erased": erased,
+            "erasures": found[:SHOWN_ERASURES],
+            "more": len(found) - SHOWN_ERASURES,
+            "retention": log.retention(office),
+        },
+    )
 
 
 VIEWS: tuple[View[VisitedOffice], ...] = (
@@ -174,7 +197,7 @@ VIEWS: tuple[View[VisitedOffice], ...] = (
     View("GET", "/pings/{ping_id}", show_ping, EVERYBODY),
     View("POST", "/pings/{ping_id}", unmask, OPERATORS),
     View("GET", "/sources", _catch_mistakes(show_sources), EVERYBODY),
-    View("GET", "/erasing", erasing, OPERATORS),
+    View("GET", "/erasing", show_erasures, OPERATORS),
     View("POST", "/erasing", _catch_mistakes(ask_to_erase), OPERATORS),
     View("POST", "/erasing/confirmed", _catch_mistakes(erase), OPERATORS),
 )

@@ -8,26 +8,27 @@ from msgspec.structs import asdict
 
 from functions.dashboard.inputs import US_ZONES
 from functions.dashboard.log_pages import CSV
-from shared.domain.objections import NotValid, Refused
+from shared.domain.objections import Errors, NotValid, Refused
 from shared.domain.readers import Reader
-from shared.journal.periods import Period, local_day
-from shared.journal.reports import DatedBy, write_parquet
+from shared.journal.periods import Period, shown_days
+from shared.journal.reports import DatedBy, is_of_rows, write_parquet
 from shared.office import plots
 from shared.office.dashboard import File, Page, View, Visit
 from shared.office.plots import Plot, Series
 from shared.office.visitors import VisitedOffice
 from shared.operators import reports
 from shared.operators.access import EVERYBODY, Office
+from shared.operators.account import account_zone
 from shared.operators.reports import Counted, Group, Wanted
 from shared.pages import formats
 
 PARQUET = "application/vnd.apache.parquet"
 GROUPINGS = ("by", "then", "and_then")
-SENT = ("range", "from", "to", "zone", *GROUPINGS, "sort", "order", "dated_by", "limit")
+SENT = ("range", "from", "to", "zone", *GROUPINGS, "sort", "order", "dated_by", "limit", "numbers")
 PLOTTED = 62
 RANGES = {
     "today": "today", "yesterday": "yesterday", "last_7_days": "last 7 days", "last_30_days": "last 30 days",
-    "this_month": "this month", "last_month": "last month",
+    "this_week": "this week", "this_month": "this month", "last_month": "last month",
 }  # fmt: skip
 TITLES = {
     "fill_percent": "Fill %", "win_percent": "Win %", "revenue_cents": "Revenue", "payout_cents": "Payout",
@@ -43,17 +44,32 @@ def show_report(office: Office, visit: Visit) -> Page | File:
     try:
         report = reports.read_report(office, visit.reader, _wanted(query))
     except NotValid as wrong:
-        said = [f"{title(name)} {sentence}." for name, found in wrong.errors.items() for sentence in found]
-        return Page("report.html", _form(visit, query) | {"wrong": " ".join(said), "found": None}, 422)
+        return Page("report.html", _form(office, visit, query) | _refused(query, wrong.errors), 422)
     except Refused as refused:
-        return Page("report.html", _form(visit, query) | {"wrong": str(refused), "found": None}, 409)
+        return Page("report.html", _form(office, visit, query) | {"wrong": str(refused), "found": None}, 409)
     found = reports.describe(office, report)
-    days = _days(Period(found.start, found.end), found.zone)
+    days = shown_days(Period(found.start, found.end), found.zone)
     if visit.query.get("as") == "csv":
         return File(f"report-{days[0]}-{days[1]}.csv", reports.csv_of(found, visit.reader), CSV)
     if visit.query.get("as") == "parquet":
         return File(f"report-{days[0]}-{days[1]}.parquet", write_parquet(report), PARQUET)
-    return Page("report.html", _form(visit, query) | _shown(visit.reader, query, found, days))
+    return Page("report.html", _form(office, visit, query) | _shown(visit.reader, query, found, days))
+
+
+def _refused(query: Mapping[str, str], errors: Errors) -> dict[str, Any]:
+    """What is wrong, and where it is too much to read, what can be asked in its place."""
+    offered = {"athena": "", "counts": ""}
+    if "to" in errors and "athena" in errors:
+        offered["athena"] = errors["athena"][0]
+    if "to" in errors and "numbers" in errors:
+        offered["counts"] = "?" + urlencode({**query, "numbers": "counts"})
+    said = [
+        f"{title(name)} {sentence.rstrip('.')}."
+        for name, found in errors.items()
+        for sentence in found
+        if name not in offered
+    ]
+    return {"wrong": " ".join(said), "found": None, **offered}
 
 
 def _wanted(query: Mapping[str, str]) -> Wanted:
@@ -62,24 +78,29 @@ def _wanted(query: Mapping[str, str]) -> Wanted:
         start=query.get("from", ""),
         end=query.get("to", ""),
         by=",".join(dict.fromkeys(query[name] for name in GROUPINGS if name in query)),
-        **{name: query.get(name, "") for name in ("zone", "sort", "order", "dated_by", "limit")},
+        **{name: query.get(name, "") for name in ("zone", "sort", "order", "dated_by", "limit", "numbers")},
     )
 
 
-def _form(visit: Visit, query: Mapping[str, str]) -> dict[str, Any]:
+def _form(office: Office, visit: Visit, query: Mapping[str, str]) -> dict[str, Any]:
     return {
         "query": {name: query.get(name, "") for name in SENT},
         "ranges": RANGES,
         "groups": reports.groups_of(visit.reader),
         "columns": reports.columns_of(visit.reader),
+        "zone": query.get("zone") or account_zone(office),
         "zones": US_ZONES,
         "dated": get_args(DatedBy),
+        "counts": "",
+        "athena": "",
         "title": title,
     }
 
 
 def _shown(reader: Reader, query: Mapping[str, str], found: Counted, days: tuple[str, str]) -> dict[str, Any]:
     columns = [name for name in reports.columns_of(reader) if found.total.live_asked or "live" not in name]
+    if query.get("numbers") == "counts":
+        columns = [name for name in columns if not is_of_rows(name)]
 
     def link(**changed: str) -> str:
         return "?" + urlencode({**query, **changed})
@@ -94,7 +115,7 @@ def _shown(reader: Reader, query: Mapping[str, str], found: Counted, days: tuple
         "shown": columns,
         "first": days[0],
         "last": days[1],
-        "before": _days(Period(found.before.start, found.before.end), found.zone),
+        "before": shown_days(Period(found.before.start, found.before.end), found.zone),
         "plots": _plots(reader, found),
         "csv": link(**{"as": "csv"}),
         "parquet": link(**{"as": "parquet"}),
@@ -115,11 +136,6 @@ def cell(numbers: Any, name: str) -> str:
     if name.endswith("_cents"):
         return formats.money(value)
     return f"{value:.1f}" if name.endswith("_percent") else formats.plain(value)
-
-
-def _days(period: Period, zone: str) -> tuple[str, str]:
-    """The first and the last."""
-    return str(local_day(period.start, zone)), str(local_day(period.end - 1, zone))
 
 
 def _plots(reader: Reader, found: Counted) -> list[Plot]:

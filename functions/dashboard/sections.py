@@ -12,16 +12,15 @@ from functions.dashboard.section_page import Section
 from shared import configuration
 from shared.configuration import Plain
 from shared.domain import erlang, schedule
-from shared.domain.models import DAY, Buyer
+from shared.domain.models import Buyer
 from shared.domain.objections import Malformed, NotValid
 from shared.office.dashboard import OURS, ROOT, Page, Redirect, View, Visit
 from shared.office.visitors import VisitedOffice
 from shared.operators import access, forecast, issued_tokens, pools, resources, trying
 from shared.operators.access import EVERYBODY, OPERATORS, Office
-from shared.operators.day import Use
+from shared.operators.account import account_zone
 from shared.operators.resources import Resource
 from shared.publishers import posting_instructions
-from shared.store.totals import PoolHour
 
 # Offers
 
@@ -111,25 +110,20 @@ def _ring_pools(office: Office, listed: list[Plain]) -> Mapping[str, Any]:
 
 
 def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    hours, day = _recent(office, found.name), office.records.now() // DAY * DAY
+    hours = pools.last_hours(office, found.name)
     asked = visit.query.get("sales_per_hour", "")
-    busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
+    busiest = max(hour.leases + hour.exhausted for hour in hours)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
     sales = min(sales, pools.MAX_SALES_PER_HOUR)
     use, numbers = pools.look_at_pool(office.records, found.name, sales, after=visit.query.get("after", ""))
     return {
         "use": use,
         "numbers": numbers,
-        "hours": hours,
-        "plot": today.pool(Use("Use today", [hour for hour in hours if hour.at >= day]), day),
+        "hours": [hour for hour in hours if hour.leases or hour.exhausted],
+        "plot": today.plot_pool("Use in the last 24 hours", hours),
+        "zone": account_zone(office),
         "percent": round(100 * erlang.BLOCKING),
     }
-
-
-def _recent(office: Office, pool: str) -> list[PoolHour]:
-    """Its last 24 hours that had any sales."""
-    now = office.records.now()
-    return [hour for hour in office.journal.pools(now - DAY, now + 1) if hour.pool == pool]
 
 
 # Users

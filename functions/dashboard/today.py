@@ -1,28 +1,37 @@
 """What happens today, or happened on a day."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
+from functions.dashboard.inputs import US_ZONES
+from shared.journal.counts import PoolHour
 from shared.office import plots
 from shared.office.dashboard import Page, Visit
 from shared.office.plots import Plot, Series
-from shared.operators import sources
 from shared.operators.access import READERS, Office
-from shared.operators.day import Count, Day, Use, cap_fills, count_day, start_of_day
+from shared.operators.day import CountedHour, Day, PoolDay, cap_fills, count_day
 from shared.pages import formats
 
 PLOTTED_POOLS = 6
 """The others stand in the table only."""
 BEFORE = "Day before"
 
+Value = Callable[[CountedHour], int]
+
 
 def show_today(office: Office, visit: Visit) -> Page:
-    at = start_of_day(visit.query.get("day", ""), office.records.now())
-    if visit.user.role not in READERS:
-        found = sources.sources(office, visit.reader, formats.date(at), formats.date(at))
-        return Page("own_day.html", {"at": at, "found": found})
-    day = count_day(office, at)
-    pools = [pool(use, at) for use in day.pools[:PLOTTED_POOLS]]
-    return Page("today.html", {"day": day, "at": at, "plots": _plots(day), "pool_plots": pools})
+    sent = {name: visit.query.get(name, "").strip() for name in ("day", "zone")}
+    day = count_day(office, visit.reader, **sent)
+    return Page(
+        "today.html",
+        {
+            "day": day,
+            "plots": _plots(day),
+            "pool_plots": [_pool_of_day(pool, day) for pool in day.pools[:PLOTTED_POOLS]],
+            "is_reader": visit.user.role in READERS,
+            "zones": US_ZONES,
+        },
+    )
 
 
 def caps(office: Office, visit: Visit) -> Page:
@@ -30,48 +39,55 @@ def caps(office: Office, visit: Visit) -> Page:
 
 
 def _plots(day: Day) -> list[Plot]:
-    asked, pings = [hour.asked for hour in day.hours], [hour.pings for hour in day.hours]
-    without = [max(0, of - bid) for of, bid in zip(asked, pings, strict=True)]
-    statuses = {status: [hour.refused.get(status, 0) for hour in day.hours] for status in day.total.day.refused}
+    statuses = {status: [hour.count.refusals.get(status, 0) for hour in day.hours] for status in day.total.day.refusals}
+    has_revenue = day.total.day.revenue_cents is not None
     return [
-        plots.hours(
-            "Leads",
-            [Series("With bids", pings), Series("Without", without)],
-            Series(BEFORE, [hour.asked for hour in day.before]),
+        _plot(
+            day,
+            "Pings",
+            [
+                Series("With bids", [hour.count.pings - hour.count.unmatched for hour in day.hours]),
+                Series("Unmatched", [hour.count.unmatched for hour in day.hours]),
+            ],
+            lambda hour: hour.count.pings,
         ),
-        plots.hours("Sales", [Series("Sales", [hour.sales for hour in day.hours])], _before(day.before, "sales")),
-        plots.hours(
-            "Refusals",
-            plots.most(statuses, "others") or [Series("Refusals", [0] * plots.HOURS)],
-            _before(day.before, "refusals"),
-        ),
-        *(
-            plots.hours(
-                name,
-                [Series(name, [getattr(hour, member) for hour in day.hours])],
-                _before(day.before, member),
-                text=formats.money,
-            )
-            for name, member in (("Revenue", "revenue_cents"), ("Payout", "payout_cents"))
-        ),
+        _plot(day, "Sales", [], lambda hour: hour.count.sales),
+        _plot(day, "Refused", plots.most(statuses, "others"), lambda hour: hour.count.refused),
+        *([_plot(day, "Revenue", [], lambda hour: hour.count.revenue_cents or 0, formats.money)] * has_revenue),
+        _plot(day, "Payout", [], lambda hour: hour.count.payout_cents, formats.money),
     ]
 
 
-def _before(hours: Sequence[Count], member: str) -> Series:
-    return Series(BEFORE, [getattr(hour, member) for hour in hours])
-
-
-def pool(use: Use, at: int) -> Plot:
-    """A ring pool on the UTC day that begins `at`."""
-    hours = {(hour.at - at) // 3600: hour for hour in use.hours}
-
-    def values(member: str) -> list[int]:
-        return [getattr(hours[hour], member) if hour in hours else 0 for hour in range(plots.HOURS)]
-
+def _plot(
+    day: Day, title: str, bars: Sequence[Series], value: Value, text: Callable[[int], str] = formats.plain
+) -> Plot:
+    """Without bars of its own it has one of `value`, with which the line of the day before is made: an hour is compared
+    with what its clock showed then."""
+    before = Counter[str]()
+    for hour in day.before:
+        before[hour.clock[:2]] += value(hour)
     return plots.hours(
-        use.pool,
-        [Series("Most in use, %", values("peak_percent"))],
-        Series("On average, %", values("used_percent")),
-        marks=Series("Found none free", values("exhausted")),
+        title,
+        [hour.clock for hour in day.hours],
+        bars or [Series(title, [value(hour) for hour in day.hours])],
+        Series(BEFORE, [before[hour.clock[:2]] for hour in day.hours]),
+        text=text,
+    )
+
+
+def _pool_of_day(pool: PoolDay, day: Day) -> Plot:
+    asked = {hour.start: hour for hour in pool.hours}
+    hours = [asked.get(hour.start, PoolHour(start=hour.start, clock=hour.clock, pool=pool.pool)) for hour in day.hours]
+    return plot_pool(pool.pool, hours)
+
+
+def plot_pool(title: str, hours: Sequence[PoolHour]) -> Plot:
+    """How full a ring pool was."""
+    return plots.hours(
+        title,
+        [hour.clock for hour in hours],
+        [Series("Most in use, %", [hour.peak_percent for hour in hours])],
+        Series("On average, %", [hour.used_percent for hour in hours]),
+        marks=Series("Found none free", [hour.exhausted for hour in hours]),
         top=100,
     )

@@ -1,6 +1,15 @@
 """The dashboard as a table: what is shown at which address, and to whom."""
 
-from functions.dashboard import change_pages, file_page, log_pages, report_pages, sections, signing, suppression_pages
+from functions.dashboard import (
+    change_pages,
+    file_page,
+    log_pages,
+    question_pages,
+    report_pages,
+    sections,
+    signing,
+    suppression_pages,
+)
 from shared.office.dashboard import View
 from shared.office.visitors import VisitedOffice
 
@@ -8,6 +17,7 @@ VIEWS: tuple[View[VisitedOffice], ...] = (
     *signing.VIEWS,
     *log_pages.VIEWS,
     *report_pages.VIEWS,
+    *question_pages.VIEWS,
     *sections.VIEWS,
     *suppression_pages.VIEWS,
     *change_pages.VIEWS,

@@ -1,5 +1,4 @@
-"""Every hour: caps that a crash left too high are lowered, the leads of sales whose retention is over are removed, and
-numbers that an apply which died has left are freed."""
+"""Every hour: caps that a crash left too high are lowered, and numbers that an apply which died has left are freed."""
 
 from typing import Any
 
@@ -7,13 +6,14 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import runtime
-from shared.store.repair import upkeep
+from shared.operators.hourly_work import do_hourly_work
 
 log = Logger()
 
 
-def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    found = upkeep(*runtime.upkeep())
-    done = {"repaired": len(found.repaired), "swept": found.swept, "freed": found.freed}
-    log.info("hourly", extra=done)
-    return done
+def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, object]:
+    done = do_hourly_work(*runtime.hourly_work())
+    caps = done.caps
+    found = {"repaired": len(caps.repaired), "left": caps.left, "why": caps.why, "freed": done.freed}
+    log.info("hourly", extra=found)
+    return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from msgspec import structs
 
 from shared import runtime
 from shared.journal.consumer import consume
@@ -16,7 +17,9 @@ log = Logger()
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     pages, endpoint_of, dead_letters = runtime.journal()
     done = consume(event, pages, endpoint_of, dead_letters.add)
-    metrics.write_batch(done.rows, done.pages, done.set_aside)
+    counts = structs.asdict(done)
+    counts.pop("failed")
+    metrics.write_batch(**counts)
     if done.failed or done.set_aside:
         log.warning("journal", extra={"failed": len(done.failed), "set_aside": done.set_aside})
     return {"batchItemFailures": [{"itemIdentifier": number} for number in done.failed]}

@@ -1,4 +1,5 @@
-"""Every minute: hours and days of the journal that are over become files, and those that do not count are deleted."""
+"""Every minute: hours and days of the journal that are over become files, those that do not count are deleted, and
+callers that are being erased are taken out of it."""
 
 import time
 from collections.abc import Callable
@@ -22,9 +23,10 @@ def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str,
         "hours_closed": lambda: files.close_hours(now),
         "days_closed": lambda: files.close_days(now),
         "deleted": lambda: files.delete_replaced(now),
+        "erased": runtime.finish_erasings,
         "strays": lambda: files.sweep_if_due(now, lambda: retention_of(versions.current().parts).sale_days),
     }
-    done = {"hours_closed": 0, "days_closed": 0, "deleted": 0, "strays": 0}
+    done = {"hours_closed": 0, "days_closed": 0, "deleted": 0, "erased": 0, "strays": 0}
 
     def count(name: str, step: Callable[[], int]) -> int:
         done[name] = step()

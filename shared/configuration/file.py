@@ -55,6 +55,7 @@ class Retention(Part):
 class Account(Part):
     """What holds for every offer."""
 
+    zone: Zone = "UTC"
     suppression: tuple[ListName, ...] = ()
     retention: Retention = Retention()
 
@@ -209,8 +210,12 @@ def records_of(configuration: Configuration) -> Parts:
     }
 
 
+def account_of(records: Parts) -> Account:
+    return Account.model_validate(records.get(ACCOUNT, {}))
+
+
 def retention_of(records: Parts) -> Retention:
-    return Account.model_validate(records.get(ACCOUNT, {})).retention
+    return account_of(records).retention
 
 
 def document_of(records: Parts) -> dict[str, Any]:

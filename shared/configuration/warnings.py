@@ -40,8 +40,12 @@ IN_NUMBERS = ("bid", "conversion_seconds", "expires_in_seconds")
 
 def find_warnings(wanted: Configuration, now: int, within: Path = ()) -> list[Problem]:
     """Every warning, in the order of the file; only those about the record at `within`, and what is in it."""
-    warnings = [*_of_pools(wanted), *_of_offers(wanted, now, within), *_of_endpoints(wanted)]
+    warnings = [*_of_account(wanted), *_of_pools(wanted), *_of_offers(wanted, now, within), *_of_endpoints(wanted)]
     return [warning for warning in warnings if warning.path[: len(within)] == within]
+
+
+def _of_account(wanted: Configuration) -> Iterator[Problem]:
+    yield from _of_zone(wanted.account.zone, ("account", "zone"))
 
 
 def _of_pools(wanted: Configuration) -> Iterator[Problem]:
@@ -169,9 +173,8 @@ def _of_sources(wanted: Configuration, sources: Collection[str], at: Path) -> It
 
 def _of_clock(buyer: Buyer, now: int, at: Path) -> Iterator[Problem]:
     opening = buyer.schedule
-    for path, zone in (((*at, "zone"), buyer.zone), ((*at, "schedule", "zone"), opening and opening.zone)):
-        if zone and (doubt := zones.doubt(zone)):
-            yield Problem(path, f"`{zone}` {doubt}")
+    yield from _of_zone(buyer.zone, (*at, "zone"))
+    yield from _of_zone(opening.zone if opening else None, (*at, "schedule", "zone"))
     if not opening:
         return
     for key, listed in (("open", opening.open), ("open_on", opening.open_on)):
@@ -184,6 +187,11 @@ def _of_clock(buyer: Buyer, now: int, at: Path) -> Iterator[Problem]:
         yield Problem((*at, "schedule"), f"has dates that are over and can be taken out: {', '.join(over)}")
     if schedule.never_opens(compiled, today):
         yield Problem((*at, "schedule"), "never opens: no weekday has hours, and no date to come")
+
+
+def _of_zone(zone: str | None, at: Path) -> Iterator[Problem]:
+    if zone and (doubt := zones.doubt(zone)):
+        yield Problem(at, f"`{zone}` {doubt}")
 
 
 def _of_row(text: str) -> Iterator[str]:

@@ -229,7 +229,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
     `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's sandbox.
     Under `strict` validation every value must be readable, else only those that a step requires.
-    A lead is kept for `lead_seconds` after its PING, a sale without its lead for `sale_seconds`.
+    A lead is kept for `lead_seconds` after its PING, what rows tell of its sale for `sale_seconds`.
     A caller holds at most `leases_per_caller` numbers here, and a source address without a user `leases_per_address`
     of the pool; `pool_is_open` says that an endpoint without a token leases from it.
     """
@@ -349,8 +349,10 @@ class Ping(Struct, frozen=True, kw_only=True):
 class Sale(Struct, frozen=True, kw_only=True):
     """A POST that got a buyer and a number. `posted` is what the POST laid over the ping's lead; `choice` the buyer
     that it asked for, or `TRY_ALL`; `answer` the body that was sent, for retries; `said` what a live buyer agreed to.
-    `bid_cents` is what caps of revenue have counted, `user` whose sale it is, `kept_until` the end of its retention.
-    `destination` is the number at which the buyer is dialed, empty in a sale of 0.1.0.
+    `bid_cents` is what caps of revenue have counted, `user` whose sale it is. It stays with its ping until
+    `kept_until`: the lead's end, or that of its retries.
+    `destination` is the number at which the buyer is dialed, empty in a sale of 0.1.0. `pool` is the ring pool of the
+    endpoint, of which the sale saw `pool_used` percent in use: 100 where no number of it was free.
     Without an answer the lead was erased, or is over its own retention.
     """
 
@@ -370,3 +372,5 @@ class Sale(Struct, frozen=True, kw_only=True):
     overflow: bool = False
     said: Yes | None = None
     destination: str = ""
+    pool: str = ""
+    pool_used: int = 0

@@ -19,6 +19,7 @@ from shared.domain.models import (
     User,
 )
 from shared.domain.refusals import (
+    NoNumberAvailable,
     PingIdUnknown,
     PingIdUsed,
     Refusal,
@@ -166,10 +167,13 @@ def stored_answer(sale: Sale) -> bytes:
 
 
 @contextmanager
-def release_on_refusal(world: World, claim: Claim, ping: Ping, attempt: bytes, caller: str) -> Iterator[None]:
+def release_on_refusal(
+    turn: Turn, claim: Claim, ping: Ping, attempt: bytes, caller: str, seen: dict[int, Ring]
+) -> Iterator[None]:
     """A claim is given back when its POST is refused; then the ping can be found by the `caller` that the POST brought.
     If the outcome is unclear, the claim stays: a number may have been leased,
     and the next attempt has to look for it. Then the publisher is told what is left of the claim."""
+    world = turn.world
     try:
         yield
     except Refusal as refused:
@@ -181,7 +185,10 @@ def release_on_refusal(world: World, claim: Claim, ping: Ping, attempt: bytes, c
                 status = "" if is_no_answer_to_it else refused.status
                 brought = keys.caller_hash(world.keys, caller) if caller and status else b""
                 has_a_number = world.rings.has_appended or world.routes.has_left
-                world.pings.release(ping.id, attempt, claim, has_a_number, status, world.now(), caller=brought)
+                used = number_of(turn).used_percent(seen, isinstance(refused, NoNumberAvailable))
+                world.pings.release(
+                    ping.id, attempt, claim, has_a_number, status, world.now(), caller=brought, pool_used=used
+                )
         raise
 
 
@@ -212,7 +219,7 @@ def claimed(turn: Turn, ping_id: bytes, posted: Lead) -> Iterator[Taken]:
         raise PingIdUnknown
     leads = [claim.ping.lead, Lead(claim.ping.lead | posted)]
     with (
-        release_on_refusal(world, claim, claim.ping, attempt, posted.caller),
+        release_on_refusal(turn, claim, claim.ping, attempt, posted.caller, seen),
         release_number_on_refusal(turn, claim, leads, attempt),
     ):
         if not is_of(claim.ping, turn.user):

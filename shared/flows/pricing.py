@@ -20,7 +20,6 @@ from shared.domain.refusals import (
     DuplicateCaller,
     NoMatchingBuyer,
     RateLimited,
-    Refusal,
 )
 from shared.flows.turn import Turn
 from shared.flows.world import World
@@ -35,20 +34,19 @@ UNSOLD = {State.FREE, State.EXPIRED, State.SPENT}
 Flow = Callable[[World, Endpoint, Request], bytes]
 
 
-def keep_refusals(flow: Flow) -> Flow:
-    """A refusal is counted; what nobody bid on is stored, to be explained at any later time."""
+def store_unmatched(flow: Flow) -> Flow:
+    """What nobody bid on is stored, to be explained at any later time."""
 
     @wraps(flow)
-    def kept(world: World, endpoint: Endpoint, request: Request) -> bytes:
+    def stored(world: World, endpoint: Endpoint, request: Request) -> bytes:
         try:
             return flow(world, endpoint, request)
-        except Refusal as refused:
-            world.tallies.count_refusal(endpoint, refused.status)
-            if isinstance(refused, NoMatchingBuyer) and refused.ping:
+        except NoMatchingBuyer as refused:
+            if refused.ping:
                 store_ping(world, refused.ping)
             raise
 
-    return kept
+    return stored
 
 
 def find_bids(
@@ -59,7 +57,6 @@ def find_bids(
 ) -> Ping:
     """The lead with everybody's bid, those of live buyers too. Raises what `gather_facts` raises."""
     now, seed, ping_id = turn.world.now(), turn.world.random_bytes(SEED_BYTES), turn.world.random_bytes(keys.ID_BYTES)
-    turn.world.tallies.count_lead(turn.endpoint, turn.user.name if turn.user else "", lead.source)
     passing = matching.passing(turn.endpoint, lead, now)
     capped = [buyer for buyer in passing if buyer.caps]
     facts = gather_facts(turn, lead, ping_id, passing, counted, capped)
@@ -184,12 +181,7 @@ def find_reasons(endpoint: Endpoint, priced: Ping) -> list[Failure]:
 
 def store_ping(world: World, priced: Ping, *others: Callable[[], object]) -> None:
     """Store the ping, and run the other writes with it."""
-    world.run_with_counts(
-        lambda: world.in_parallel(lambda: world.pings.open(priced, world.caller_hash(priced.lead)), *others),
-        world.tallies.due_writes(),
+    world.run_with_notes(
+        lambda: world.in_parallel(lambda: world.pings.open(priced, world.caller_hash(priced.lead)), *others)
     )
-
-
-def count_ping(turn: Turn, priced: Ping) -> None:
-    metrics.count_ping(len(priced.bids))
-    turn.world.tallies.count_ping(turn.endpoint, priced)
+    metrics.count_priced()

@@ -28,7 +28,7 @@ def store_on_refusal(turn: Turn) -> Iterator[None]:
     except (InvalidFields, CallerIdRequired, CallerNumberSuppressed, DuplicateCaller, BuyerMismatch) as refused:
         if not turn.endpoint.sandbox:
             store = partial(turn.world.refused_requests.store, _describe(turn, refused))
-            turn.world.run_with_counts(lambda: None, [store])
+            turn.world.run_with_notes(lambda: None, store)
         raise
 
 

@@ -40,7 +40,7 @@ from shared.flows.attempts import (
     release_on_refusal,
 )
 from shared.flows.intake import read_choice, read_whole_lead
-from shared.flows.pricing import UNSOLD, count_ping, duplicate_windows, explain_failures, find_bids, find_sales
+from shared.flows.pricing import UNSOLD, duplicate_windows, explain_failures, find_bids, find_sales
 from shared.flows.refusing import store_on_refusal
 from shared.flows.tracking import (
     SoldNumber,
@@ -114,10 +114,10 @@ def sell_at_once(turn: Turn, verb: str, write: Write) -> bytes:
         return answer_at_once(turn, claim)
     if claim.state is not State.FREE:
         raise TemporarilyUnavailable
-    count_ping(turn, priced)
+    metrics.count_priced()
     left = [lead] if claim.taken_over else []
     with (
-        release_on_refusal(turn.world, claim, priced, attempt, ""),
+        release_on_refusal(turn, claim, priced, attempt, "", seen),
         release_number_on_refusal(turn, claim, left, attempt),
     ):
         terms, seller = settle_terms(turn, claim, terms), priced.user
@@ -139,17 +139,12 @@ def sell(turn: Turn, selling: Selling, write: Write) -> bytes:
     ping, lead, asked = selling.ping, selling.lead, selling.claim.asked
     unsettled = {buyer_id: of for buyer_id, of in asked.items() if buyer_id != sale.buyer_id}
     new_caller = turn.world.caller_hash(lead) if lead.caller != ping.lead.caller else b""
-    turn.world.tallies.count_sale(turn.endpoint, sale, lead.source)
     try:
-        turn.world.run_with_counts(
-            lambda: turn.world.pings.record(ping, sale, new_caller, unsettled),
-            turn.world.tallies.due_writes(at_once=True),
-        )
+        turn.world.run_with_notes(lambda: turn.world.pings.record(ping, sale, new_caller, unsettled))
     except TemporarilyUnavailable as failed:
         if failed.not_done:
             _give_back(taker.reserved)
         raise
-    metrics.count_sale()
     return answer
 
 
@@ -205,10 +200,12 @@ def _make_sale(turn: Turn, selling: Selling, taker: _Taker, answer: bytes) -> Sa
         choice=selling.choice,
         posted=selling.posted,
         answer=answer,
-        kept_until=now + turn.endpoint.sale_seconds,
+        kept_until=max(selling.ping.lead_until, key_until(turn.endpoint, taker.sold.held_until)),
         user=selling.user,
         overflow=taker.sold.overflow,
         said=said if buyer.live else None,
+        pool=turn.endpoint.pool.name if turn.endpoint.pool else "",
+        pool_used=taker.sold.pool_used,
     )
 
 

@@ -17,7 +17,7 @@ from shared.publishers.requests import Request
 from shared.store.pings import State
 
 
-@pricing.keep_refusals
+@pricing.store_unmatched
 def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     turn = intake.start_turn(world, endpoint, request)
     with store_on_refusal(turn):
@@ -30,13 +30,12 @@ def ping(world: World, endpoint: Endpoint, request: Request) -> bytes:
     failures = pricing.explain_failures(turn, priced)
     if not priced.bids:
         raise NoMatchingBuyer(priced, failures)
-    pricing.count_ping(turn, priced)
     pricing.store_ping(world, priced, *tracking.number_of(turn).announce(priced))
     answer = answers.add_warnings(answers.ping(endpoint, world.keys, priced), warnings)
     return answer if failures is None else answers.add_reasons(answer, failures)
 
 
-@pricing.keep_refusals
+@pricing.store_unmatched
 def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
     turn = intake.start_turn(world, endpoint, request)
     if not request.ping_id:
@@ -63,7 +62,7 @@ def post(world: World, endpoint: Endpoint, request: Request) -> bytes:
         return selling.sell(turn, sale, selling.with_warnings(selling.write_post, warnings | fields.not_kept(rest)))
 
 
-@pricing.keep_refusals
+@pricing.store_unmatched
 def full(world: World, endpoint: Endpoint, request: Request) -> bytes:
     turn = intake.start_turn(world, endpoint, request)
     return selling.sell_at_once(turn, "full", selling.full_writer(turn))

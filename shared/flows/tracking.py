@@ -1,6 +1,6 @@
 """The number that the caller dials: of a ring pool, or the publisher's own."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,17 +33,19 @@ from shared.store.pings import Claim
 from shared.store.rings import PoolChanged
 from shared.store.routes import Route, Seller
 
+EXHAUSTED_PERCENT = 100
 LOOKS_AT_A_CLOSED_POOL = 9
 """How often a POST looks whether an apply is done with its pool: within some four seconds of growing pauses."""
 
 
 class SoldNumber(NamedTuple):
-    """The number of a sale, the end of its hold, which is never after the buyer's own, and whether it is the overflow
-    number."""
+    """The number of a sale, the end of its hold, which is never after the buyer's own, whether it is the overflow
+    number, and how full the pool was."""
 
     number: str
     held_until: int
     overflow: bool
+    pool_used: int
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,6 +56,9 @@ class StaticNumber:
 
     def looks(self, _: dict[int, Ring]) -> list[Callable[[], None]]:
         return []
+
+    def used_percent(self, _: Mapping[int, Ring], exhausted: bool) -> None:
+        """There is no pool."""
 
     def propose_terms(self, _: str) -> Terms:
         return Terms(self.turn.endpoint.hold_seconds, 0)
@@ -86,7 +91,7 @@ class StaticNumber:
         held_until = said.until(turn.endpoint.held_until(turn.world.now()))
         if taken_until := _sell_route(turn, selling, number, buyer, held_until, said):
             raise NoNumberAvailable(taken_until - turn.world.now())
-        return SoldNumber(number, held_until, False)
+        return SoldNumber(number, held_until, False, 0)
 
     def release(self, claim: Claim, leads: Sequence[Lead], attempt: bytes) -> None:
         """Let the caller of a refused ping lead nowhere: not where its PING has left a route, nor where an attempt that
@@ -117,6 +122,14 @@ class PoolNumber:
                 return  # the lease looks again
 
         return [look]
+
+    def used_percent(self, seen: Mapping[int, Ring], exhausted: bool) -> int | None:
+        """How full the pool is, by the rings of a look; None without one. Only a pool that is `exhausted` is full:
+        others may have free numbers where nobody looked."""
+        if exhausted:
+            return EXHAUSTED_PERCENT
+        used = leasing.used_percent(seen.values(), self.turn.world.now()) if seen else None
+        return None if used is None else min(EXHAUSTED_PERCENT - 1, int(used))
 
     def propose_terms(self, caller: str) -> Terms:
         """The terms of this attempt, if it is the first. `caller` is the one that the POST brings."""
@@ -154,15 +167,14 @@ class PoolNumber:
             lease = self._lease_number(selling)
         except NoNumberAvailable:
             metrics.count_exhausted_pool()
-            turn.world.tallies.count_exhausted_pool(turn.endpoint, self.pool)
             number = self.pool.overflow_number
             if not number or not selling.lead.caller or _sell_route(turn, selling, number, buyer, held_until, said):
                 raise
-            return SoldNumber(number, held_until, True)
+            return SoldNumber(number, held_until, True, EXHAUSTED_PERCENT)
         held_until = said.until(selling.terms.held_until(lease.expires_at))
         if held_until <= turn.world.now():
             raise PingIdExpired
-        return SoldNumber(lease.number, held_until, False)
+        return SoldNumber(lease.number, held_until, False, self.used_percent(selling.seen, exhausted=False) or 0)
 
     def _lease_number(self, selling: Selling) -> Lease:
         """A number of the pool as it is configured now. A POST that takes over from a dead attempt first looks for that
@@ -170,9 +182,7 @@ class PoolNumber:
         world, ping_id, seen, taken_over = self.turn.world, selling.ping.id, selling.seen, selling.claim.taken_over
         pool = self._present_pool() if taken_over else self.pool
         if pool and seen:
-            percent = leasing.used_percent(seen.values(), world.now())
-            metrics.record_pool_use(percent)
-            world.tallies.record_pool_use(self.turn.endpoint, pool, percent)
+            metrics.record_pool_use(leasing.used_percent(seen.values(), world.now()))
         opens_at = 0
         for looks in range(LOOKS_AT_A_CLOSED_POOL):
             if pool is None:

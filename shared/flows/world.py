@@ -1,7 +1,7 @@
 """What a flow needs from outside: store, clock, random bytes, threads."""
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,12 +21,11 @@ from shared.store.refused_requests import RefusedRequests
 from shared.store.retries import RetryKeys
 from shared.store.rings import Rings
 from shared.store.routes import Routes
-from shared.store.tallies import Tallies
 
 OWN_SECONDS = 0.03
 """Time for our own work after live buyers answered; their time is shorter by it."""
-COUNTING_SECONDS = 0.1
-"""How long a request waits for what it counts once its own write is done."""
+NOTE_SECONDS = 0.1
+"""How long a request waits for a note once its own write is done."""
 T = TypeVar("T")
 
 
@@ -35,9 +34,8 @@ class World:
     """What a flow needs from outside, made anew for each request: its store calls share one deadline.
 
     `now` is in seconds since the epoch, `elapsed` in seconds since the request came in; `pause` waits before another
-    look at what somebody else works on, longer after more looks. A request waits for what runs in `io_pool`.
-    `count_pool` is for counts: if they hang, no other call waits behind them. `skew` is by how many seconds our clock
-    may be wrong. `newest_keys` looks whether there are newer keys than `keys`.
+    look at what somebody else works on, longer after more looks. Calls at once run in `io_pool`. `skew` is by how many
+    seconds our clock may be wrong. `newest_keys` looks whether there are newer keys than `keys`.
     """
 
     compiled: Compiled
@@ -49,14 +47,12 @@ class World:
     counters: Counters
     callers: Callers
     live: LiveBuyers
-    tallies: Tallies
     keys: Keys
     now: Callable[[], int]
     skew: Callable[[], float]
     elapsed: Callable[[], float]
     random_bytes: Callable[[int], bytes]
     io_pool: Executor
-    count_pool: Executor
     pause: Callable[[int], None]
     newest_keys: Callable[[], Keys]
 
@@ -109,13 +105,14 @@ class World:
             for other in running:
                 other.result()
 
-    def run_with_counts(self, first: Callable[[], T], counts: Collection[Callable[[], None]]) -> T:
-        """Run a request's own write and, beside it, what is counted: a count that takes longer ends by itself."""
-        running = [self.count_pool.submit(count) for count in (*counts, *self.callers.due_writes())]
+    def run_with_notes(self, first: Callable[[], T], *notes: Callable[[], None]) -> T:
+        """Run a request's own write and, beside it, what may be lost: `notes`, and the uses of tokens that are due. A
+        note that takes longer ends by itself."""
+        running = [self.io_pool.submit(note) for note in (*notes, *self.callers.due_writes())]
         try:
             return first()
         finally:
-            for done in wait(running, COUNTING_SECONDS).done:
+            for done in wait(running, NOTE_SECONDS).done:
                 done.result()
 
     def caller_hash(self, lead: Lead) -> bytes:

@@ -10,8 +10,10 @@ from shared.domain.models import Endpoint
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.journal.events import Unreadable, derive_rows, is_of_interest, read_event
 from shared.journal.pages import Pages
+from shared.journal.passing import is_probe, note_probes
 from shared.journal.rows import Row
 from shared.store.compiled import Compiled
+from shared.store.dynamo import Item
 
 REMEMBERED = 100
 """Versions of endpoints that a process keeps; one of a thousand buyers takes a megabyte."""
@@ -22,12 +24,19 @@ KnownVersions = dict[tuple[str, int], Endpoint | None]
 
 
 class Consumed(Struct, frozen=True):
-    """What became of a batch: `failed` are the sequence numbers of the records that have to come again."""
+    """What became of a batch: `failed` are the sequence numbers of the records that have to come again. What happened
+    is counted of the `rows` that were written; `unmatched` pings have no bids."""
 
     failed: list[str]
     rows: int
     pages: int
     set_aside: int
+    pings: int = 0
+    unmatched: int = 0
+    bids: int = 0
+    sales: int = 0
+    revenue_cents: int = 0
+    payout_cents: int = 0
 
 
 def consume(
@@ -38,11 +47,15 @@ def consume(
 ) -> Consumed:
     """Write the rows of a batch. A record that cannot be read is set aside with the reason, and the others go on. Where
     DynamoDB or the storage does not answer, the records from there on have failed."""
-    records, rows, failed, aside = event["Records"], list[Row](), list[str](), 0
+    records, rows, probes, failed, aside = event["Records"], list[Row](), list[Item](), list[str](), 0
     for place, record in enumerate(records):
         try:
             try:
-                rows += _read_rows(record, endpoint_of)
+                change = read_event(record)
+                if change.new and is_probe(change.new):
+                    probes.append(change.new)
+                elif is_of_interest(change):
+                    rows += derive_rows(change, endpoint_of)
             except Unreadable as fault:
                 set_aside(record, str(fault))
                 aside += 1
@@ -52,14 +65,23 @@ def consume(
     written = 0
     try:
         written = pages.write("pings", rows)
+        note_probes(pages.dynamo, probes, pages.now())
     except TemporarilyUnavailable:
-        failed = _numbers(records)
-    return Consumed(failed, len(rows) if written else 0, written, aside)
-
-
-def _read_rows(record: Record, endpoint_of: EndpointOf) -> list[Row]:
-    event = read_event(record)
-    return derive_rows(event, endpoint_of) if is_of_interest(event) else []
+        rows, failed = [], _numbers(records)
+    pings = [row for row in rows if row.kind == "ping"]
+    sales = [row for row in rows if row.kind == "sale"]
+    return Consumed(
+        failed=failed,
+        rows=len(rows),
+        pages=written,
+        set_aside=aside,
+        pings=len(pings),
+        unmatched=sum(not row.bids for row in pings),
+        bids=sum(row.bids for row in pings),
+        sales=len(sales),
+        revenue_cents=sum(row.revenue_cents for row in sales),
+        payout_cents=sum(row.payout_cents for row in sales),
+    )
 
 
 def _numbers(records: Sequence[Record]) -> list[str]:

@@ -109,16 +109,21 @@ def open_database(files: Sequence[Path] = ()) -> Iterator[Database]:
 
 
 @contextmanager
-def open_rows(sources: Sources) -> Iterator[Database]:
-    """A database with the view `all_rows`: every row once, with all columns. Raises `TooMuch` and `FileUnreadable`."""
-    if missing := [path for path in sources.files if not path.is_file()]:
+def open_rows(sources: Sources, most_bytes: int | None = MOST_BYTES) -> Iterator[Database]:
+    """A database with the view `all_rows`: every row once, with all columns; and, of days that come as cubes, their
+    counts in the view `cube_rows`. Raises `TooMuch` and `FileUnreadable`."""
+    files = (*sources.files, *sources.cubes)
+    if missing := [path for path in files if not path.is_file()]:
         raise FileUnreadable(f"{len(missing)} files of the journal are missing.")
-    if (size := sum(path.stat().st_size for path in sources.files) + len(sources.lines)) > MOST_BYTES:
+    size = sum(path.stat().st_size for path in files) + len(sources.lines)
+    if most_bytes is not None and size > most_bytes:
         raise TooMuch(size)
-    with open_database(sources.files) as database:
+    with open_database(files) as database:
         with _name_errors():
             database.take(sources.files, sources.lines)
             database.connection.sql(ALL_ROWS).create_view("all_rows")
+            if sources.cubes:
+                database.connection.read_parquet([str(cube) for cube in sources.cubes]).create_view("cube_rows")
         yield database
 
 

@@ -18,10 +18,11 @@ from shared.domain import matching, reasons, sandbox_endpoint
 from shared.domain.live_bids import No
 from shared.domain.matching import Rule
 from shared.domain.models import Endpoint, Lead, Ping, Sale
-from shared.journal.rows import Asked, Row
+from shared.journal.rows import Asked, Kind, Row
 from shared.store.dynamo import Item
 from shared.store.items import bytes_of, number_of, number_or, text_of
 from shared.store.packing import unpack
+from shared.store.pings import unpack_asked
 from shared.store.refused_requests import CALLER_BYTES, KIND
 
 LETTERS: dict[Rule, str] = {
@@ -81,7 +82,8 @@ def read_event(record: Mapping[str, Any]) -> Event:
 
 def is_of_interest(event: Event) -> bool:
     """Whether rows may come of it: none come of a deletion, a route, a retry key or a bare claim."""
-    return event.new is not None and any(_changes(event.old or {}, event.new))
+    old, new = event.old or {}, event.new
+    return new is not None and (any(_changes(old, new)) or bool(_marks(old, new)))
 
 
 def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]) -> list[Row]:
@@ -91,10 +93,10 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
         return []
     old, new = event.old or {}, event.new
     with _reading("the item"):
-        is_request, is_priced, is_refused, is_sold = _changes(old, new)
+        (is_request, is_priced, is_refused, is_sold), marks = _changes(old, new), _marks(old, new)
         if is_request:
             ping, sale, uri, version = None, None, text_of(new, "endpoint"), number_of(new, "version")
-        elif is_priced or is_refused or is_sold:
+        elif is_priced or is_refused or is_sold or marks:
             ping = unpack(bytes_of(new, "ping"), Ping)
             sale = unpack(bytes_of(new, "sale"), Sale) if is_sold else None
             uri, version = ping.endpoint, ping.version
@@ -120,6 +122,7 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
         found = [_ping(common, ping, endpoint)] if is_priced else []
         found += [_refused(common, ping, endpoint, new)] if is_refused else []
         found += [_sale(common, ping, sale, endpoint)] if sale else []
+        found += [_mark(common, ping, kind, old, new) for kind in marks]
         return _numbered(found)
 
 
@@ -159,6 +162,27 @@ def _changes(old: Item, new: Item) -> tuple[bool, bool, bool, bool]:
     return False, is_priced, is_refused, "sale" in new and "sale" not in old
 
 
+def _marks(old: Item, new: Item) -> list[Kind]:
+    """What is to be found by rows, though nothing happened that is counted."""
+    if "ping" not in new:
+        return []
+    found: list[Kind] = []
+    if ("asked" in new) != ("asked" in old):
+        found.append("asked" if "asked" in new else "settled")
+    if "caller" in new and "ping" in old and "caller" not in old and not any(_changes(old, new)):
+        found.append("caller")
+    return found
+
+
+def _mark(common: Row, ping: Ping, kind: Kind, old: Item, new: Item) -> Row:
+    if kind == "caller":
+        at = number_or(old, "claimed_at", 0) or common.at
+    else:
+        asked = unpack_asked(bytes_of(new if kind == "asked" else old, "asked"))
+        at = max((each.at for each in asked.values()), default=common.at)
+    return replace(common, at=at, kind=kind, user=ping.user, milliseconds=0)
+
+
 def _refused_request(common: Row, item: Item) -> Row:
     return replace(
         common,
@@ -182,6 +206,8 @@ def _ping(common: Row, ping: Ping, endpoint: Endpoint | None) -> Row:
         user=ping.user,
         bids=len(ping.bids),
         best_bid_cents=ping.bids[0].cents if ping.bids else 0,
+        best_payout_cents=ping.bids[0].payout_cents if ping.bids else 0,
+        expires_at=ping.expires_at,
         reasons=_reasons(endpoint, ping) if endpoint else "",
         live=_live(ping),
     )
@@ -193,6 +219,8 @@ def _refused(common: Row, ping: Ping, endpoint: Endpoint | None, item: Item) -> 
         at=number_of(item, "refused_at"),
         status=text_of(item, "refused"),
         user=ping.user,
+        pool=endpoint.pool.name if endpoint and endpoint.pool else "",
+        pool_used=number_or(item, "pool_used", 0),
     )
 
 
@@ -205,10 +233,14 @@ def _sale(common: Row, ping: Ping, sale: Sale, endpoint: Endpoint | None) -> Row
         status=SOLD,
         user=sale.user,
         buyer=sale.buyer_id,
+        bids=len(ping.bids),
         best_bid_cents=sale.bid_cents,
+        best_payout_cents=sale.payout_cents,
         revenue_cents=sale.cents,
         payout_cents=sale.payout_cents,
         number=sale.number,
+        pool=sale.pool,
+        pool_used=sale.pool_used,
     )
 
 

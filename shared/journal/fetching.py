@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from shared.domain.models import DAY
-from shared.journal.manifest import File, Kind, Manifest
+from shared.journal.manifest import Contents, File, Kind, Manifest
 from shared.journal.storage import Folder, Storage
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ class Fetching:
         hours = tuple(sorted(hour for hour in marked if hour < end and hour + HOUR > start))
         open_days = {hour // DAY * DAY for hour in hours}
         rows, cubes = list[File](), list[File]()
-        for file in sorted(self.manifest.read().files, key=lambda file: file.start):
+        contents = self.manifest.read()
+        self._drop_deleted(contents)
+        for file in sorted(contents.files, key=lambda file: file.start):
             if file.start >= end or file.start + LENGTH[file.kind] <= start:
                 continue
             is_cubed = by_cube and file.kind != "hour" and file.day not in open_days
@@ -98,6 +100,13 @@ class Fetching:
         used = time.time_ns()  # the file system's own clock is too coarse to order two uses
         os.utime(path, ns=(used, used))
         return path
+
+    def _drop_deleted(self, contents: Contents) -> None:
+        """What is deleted, because a caller was erased for example, does not stay here either."""
+        known = contents.names()
+        for name in self.cache.names(""):
+            if name not in known:
+                self.cache.delete(name)
 
     def _make_room(self, wanted: dict[str, File]) -> None:
         """Delete what was not used for longest, until all that is wanted has room; it may be more than there is."""

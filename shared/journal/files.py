@@ -2,7 +2,8 @@
 then it counts, then what it was made from is done with. Who meets another run leaves the work to the next one."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from shared.domain.models import DAY
+from shared.domain.objections import Refused
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.journal import parquet
-from shared.journal.database import Database, open_database
-from shared.journal.manifest import FOLDERS, File, Kind, Manifest, Overtaken, new_id
+from shared.journal.database import Database, FileUnreadable, open_database
+from shared.journal.manifest import FOLDERS, Contents, File, Kind, Manifest, Overtaken, new_id, written_at
 from shared.journal.storage import NoSuchFile, Storage
+from shared.store.erasures import Erasures, Forgotten
 
 if TYPE_CHECKING:
     from shared.journal.pages import Mark, Pages
@@ -23,16 +26,17 @@ LATE_SECONDS = 600
 """How long after its end an hour becomes a file: most late pages are there by then."""
 SWEEP_SECONDS = 3600
 """How often files are looked for that never counted, and days whose retention is over."""
-FAULTS = (NoSuchFile, TemporarilyUnavailable, duckdb.Error)
+FAULTS = (FileUnreadable, NoSuchFile, Refused, TemporarilyUnavailable, duckdb.Error)
 
 
 class Files:
     """Methods raise an `ExceptionGroup` of what failed, when all else is done."""
 
-    def __init__(self, manifest: Manifest, storage: Storage, pages: "Pages") -> None:
+    def __init__(self, manifest: Manifest, storage: Storage, pages: "Pages", erasures: Erasures) -> None:
         self.manifest = manifest
         self.storage = storage
         self.pages = pages
+        self.erasures = erasures
 
     def close_hours(self, now: int) -> int:
         """Write the rows of each hour's new pages to its file, or to its day's; how many files of rows that made."""
@@ -51,12 +55,13 @@ class Files:
     def close_days(self, now: int) -> int:
         """Join the files of each day that has ended and whose hours are all in files; how many days that were."""
         marked = {mark.hour // DAY * DAY for mark in self.pages.marked(now)}
+        contents = self.manifest.read()
         due = [
             (day, files)
-            for day, files in self.manifest.read().by_day().items()
+            for day, files in contents.by_day().items()
             if day + DAY + LATE_SECONDS <= now and day not in marked and all(file.kind == "hour" for file in files)
         ]
-        return do_each([partial(self._join, day, files, now) for day, files in due])
+        return do_each([partial(self._join, day, files, contents.erasings, now) for day, files in due])
 
     def delete_replaced(self, now: int) -> int:
         """Delete files that have not counted for five minutes; how many."""
@@ -79,33 +84,75 @@ class Files:
             self.storage.delete(name)
         return len(strays)
 
+    def has_strays(self, until: int) -> bool:
+        """Whether a file that was begun until then does not count: it may have who was erased meanwhile."""
+        names = [name for folder in FOLDERS for name in self.storage.names(folder)]
+        known = self.manifest.read().names()
+        return any((written_at(name) or until + 1) <= until for name in names if name not in known)
+
     def _add(self, kind: Kind, start: int, marks: "Sequence[Mark]", now: int) -> bool:
         """The pages of marked hours into their file, or into that of their day."""
-        seen = self._files_of(start)
+        contents = self.manifest.read()
+        seen = contents.by_day().get(start // DAY * DAY, [])
         if (kind == "day") != any(file.kind == "day" for file in seen):
             raise Overtaken
         replaced = [file for file in seen if kind == "day" or file.start == start]
         stand = [file for file in replaced if file.kind == kind]
+        erased = self.erasures.forgotten_since(start // DAY * DAY)
         with open_database() as database:
             lines = b"".join(self.pages.lines(mark.hour) for mark in marks)
-            rows = parquet.write_rows(database, [self._fetch(database, file) for file in stand], lines, "rows.parquet")
+            files = [self._fetch(database, file) for file in stand]
+            rows = parquet.write_rows(database, files, lines, "rows.parquet", erased)
             is_longer = parquet.count_rows(database, rows) > sum(file.rows for file in stand)
             if is_longer:
                 made = self._put(database, kind, start, rows, now)
-                self.manifest.change_day(start // DAY * DAY, seen, [*(f for f in seen if f not in replaced), *made])
+                becomes = [*(file for file in seen if file not in replaced), *made]
+                with self._deleting_strays(made):
+                    self.manifest.change_day(start // DAY * DAY, seen, becomes, contents.erasings)
         for mark in marks:
             self.pages.unmark(mark)
         return is_longer
 
-    def _join(self, day: int, hours: Sequence[File], now: int) -> bool:
+    def forget(self, forgotten: Sequence[Forgotten], now: int) -> bool:
+        """Take callers out of the files that count. Whether none has them: a file that another run replaced meanwhile
+        has to be looked at again. Hours and days that are made from now on do not have who is in `erasures`."""
+        contents = self.manifest.count_erasing()
+        jobs = [partial(self._forget, file, contents, forgotten, now) for file in contents.files if file.kind != "cube"]
+        return do_each(jobs) == len(jobs)
+
+    def _forget(self, file: File, contents: Contents, forgotten: Sequence[Forgotten], now: int) -> bool:
         with open_database() as database:
-            files = [self._fetch(database, file) for file in hours]
-            rows = parquet.write_rows(database, files, b"", "rows.parquet")
-            self.manifest.change_day(day, hours, self._put(database, "day", day, rows, now))
+            kept = self._fetch(database, file)
+            if parquet.has_forgotten(database, kept, forgotten):
+                rows = parquet.write_rows(database, [kept], b"", "rows.parquet", forgotten)
+                content = rows.read_bytes()
+                made = File(file.kind, file.start, new_id(now), file.rows, len(content))
+                self.storage.put(made.name, content)
+                with self._deleting_strays([made]):
+                    self.manifest.replace_file(file, made, contents.erasings)
         return True
 
-    def _files_of(self, start: int) -> list[File]:
-        return self.manifest.read().by_day().get(start // DAY * DAY, [])
+    def _join(self, day: int, hours: Sequence[File], erasings: int, now: int) -> bool:
+        erased = self.erasures.forgotten_since(day)
+        with open_database() as database:
+            files = [self._fetch(database, file) for file in hours]
+            rows = parquet.write_rows(database, files, b"", "rows.parquet", erased)
+            made = self._put(database, "day", day, rows, now)
+            with self._deleting_strays(made):
+                self.manifest.change_day(day, hours, made, erasings)
+        return True
+
+    @contextmanager
+    def _deleting_strays(self, made: Sequence[File]) -> Iterator[None]:
+        """Files of a run that was overtaken never count, unless they did at once and the answer was lost."""
+        try:
+            yield
+        except Overtaken:
+            known = self.manifest.read().names()
+            for file in made:
+                if file.name not in known:
+                    self.storage.delete(file.name)
+            raise
 
     def _fetch(self, database: Database, file: File) -> Path:
         return database.keep(f"{file.id}.parquet", self.storage.get(file.name))

@@ -66,11 +66,17 @@ class Replaced(Struct, frozen=True, array_like=True):
 
 
 class Contents(Struct, frozen=True, array_like=True):
-    """`swept_at` is when it was last looked for files that are nobody's."""
+    """`swept_at` is when it was last looked for files that are nobody's. `erasings` is how many callers were erased:
+    a file that was begun before the last of them may have it."""
 
     files: tuple[File, ...] = ()
     replaced: tuple[Replaced, ...] = ()
     swept_at: int = 0
+    erasings: int = 0
+
+    def names(self) -> set[str]:
+        """Of all files that count, or did minutes ago."""
+        return {file.name for file in self.files} | {each.name for each in self.replaced}
 
     def by_day(self) -> dict[int, list[File]]:
         found: defaultdict[int, list[File]] = defaultdict(list)
@@ -100,10 +106,13 @@ class Manifest:
     def read(self) -> Contents:
         return self._read()[1]
 
-    def change_day(self, day: int, seen: Collection[File], becomes: Collection[File]) -> None:
-        """Let other files count for a day than those that were seen. Raises `Overtaken`."""
+    def change_day(self, day: int, seen: Collection[File], becomes: Collection[File], erasings: int) -> None:
+        """Let other files count for a day than those that were seen, when there were so many `erasings`. Raises
+        `Overtaken`."""
 
         def change(contents: Contents) -> Contents:
+            if contents.erasings != erasings:
+                raise Overtaken
             found = {file for file in contents.files if file.day == day}
             if found == {*becomes}:
                 return contents
@@ -114,6 +123,23 @@ class Manifest:
             return replace(contents, files=(*kept, *becomes), replaced=self._with_replaced(contents, gone))
 
         self._change(change)
+
+    def replace_file(self, file: File, made: File, erasings: int) -> None:
+        """Let `made` count in the place of a file. Raises `Overtaken`, where that does not count any more."""
+
+        def change(contents: Contents) -> Contents:
+            if made in contents.files:
+                return contents
+            if contents.erasings != erasings or file not in contents.files:
+                raise Overtaken
+            files = tuple(made if each == file else each for each in contents.files)
+            return replace(contents, files=files, replaced=self._with_replaced(contents, [file]))
+
+        self._change(change)
+
+    def count_erasing(self) -> Contents:
+        """No file that was begun before counts any more."""
+        return self._change(lambda contents: replace(contents, erasings=contents.erasings + 1))
 
     def forget(self, before: int) -> None:
         """The files of days before do not count any more."""
@@ -137,7 +163,7 @@ class Manifest:
         change that was begun earlier is refused."""
         now = self.now()
         contents = self._change(lambda contents: replace(contents, swept_at=now))
-        known = {file.name for file in contents.files} | {each.name for each in contents.replaced}
+        known = contents.names()
         ended = now - WRITING_SECONDS
         return [name for name in names if name not in known and (written_at(name) or ended) < ended]
 

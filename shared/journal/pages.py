@@ -15,11 +15,13 @@ from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.models import DAY
 from shared.journal import rows as journal_rows
 from shared.journal.rows import Row
-from shared.store.dynamo import ConditionFailed, Dynamo
+from shared.store.dynamo import ConditionFailed, Dynamo, Item
+from shared.store.erasures import Erasures, Forgotten
 from shared.store.items import as_bytes, as_number, as_text, bytes_of, number_of, number_or, table_key, text_of
 from shared.store.packing import inflate
 
@@ -29,6 +31,7 @@ SHARDS = 16
 PAGE_BYTES = 300_000
 KEPT_SECONDS = 3 * DAY
 IS_NEW_OR_LONGER = "attribute_not_exists(pk) OR #rows < :rows"
+IS_AS_SEEN = "#lines = :seen"
 NOT_CLOSED_SINCE = "attribute_exists(pk) AND (attribute_not_exists(closed) OR closed < :marks)"
 
 
@@ -59,7 +62,7 @@ class Pages:
         """Write the rows of a batch, in its order; the number of pages that it makes. Raises `TemporarilyUnavailable`:
         then some may be written, and the batch has to come again."""
         by_hour: defaultdict[int, list[Row]] = defaultdict(list)
-        for row in rows:
+        for row in self._without_erased(rows):
             by_hour[row.at // HOUR * HOUR].append(row)
         pages = 0
         for hour, some in sorted(by_hour.items()):
@@ -68,6 +71,17 @@ class Pages:
                 pages += 1
             self._mark(hour)
         return pages
+
+    def _without_erased(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """What comes after its caller was erased does not bring it back."""
+        of_callers = [row.at for row in rows if row.caller]
+        forgotten = Erasures(self.dynamo).forgotten_since(min(of_callers)) if of_callers else []
+        if not forgotten:
+            return rows
+        return [
+            replace(row, caller="") if any(each.has(row.caller, row.ping, row.at) for each in forgotten) else row
+            for row in rows
+        ]
 
     def _put(self, hour: int, table: str, page: Sequence[Row], packed: bytes) -> None:
         first = page[0]
@@ -111,6 +125,31 @@ class Pages:
     def _packed(self, hour: int, shard: int) -> list[bytes]:
         return [bytes_of(item, "lines") for item in self.dynamo.partition(self.table, _partition(hour, shard))]
 
+    def forget(self, forgotten: Sequence[Forgotten]) -> None:
+        """Take callers out of all pages. Raises `TemporarilyUnavailable`."""
+        for mark in self.dynamo.partition(self.table, "HOURS"):
+            for shard in range(SHARDS):
+                partition = _partition(int(text_of(mark, "sk")), shard)
+                for item in self.dynamo.partition(self.table, partition):
+                    self._forget(item, forgotten)
+
+    def _forget(self, item: Item | None, forgotten: Sequence[Forgotten]) -> None:
+        while item and (lines := _lines_without(bytes_of(item, "lines"), forgotten)):
+            try:
+                self.dynamo.call(
+                    self.dynamo.client.update_item,
+                    TableName=self.table,
+                    Key={name: item[name] for name in ("pk", "sk")},
+                    UpdateExpression="SET #lines = :lines",
+                    ConditionExpression=IS_AS_SEEN,
+                    ExpressionAttributeNames={"#lines": "lines"},
+                    ExpressionAttributeValues={":lines": as_bytes(lines), ":seen": item["lines"]},
+                )
+            except ConditionFailed:
+                item = self.dynamo.get(self.table, {name: item[name] for name in ("pk", "sk")})
+            else:
+                return
+
     def hours(self, start: int, end: int) -> list[int]:
         """The hours from `start` on and before `end` that have pages. Raises `TemporarilyUnavailable`."""
         items = self.dynamo.items(
@@ -147,6 +186,20 @@ class Pages:
                 ConditionExpression=NOT_CLOSED_SINCE,
                 ExpressionAttributeValues={":marks": marks},
             )
+
+
+def _lines_without(packed: bytes, forgotten: Sequence[Forgotten]) -> bytes:
+    """The lines of a page without these callers; empty if it has none of them. What this version does not know of a row
+    stays."""
+    lines, is_changed = inflate(packed).splitlines(), False
+    for place, line in enumerate(lines):
+        row = msgspec.json.decode(line)
+        if (caller := row.get("caller")) and any(
+            each.has(caller, row.get("ping", ""), row["at"]) for each in forgotten
+        ):
+            del row["caller"]
+            lines[place], is_changed = msgspec.json.encode(row), True
+    return zlib.compress(b"".join(line + b"\n" for line in lines)) if is_changed else b""
 
 
 def _split(rows: Sequence[Row]) -> Iterator[tuple[Sequence[Row], bytes]]:

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from shared.journal.database import ALL_ROWS, Database
+from shared.store.erasures import Forgotten
 
 CUBE = """
 SELECT
@@ -22,10 +25,43 @@ FROM file_rows GROUP BY ALL ORDER BY ALL
 of any zone is a multiple of a quarter."""
 
 
-def write_rows(database: Database, files: Sequence[Path], lines: bytes, name: str) -> Path:
-    """The rows of files and JSON lines as one file, each row once, by their time."""
+FORGOTTEN = {"at": "BIGINT", "callers": "VARCHAR[]", "pings": "VARCHAR[]"}
+HAS_FORGOTTEN = """
+caller != '' AND EXISTS (
+    SELECT 1 FROM forgotten
+    WHERE (list_contains(forgotten.callers, rows.caller)
+            AND (rows."at" <= forgotten."at" OR list_contains(forgotten.pings, rows.ping)))
+        OR (len(forgotten.callers) = 0 AND list_contains(forgotten.pings, rows.ping))
+)
+"""
+"""What `Forgotten.has` says."""
+WITHOUT_FORGOTTEN = f"""
+SELECT * REPLACE (CASE WHEN {HAS_FORGOTTEN} THEN '' ELSE caller END AS caller) FROM ({ALL_ROWS}) AS rows
+"""  # noqa: S608  # nosec B608 (names of columns)
+
+
+def write_rows(
+    database: Database, files: Sequence[Path], lines: bytes, name: str, forgotten: Sequence[Forgotten] = ()
+) -> Path:
+    """The rows of files and JSON lines as one file, each row once, by their time, without the callers who are to be
+    forgotten."""
     database.take(files, lines)
-    return _write(database, f'{ALL_ROWS} ORDER BY "at"', name)
+    if not forgotten:
+        return _write(database, f'{ALL_ROWS} ORDER BY "at"', name)
+    _take_forgotten(database, forgotten)
+    return _write(database, f'{WITHOUT_FORGOTTEN} ORDER BY "at"', name)
+
+
+def has_forgotten(database: Database, file: Path, forgotten: Sequence[Forgotten]) -> bool:
+    """Whether a file of rows has one of these callers."""
+    _take_forgotten(database, forgotten)
+    found = database.connection.read_parquet(str(file)).set_alias("rows").filter(HAS_FORGOTTEN).limit(1).fetchall()
+    return bool(found)
+
+
+def _take_forgotten(database: Database, forgotten: Sequence[Forgotten]) -> None:
+    lines = database.keep("forgotten.jsonl", msgspec.json.Encoder().encode_lines(forgotten))
+    database.read_lines(lines, FORGOTTEN).create_view("forgotten", replace=True)
 
 
 def write_cube(database: Database, file: Path, name: str) -> Path:

@@ -1,12 +1,15 @@
 """Periods on the clock of a time zone: which seconds belong to them, and the period before."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-STEP = 6 * 3600
+HOUR = 3600
+STEP = 6 * HOUR
 """No zone changes its clock twice in so short a time."""
 
 
@@ -27,6 +30,14 @@ class Offset(Struct, frozen=True):
     start: int
     end: int
     seconds: int
+
+
+class Hour(Struct, frozen=True):
+    """From `start` to before `end` the clock shows the same hour; `clock` is what it is called, like 13:00."""
+
+    start: int
+    end: int
+    clock: str
 
 
 def offsets(period: Period, zone: str) -> list[Offset]:
@@ -54,6 +65,20 @@ def _seconds(clock: ZoneInfo, at: int) -> int:
     return int(offset.total_seconds()) if offset is not None else 0
 
 
+def hours(period: Period, zone: str) -> list[Hour]:
+    """The hours of the period by the clock of the zone, in order; the first and the last may be parts. One that comes
+    twice, because the clock is put back, is called by the zone's abbreviation, too, like 01:00 EST."""
+    starts = [
+        max(span.start, hour * HOUR - span.seconds)
+        for span in offsets(period, zone)
+        for hour in range((span.start + span.seconds) // HOUR, -(-(span.end + span.seconds) // HOUR))
+    ]
+    shown = [datetime.fromtimestamp(start, ZoneInfo(zone)) for start in starts]
+    times = Counter(f"{each:%Y-%m-%d %H}" for each in shown)
+    clocks = [f"{each:%H:00}{f' {each:%Z}' if times[f'{each:%Y-%m-%d %H}'] > 1 else ''}" for each in shown]
+    return [Hour(*each, clock) for each, clock in zip(pairwise([*starts, period.end]), clocks, strict=True)]
+
+
 def midnight(day: date, zone: str) -> int:
     """When the day begins. Where the clock is put forward at midnight, it is the first second of the day."""
     return int(datetime.combine(day, time(), ZoneInfo(zone)).timestamp())
@@ -66,6 +91,11 @@ def local_day(at: int, zone: str) -> date:
 def days(first: date, last: date, zone: str) -> Period:
     """From the beginning of the first to the end of the last."""
     return Period(midnight(first, zone), midnight(last + timedelta(1), zone))
+
+
+def shown_days(period: Period, zone: str) -> tuple[str, str]:
+    """The first and the last day."""
+    return str(local_day(period.start, zone)), str(local_day(period.end - 1, zone))
 
 
 def month(day: date, zone: str) -> Period:

@@ -1,15 +1,16 @@
 """Reports: rows of the journal, counted in groups by DuckDB."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from shared.domain.objections import NotValid
 from shared.domain.schedule import read_zone
-from shared.journal.database import Database, open_database, open_rows
+from shared.journal.database import open_database, open_rows
 from shared.journal.fetching import Sources
 from shared.journal.periods import Period, offsets, period_before
 
@@ -18,10 +19,13 @@ GROUPS = (
     "reason",
 )  # fmt: skip
 BY_TIME = GROUPS[:4]
+NOT_IN_CUBES = ("buyer", "area_code", "reason")
 MOST_GROUPS = 3
 MOST_ROWS = 10_000
 MOST_SECONDS = 3653 * 86_400
 """Ten years."""
+MOST_REMEMBERED = 20
+"""Reports of a process."""
 
 DatedBy = Literal["sale", "event"]
 
@@ -61,7 +65,8 @@ NOTHING = [None if name in WITH_FRACTIONS or name.endswith("_ms") else 0 for nam
 
 class Question(Struct, frozen=True, kw_only=True):
     """`dated_by` sale: what belongs to a sale counts when that was sold; by event: when it happened. `only_user` is
-    whose rows count, None for all. `sort` is the name of a group or of a column."""
+    whose rows count, None for all. `sort` is the name of a group or of a column. `of_cubes`: without what cubes do not
+    know, so that their days need no rows."""
 
     period: Period
     zone: str = "UTC"
@@ -71,6 +76,7 @@ class Question(Struct, frozen=True, kw_only=True):
     sort: str = ""
     down: bool | None = None
     limit: int = 100
+    of_cubes: bool = False
 
 
 class Line(Struct, frozen=True):
@@ -94,6 +100,8 @@ class Report(Struct, frozen=True):
 Versions = Mapping[tuple[str, int], Sequence[int]]
 """The ids of the buyers of an endpoint's version, in its order."""
 
+_REMEMBERED: dict[Any, Report] = {}
+
 
 def check(question: Question) -> Question:
     """The question with its order filled in. Raises `NotValid`, which names everything that is wrong."""
@@ -104,6 +112,10 @@ def check(question: Question) -> Question:
     sortable = (*(name for name in question.by if name in GROUPS), *COLUMNS)
     if question.sort and question.sort not in sortable:
         wrong["sort"] = [f"must be one of {', '.join(sortable)}"]
+    if question.of_cubes and (uncounted := [name for name in question.by if name in NOT_IN_CUBES]):
+        wrong["by"] = [f"{uncounted[0]} is not in the counts of a day; leave it out, or ask for all numbers"]
+    if question.of_cubes and is_of_rows(question.sort):
+        wrong["sort"] = ["is not in the counts of a day"]
     if question.dated_by not in get_args(DatedBy):
         wrong["dated_by"] = [f"must be one of {', '.join(get_args(DatedBy))}"]
     if not 1 <= question.limit <= MOST_ROWS:
@@ -127,31 +139,49 @@ def _ordered(question: Question) -> Question:
     largest = "revenue_cents" if question.only_user is None else "payout_cents"
     sort = question.sort or (question.by[0] if by_time else largest)
     down = sort not in question.by if question.down is None else question.down
-    return Question(
-        period=question.period,
-        zone=question.zone,
-        by=question.by,
-        dated_by=question.dated_by,
-        only_user=question.only_user,
-        sort=sort,
-        down=down,
-        limit=question.limit,
-    )
+    return replace(question, sort=sort, down=down)
 
 
 def read_report(question: Question, now: int, sources: Sources, versions: Versions | None = None) -> Report:
-    """The answer to a question. Without the `versions` of its rows, groups of buyers have no pings and no bids.
+    """The answer to a question. Without the `versions` of its rows, groups of buyers have no pings and no bids. One of
+    the same files and pages is remembered.
 
     Raises `NotValid`, `TooMuch` and `FileUnreadable`.
     """
     question = check(question)
     before = period_before(question.period, question.zone, now)
+    key = (question, before, sources.files, sources.cubes, hashlib.sha256(sources.lines).digest(), repr(versions))
+    if key not in _REMEMBERED:
+        report = _read(question, before, sources, versions or {})
+        while len(_REMEMBERED) >= MOST_REMEMBERED:
+            del _REMEMBERED[next(iter(_REMEMBERED))]
+        _REMEMBERED[key] = report
+    return _REMEMBERED[key]
+
+
+def _read(question: Question, before: Period, sources: Sources, versions: Versions) -> Report:
+    of_buyers = is_of_buyers(question)
+    values = _values(question, before)
+    keys = dict(zip(("first", "second", "third"), (*question.by, None, None, None), strict=False))
+    periods = {"before_start": before.start, "before_end": before.end}
     with open_rows(sources) as database:
         database.ask("key_of.sql", {})
-        lines, groups = _count(database, question, question.period, question.by, versions or {})
-        [total], _ = _count(database, question, question.period, (), {})
-        [earlier], _ = _count(database, question, before, (), {})
-    return Report(question, lines, groups, total.numbers, before, earlier.numbers)
+        plain = values | periods | (dict.fromkeys(keys) if of_buyers else keys)
+        database.ask("bins.sql", plain)
+        if sources.cubes:
+            database.ask("bins_of_cubes.sql", plain)
+        if of_buyers:
+            database.ask("bins_of_buyers.sql", values | keys | _places(versions) | {"by_buyer": "buyer" in question.by})
+        found = database.ask("report.sql", _order(question) | {"of_buyers": of_buyers})
+    whole = {part: _numbers(numbers, question) for part, _, numbers, _ in found if part != "group"}
+    lines = [Line(keys, _numbers(numbers, question)) for part, keys, numbers, _ in found if part == "group"]
+    lines = lines[: question.limit]
+    nothing = _numbers(NOTHING, question)
+    total = whole.get("total", nothing)
+    groups = found[0][3] if found else 0
+    if not question.by:
+        lines, groups = [Line([], total)], int("total" in whole)
+    return Report(question, lines, groups, total, before, whole.get("before", nothing))
 
 
 def read_versions(sources: Sources) -> list[tuple[str, int]]:
@@ -172,43 +202,47 @@ def write_parquet(report: Report) -> bytes:
         return made.read_bytes()
 
 
-def _count(
-    database: Database, question: Question, period: Period, by: tuple[str, ...], versions: Versions
-) -> tuple[list[Line], int]:
-    spans = offsets(period, question.zone)
+def is_of_buyers(question: Question) -> bool:
+    """Whether a ping counts in several groups: for each buyer, or reason, of its endpoint."""
+    return bool({"buyer", "reason"} & {*question.by})
+
+
+def _values(question: Question, before: Period) -> dict[str, Any]:
+    spans = offsets(Period(before.start, question.period.end), question.zone)
+    return {
+        "start": question.period.start,
+        "end": question.period.end,
+        "by_event": question.dated_by == "event",
+        "only_user": question.only_user,
+        "begins": [span.start for span in spans],
+        "ends": [span.end for span in spans],
+        "seconds": [span.seconds for span in spans],
+    }
+
+
+def _places(versions: Versions) -> dict[str, Any]:
     places = [
         (endpoint, version, place, buyer)
         for (endpoint, version), buyers in versions.items()
         for place, buyer in enumerate(buyers, 1)
     ]
-    is_group = question.sort in by
-    found = database.ask(
-        "report.sql",
-        {
-            "start": period.start,
-            "end": period.end,
-            "groups": len(by),
-            **dict(zip(("first", "second", "third"), (*by, None, None, None), strict=False)),
-            "by_event": question.dated_by == "event",
-            "by_buyer": "buyer" in by,
-            "by_reason": "reason" in by,
-            "only_user": question.only_user,
-            "begins": [span.start for span in spans],
-            "ends": [span.end for span in spans],
-            "seconds": [span.seconds for span in spans],
-            "endpoints": [endpoint for endpoint, _, _, _ in places],
-            "versions": [version for _, version, _, _ in places],
-            "places": [place for _, _, place, _ in places],
-            "buyers": [buyer for _, _, _, buyer in places],
-            "sort_key": by.index(question.sort) + 1 if is_group else None,
-            "sort_number": COLUMNS.index(question.sort) + 1 if question.sort in COLUMNS else None,
-            "down": bool(question.down),
-            "most": question.limit,
-        },
-    )
-    if not by and not found:
-        return [Line([], _numbers(NOTHING, question))], 0
-    return [Line(keys, _numbers(numbers, question)) for keys, numbers, _ in found], found[0][2] if found else 0
+    return {
+        "endpoints": [endpoint for endpoint, _, _, _ in places],
+        "versions": [version for _, version, _, _ in places],
+        "places": [place for _, _, place, _ in places],
+        "buyers": [buyer for _, _, _, buyer in places],
+    }
+
+
+def _order(question: Question) -> dict[str, Any]:
+    sort = question.sort
+    return {
+        "groups": len(question.by),
+        "sort_key": question.by.index(sort) + 1 if sort in question.by else None,
+        "sort_number": COLUMNS.index(sort) + 1 if sort in COLUMNS else None,
+        "down": bool(question.down),
+        "most": question.limit,
+    }
 
 
 def is_hidden(column: str) -> bool:
@@ -216,10 +250,15 @@ def is_hidden(column: str) -> bool:
     return any(word in column for word in ("live", "revenue", "margin"))
 
 
+def is_of_rows(column: str) -> bool:
+    """Cubes do not know it: how long something took, and how live buyers answered."""
+    return column.endswith("_ms") or "live" in column
+
+
 def _numbers(values: Sequence[float | None], question: Question) -> Numbers:
     named = dict[str, Any]()
     for name, value in zip(COLUMNS, values, strict=True):
         hidden = question.only_user is not None and is_hidden(name)
-        shown = None if hidden else value
+        shown = None if hidden or (question.of_cubes and is_of_rows(name)) else value
         named[name] = shown if shown is None or name in WITH_FRACTIONS else int(shown)
     return Numbers(**named)

@@ -6,7 +6,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-Kind = Literal["ping", "refused", "sale"]
+Kind = Literal["ping", "refused", "sale", "caller", "asked", "settled"]
+"""`caller`: a POST that was answered as an earlier one brought the ping's first caller. `asked`: a live buyer may agree
+to a sale that is not recorded; `settled`: none may any more."""
 
 
 class Asked(Struct, frozen=True, array_like=True):
@@ -21,7 +23,8 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`event` is the id of the stream's event, `place` the row's among those of the event: of rows that have both the
     same only one counts. Times are seconds since the epoch, `sold_at` is that of what belongs to a sale, amounts are
     cents. `ping` is the raw ping id in hexadecimal, `caller` the first eight bytes of the caller's keyed hash in
-    hexadecimal; no other value of the lead is here. `number` is ours. `pool` is the ring pool of the endpoint, of which
+    hexadecimal; no other value of the lead is here. A ping can be sold until `expires_at`, and `best_payout_cents` is
+    what its publisher would get for the best bid. `number` is ours. `pool` is the ring pool of the endpoint, of which
     a sale, or a POST that was refused, saw `pool_used` percent in use. `reasons` has a letter for each buyer of the
     `version`, in its order: why it did not bid (`shared.journal.events.LETTERS`). `fields` are the names of wrong ones.
     """
@@ -40,6 +43,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str = ""
     bids: int = 0
     best_bid_cents: int = 0
+    best_payout_cents: int = 0
     revenue_cents: int = 0
     payout_cents: int = 0
     state: str = ""
@@ -53,6 +57,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     caller: str = ""
     pool: str = ""
     pool_used: int = 0
+    expires_at: int = 0
 
 
 DUCKDB = {int: "BIGINT", tuple[str, ...]: "VARCHAR[]", tuple[Asked, ...]: "JSON"}

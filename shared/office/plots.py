@@ -9,12 +9,11 @@ from msgspec import Struct
 
 from shared.pages.formats import plain
 
-HOURS = 24
 WIDTH, HEIGHT = 400, 150
 LEFT, RIGHT, TOP, BOTTOM = 44, 394, 12, 128
-STEP = (RIGHT - LEFT) / HOURS
 GAP = 3
 TICKS = 4
+AXIS_HOURS = ("00", "06", "12", "18")
 COLOURS = 5
 """For how many kinds of bars the style sheet has a class: `c0` to `c4`."""
 
@@ -41,6 +40,7 @@ class Plot(Struct, frozen=True):
 
 def hours(
     title: str,
+    clocks: Sequence[str],
     bars: Sequence[Series],
     line: Series,
     *,
@@ -48,15 +48,23 @@ def hours(
     top: int = 0,
     text: Text = plain,
 ) -> Plot:
-    """Bars that stand on one another, and a line to compare them with. Hours in which `marks` is not zero are marked.
-    `top` is the end of the axis, where it is always the same."""
+    """Bars that stand on one another, and a line to compare them with, for hours that are called like 13:00. Those in
+    which `marks` is not zero are marked. `top` is the end of the axis, where it is always the same."""
     heights = [sum(values) for values in zip(*(each.values for each in bars), strict=True)]
     ticks = _ticks(top or max(*heights, *line.values), whole=text is plain)
     series = [*bars, line, *([marks] if marks else [])]
     classes = [*(f"c{place}" for place in range(len(bars))), "line", "mark"]
     name = f"plot-{re.sub('[^a-z0-9]+', '-', title.lower())}"
-    most = max(range(HOURS), key=heights.__getitem__)
-    said = f"The most is {text(heights[most])} from {_clock(most)}." if heights[most] else "Nothing."
+    most = max(range(len(clocks)), key=heights.__getitem__)
+    said = f"The most is {text(heights[most])} from {clocks[most]}." if heights[most] else "Nothing."
+    step = (RIGHT - LEFT) / len(clocks)
+    drawn = [
+        *_grid(ticks, text),
+        *_clocks(clocks, step),
+        *_bars(bars, clocks, ticks[-1], text),
+        _line(line, step, ticks[-1]),
+        *_marks(marks, step),
+    ]
     svg = Markup(
         '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-labelledby="{name}-t {name}-d">'
         '<title id="{name}-t">{}</title><desc id="{name}-d">{}</desc>{}</svg>'
@@ -65,7 +73,7 @@ def hours(
         HEIGHT,
         f"{title} by hour",
         said,
-        Markup().join([*_axes(ticks, text), *_bars(bars, ticks[-1], text), _line(line, ticks[-1]), *_marks(marks)]),
+        Markup().join(drawn),
         name=name,
     )
     return Plot(
@@ -74,8 +82,8 @@ def hours(
         keys=dict(zip((each.name for each in series), classes, strict=False)),
         head=["Hour", *(each.name for each in series)],
         rows=[
-            [_clock(hour), *(plain(of.values[hour]) if of is marks else text(of.values[hour]) for of in series)]
-            for hour in range(HOURS)
+            [clock, *(plain(of.values[hour]) if of is marks else text(of.values[hour]) for of in series)]
+            for hour, clock in enumerate(clocks)
         ],
     )
 
@@ -125,18 +133,17 @@ def _y(value: int, top: int) -> float:
     return round(BOTTOM - (BOTTOM - TOP) * min(value, top) / top, 1)
 
 
-def _x(hour: int) -> float:
-    return round(LEFT + hour * STEP, 1)
+def _x(hour: int, step: float) -> float:
+    return round(LEFT + hour * step, 1)
 
 
-def _clock(hour: int) -> str:
-    return f"{hour:02}:00"
-
-
-def _axes(ticks: Values, text: Text) -> Iterator[Markup]:
-    yield from _grid(ticks, text)
-    for hour in range(0, HOURS + 1, 6):
-        yield Markup('<text class="x" x="{}" y="{}">{:02}</text>').format(_x(hour), HEIGHT - 6, hour)
+def _clocks(clocks: Sequence[str], step: float) -> Iterator[Markup]:
+    """Some hours, each once."""
+    first = {clock[:2]: hour for hour, clock in reversed([*enumerate(clocks)])}
+    for clock, hour in ((clock, first[clock]) for clock in AXIS_HOURS if clock in first):
+        yield Markup('<text class="x" x="{}" y="{}">{}</text>').format(_x(hour, step), HEIGHT - 6, clock)
+    if clocks[-1].startswith("23"):
+        yield Markup('<text class="x" x="{}" y="{}">24</text>').format(RIGHT, HEIGHT - 6)
 
 
 def _grid(ticks: Values, text: Text) -> Iterator[Markup]:
@@ -147,28 +154,30 @@ def _grid(ticks: Values, text: Text) -> Iterator[Markup]:
         yield Markup('<text class="y" x="{}" y="{}">{}</text>').format(LEFT - 5, y + 4, label)
 
 
-def _bars(bars: Sequence[Series], top: int, text: Text) -> Iterator[Markup]:
-    for hour in range(HOURS):
+def _bars(bars: Sequence[Series], clocks: Sequence[str], top: int, text: Text) -> Iterator[Markup]:
+    step = (RIGHT - LEFT) / len(clocks)
+    for hour, clock in enumerate(clocks):
         drawn, below = [], 0
         for place, (_, values) in enumerate(bars):
             low, high = _y(below, top), _y(below + values[hour], top)
             below += values[hour]
             if high < low:
                 rect = Markup('<rect class="c{}" x="{}" y="{}" width="{}" height="{}"/>')
-                drawn.append(rect.format(place, _x(hour) + GAP / 2, high, round(STEP - GAP, 1), round(low - high, 1)))
+                x, width = _x(hour, step) + GAP / 2, round(step - GAP, 1)
+                drawn.append(rect.format(place, x, high, width, round(low - high, 1)))
         if drawn:
             said = ", ".join(f"{name} {text(values[hour])}" for name, values in bars if values[hour])
-            yield Markup("<g><title>{}: {}</title>{}</g>").format(_clock(hour), said, Markup().join(drawn))
+            yield Markup("<g><title>{}: {}</title>{}</g>").format(clock, said, Markup().join(drawn))
 
 
-def _line(line: Series, top: int) -> Markup:
-    steps = " ".join(f"V{_y(value, top)}H{_x(hour + 1)}" for hour, value in enumerate(line.values))
+def _line(line: Series, step: float, top: int) -> Markup:
+    steps = " ".join(f"V{_y(value, top)}H{_x(hour + 1, step)}" for hour, value in enumerate(line.values))
     start = f"M{LEFT} {_y(line.values[0], top)}"
     return Markup('<path class="line" d="{} {}"/>').format(start, steps) if any(line.values) else Markup()
 
 
-def _marks(marks: Series | None) -> Iterator[Markup]:
+def _marks(marks: Series | None, step: float) -> Iterator[Markup]:
     for hour, value in enumerate(marks.values if marks else ()):
         if value:
-            middle = _x(hour) + STEP / 2
+            middle = _x(hour, step) + step / 2
             yield Markup('<path class="mark" d="M{} {}l5 -8h-10z"/>').format(round(middle, 1), TOP)

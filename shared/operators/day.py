@@ -1,68 +1,52 @@
-"""What happens on a day, counted: leads, sales and refusals by hour, endpoints, ring pools, buyers and their caps."""
+"""What happens on a day, counted: pings, sales and refusals by hour, endpoints, ring pools, buyers and their caps."""
 
-import re
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import reduce
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.configuration import Plain
-from shared.domain.models import DAY
 from shared.domain.objections import NotValid
-from shared.operators import forecast
+from shared.domain.readers import Reader
+from shared.journal import counts, periods
+from shared.journal.counts import BuyerSales, Count, PoolHour
+from shared.journal.periods import Hour, Period
+from shared.journal.reports import Question
+from shared.operators import forecast, journal_rows, reports
 from shared.operators.access import Office
 from shared.operators.forecast import Gauge
 from shared.operators.names import buyer_names
 from shared.store.counters import BATCH
-from shared.store.totals import BuyerTotals, Hour, PoolHour
 
-HOURS = 24
 FULLEST = 20
 """How many caps the page of the day shows."""
 CAPPED = 5 * BATCH
 """Of how many buyers a page of caps shows the fill."""
 
 
-class Count(Struct, frozen=True, kw_only=True):
-    """What was counted in an hour, or a day, at one endpoint or at all of them. Amounts are cents."""
+class CountedHour(Struct, frozen=True):
+    """`clock` is what the hour is called, like 13:00."""
 
-    asked: int = 0
-    pings: int = 0
-    sales: int = 0
-    revenue_cents: int = 0
-    payout_cents: int = 0
-    refused: dict[str, int] = {}
-
-    @property
-    def refusals(self) -> int:
-        return sum(self.refused.values())
-
-    def plus(self, other: "Count | Hour") -> "Count":
-        statuses = dict.fromkeys([*self.refused, *other.refused])
-        return Count(
-            asked=self.asked + other.asked,
-            pings=self.pings + other.pings,
-            sales=self.sales + other.sales,
-            revenue_cents=self.revenue_cents + other.revenue_cents,
-            payout_cents=self.payout_cents + other.payout_cents,
-            refused={status: self.refused.get(status, 0) + other.refused.get(status, 0) for status in statuses},
-        )
+    start: int
+    clock: str
+    count: Count
 
 
 class Compared(Struct, frozen=True):
-    """A day and the day before."""
+    """A day and the whole day before."""
 
     day: Count
     before: Count
 
     @property
     def statuses(self) -> list[str]:
-        return sorted({*self.day.refused, *self.before.refused})
+        return sorted({*self.day.refusals, *self.before.refusals})
 
 
-class Use(Struct, frozen=True):
-    """A ring pool's day: an entry an hour."""
+class PoolDay(Struct, frozen=True):
+    """A ring pool's hours in which it was asked for a number."""
 
     pool: str
     hours: list[PoolHour]
@@ -98,72 +82,89 @@ class Fills(Struct, frozen=True):
     next: str | None = None
 
 
-class Day(Struct, frozen=True):
-    """One UTC day from `at`. `hours` and `before` have an entry for each of its hours, and of the day before; `fills`
-    is None for a day that is over."""
+class Day(Struct, frozen=True, kw_only=True):
+    """A day, like 2026-11-25, from `start` to before `end` by the clock of the zone. `hours` and `before` have an entry
+    for each of its hours, and of the day before: 23 to 25 where the clock is changed. Publishers have neither pools nor
+    buyers; only operators' today has `fills`."""
 
-    at: int
+    day: str
+    zone: str
+    start: int
+    end: int
     is_today: bool
-    hours: list[Count]
-    before: list[Count]
+    hours: list[CountedHour]
+    before: list[CountedHour]
     total: Compared
     endpoints: dict[str, Compared]
-    pools: list[Use]
-    buyers: list[BuyerTotals]
-    names: dict[int, str]
-    fills: Fills | None
+    pools: list[PoolDay] = []
+    buyers: list[BuyerSales] = []
+    fills: Fills | None = None
+
+    @property
+    def day_before(self) -> str:
+        return str(periods.local_day(self.start - 1, self.zone))
+
+    @property
+    def day_after(self) -> str:
+        return str(periods.local_day(self.end, self.zone))
 
 
-def start_of_day(text: str, now: int, named: str = "day") -> int:
-    """When the UTC day begins that is written like 2026-11-25; today's without one. Raises `NotValid`."""
-    if not text:
-        return now // DAY * DAY
-    try:
-        if not (text.isascii() and re.fullmatch(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d", text)):
-            raise ValueError
-        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
-    except ValueError:
-        raise NotValid({named: ["must be a day like 2026-11-25"]}) from None
-
-
-def count_day(office: Office, at: int) -> Day:
-    """For operators and viewers: what is counted has no user."""
-    now = office.records.now()
-    counted = office.journal.hours(at - DAY, at + DAY)
-    today, before = ([hour for hour in counted if start <= hour.at < start + DAY] for start in (at, at - DAY))
-    buyers = sorted(office.journal.buyers(at, at + DAY), key=lambda sold: (-sold.revenue_cents, sold.buyer_id))
-    names = dict.fromkeys(sorted({hour.endpoint for hour in counted}))
-    is_today = at == now // DAY * DAY
+def count_day(office: Office, reader: Reader, day: str = "", zone: str = "") -> Day:
+    """A day of the zone, or of the account's; today without one. A publisher's own, without revenue. Raises `NotValid`,
+    and `Refused` where a file cannot be read."""
+    question, now = _read_question(office, reader, day, zone), office.records.now()
+    period, zone, only_user = question.period, question.zone, question.only_user
+    local_day = periods.local_day(period.start, zone)
+    before = Period(periods.midnight(local_day - timedelta(1), zone), period.start)
+    both = Period(before.start, period.end)
+    with journal_rows.open_period(office, both, "day", "has too many rows, with the day before it.") as database:
+        counted = counts.count_hours(database, before, period, zone, only_user)
+        pools = _by_pool(counts.count_pools(database, period, zone)) if reader.sees_all else []
+        buyers = counts.count_buyers(database, period) if reader.sees_all else []
+    empty, names = counts.nothing(only_user), buyer_names(office) if buyers else {}
+    hours, hours_before = (_by_hour(periods.hours(some, zone), counted.hours, empty) for some in (period, before))
+    is_today = period.start <= now < period.end
     return Day(
-        at=at,
+        day=str(local_day),
+        zone=zone,
+        start=period.start,
+        end=period.end,
         is_today=is_today,
-        hours=_by_hour(today, at),
-        before=_by_hour(before, at - DAY),
-        total=Compared(_sum(today), _sum(before)),
+        hours=hours,
+        before=hours_before,
+        total=Compared(_sum(hours, empty), _sum(hours_before, empty)),
         endpoints={
-            name: Compared(*(_sum(hour for hour in hours if hour.endpoint == name) for hours in (today, before)))
-            for name in names
+            name: Compared(counted.endpoints.get(name, empty), counted.endpoints_before.get(name, empty))
+            for name in sorted({*counted.endpoints, *counted.endpoints_before})
         },
-        pools=_pools(office.journal.pools(at, at + DAY)),
-        buyers=buyers,
-        names=buyer_names(office),
-        fills=_fullest(office, buyers) if is_today else None,
+        pools=pools,
+        buyers=[replace(sold, name=names.get(sold.buyer_id, "")) for sold in buyers],
+        fills=_fullest(office, buyers) if is_today and reader.sees_all else None,
     )
 
 
-def _by_hour(hours: Collection[Hour], at: int) -> list[Count]:
-    return [_sum(hour for hour in hours if hour.at == at + 3600 * n) for n in range(HOURS)]
+def _read_question(office: Office, reader: Reader, day: str, zone: str) -> Question:
+    """Raises `NotValid`."""
+    wanted = {"start": day, "end": day} if day else {"range": "today"}
+    try:
+        return reports.read_question(office, reader, reports.Wanted(**wanted, zone=zone))
+    except NotValid as invalid:
+        errors = {"day" if name in ("from", "to") else name: said for name, said in invalid.errors.items()}
+        raise NotValid(errors) from None
 
 
-def _sum(hours: Iterable[Hour]) -> Count:
-    return reduce(Count.plus, hours, Count())
+def _by_hour(hours: Iterable[Hour], counted: dict[int, Count], empty: Count) -> list[CountedHour]:
+    return [CountedHour(hour.start, hour.clock, counted.get(hour.start, empty)) for hour in hours]
 
 
-def _pools(hours: Collection[PoolHour]) -> list[Use]:
+def _sum(hours: Iterable[CountedHour], empty: Count) -> Count:
+    return reduce(Count.plus, (hour.count for hour in hours), empty)
+
+
+def _by_pool(hours: Sequence[PoolHour]) -> list[PoolDay]:
     """Those that were exhausted most often first, then by the most use."""
-    names = sorted({hour.pool for hour in hours})
-    used = [Use(name, [hour for hour in hours if hour.pool == name]) for name in names]
-    return sorted(used, key=lambda use: (-use.exhausted, -use.peak_percent, use.pool))
+    days = [PoolDay(name, [hour for hour in hours if hour.pool == name]) for name in {hour.pool for hour in hours}]
+    return sorted(days, key=lambda day: (-day.exhausted, -day.peak_percent, day.pool))
 
 
 def cap_fills(office: Office, after: str = "") -> Fills:
@@ -177,7 +178,7 @@ def cap_fills(office: Office, after: str = "") -> Fills:
     return Fills(_filled(office, some), len(some), len(capped), following)
 
 
-def _fullest(office: Office, buyers: Sequence[BuyerTotals]) -> Fills:
+def _fullest(office: Office, buyers: Sequence[BuyerSales]) -> Fills:
     """Of more buyers than one call reads, those that have sold most today."""
     most = {sold.buyer_id: place for place, sold in enumerate(buyers)}
     capped = sorted(_capped(office), key=lambda buyer: (most.get(buyer["id"], len(most)), buyer["id"]))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from shared.configuration import Change, Retention, retention_of
 from shared.domain.key_list import (
     BOTH_SECONDS,
     LONGEST_HOLD_SECONDS,
@@ -18,24 +19,31 @@ from shared.domain.key_list import (
     Secrets,
 )
 from shared.domain.keys import key_of_caller, key_of_token
+from shared.domain.models import DAY
 from shared.domain.objections import NotFound, Refused
 from shared.domain.plurals import counted
 from shared.store import keyring
 from shared.store.callers import Callers
 from shared.store.dynamo import ConditionFailed
 from shared.store.keyring import Keyring
-from shared.store.ping_log import PingLog
 from shared.store.records import Records
 
 KEY_BYTES = 32
 LIVES = {"ping_ids": 2 * LONGEST_HOLD_SECONDS, "sessions": SESSION_SECONDS}
 """How long a text is valid after a key has signed it: a ping waits for its POST, and then for its retries."""
 
+HISTORY = 200
+"""How many entries of the change log are read at once."""
+LEAD_DAYS = {
+    "account": ("retention", "lead_days"),
+    "account.retention": ("lead_days",),
+    "account.retention.lead_days": (),
+}
+"""Where in a changed part of the configuration it is how long leads are kept, by its path."""
+
 ONE = {
     "callers sold": "caller sold",
     "entries of suppression lists": "entry of a suppression list",
-    "pings": "ping",
-    "pings of sandboxes": "ping of a sandbox",
     "tokens": "token",
 }
 """What uses keys is counted by its plural."""
@@ -116,7 +124,7 @@ def retire(records: Records, ring: Keyring, write: Write, kind: str, key_id: int
 
 
 def list_standings(records: Records, ring: Keyring) -> list[Standing]:
-    """What uses each of the keys. Reads the whole callers table, and the indexes of pings by caller."""
+    """What uses each of the keys. Reads the whole callers table and the change log."""
     now = records.now()
     counts: dict[tuple[str, int], Counter[str]] = {}
     ends: Counter[tuple[str, int]] = Counter()
@@ -126,10 +134,6 @@ def list_standings(records: Records, ring: Keyring) -> list[Standing]:
         of = ("callers", key_of_caller(key))
         if is_listed or until > now:
             counts.setdefault(of, Counter())["entries of suppression lists" if is_listed else "callers sold"] += 1
-    dynamo = records.dynamo
-    for what, log in (("pings", PingLog(dynamo)), ("pings of sandboxes", PingLog(dynamo.of_sandbox()))):
-        for hashed_caller in log.callers():
-            counts.setdefault(("callers", key_of_caller(hashed_caller)), Counter())[what] += 1
     found: list[Standing] = []
     for kind in ring.secrets.keys:
         listed = _keys_in_use(records, ring, kind)
@@ -137,8 +141,9 @@ def list_standings(records: Records, ring: Keyring) -> list[Standing]:
         for each, successor in zip(listed, [*listed[1:], None], strict=True):
             of = (kind, each.id)
             if successor:
-                lives = BOTH_SECONDS if kind == "callers" else LIVES.get(kind, 0) + WAIT_SECONDS
-                ends[of] = successor.since + lives
+                ends[of] = successor.since + WAIT_SECONDS + LIVES.get(kind, 0)
+            if successor and kind == "callers":
+                ends[of] = max(successor.since + BOTH_SECONDS, _end_of_leads(records, successor.since + WAIT_SECONDS))
             found.append(
                 Standing(
                     key=each,
@@ -151,12 +156,34 @@ def list_standings(records: Records, ring: Keyring) -> list[Standing]:
     return found
 
 
+def _end_of_leads(records: Records, last: int) -> int:
+    """Until when leads of pings are kept that came up to `last`: each as long as the account said when it came."""
+    days = retention_of(records.versions.current().parts).lead_days
+    end, before, more = last + days * DAY, 0, True
+    while more:
+        entries, more = records.versions.history(HISTORY, before)
+        for entry in entries:
+            before = entry.version
+            for change in entry.changes:
+                if change.path in LEAD_DAYS:
+                    end = max(end, min(last, entry.at) + _lead_days(change) * DAY)
+    return end
+
+
+def _lead_days(change: Change) -> int:
+    """What a change of the account has ended."""
+    found = change.was
+    for name in LEAD_DAYS[change.path]:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int) else Retention().lead_days
+
+
 def describe(standing: Standing) -> str:
     """What uses a key, in words."""
     said = [counted(count, ONE[what], what) for what, count in sorted(standing.counts.items())]
     if standing.ends:
         what = {
-            "callers": "routes and retries",
+            "callers": "leads, routes and retries",
             "ping_ids": "ping ids",
             "sessions": "sessions",
             "tokens": "sign-in links",

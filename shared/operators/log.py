@@ -1,31 +1,164 @@
-"""The log of pings and sales. A publisher sees its own, and no buyer's price."""
+"""The log: every PING with what became of it, every refused request, and sales. A publisher sees its own, and no price
+of a buyer's."""
 
-from collections.abc import Callable
-from typing import Literal, get_args
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.configuration import Retention, retention_of
+from shared.domain import keys as signing
 from shared.domain import phone
 from shared.domain.models import DAY
 from shared.domain.objections import NotValid
 from shared.domain.readers import Reader
+from shared.domain.refusals import Refusal
+from shared.domain.schedule import read_zone
+from shared.domain.states import state_code
+from shared.journal import periods
+from shared.journal.events import PRICED, SOLD
+from shared.journal.periods import Period
 from shared.operators.access import Office
-from shared.operators.day import start_of_day
+from shared.operators.account import account_zone
+from shared.operators.journal_rows import open_newest
 from shared.operators.names import buyer_names
 from shared.operators.resources import PAGE
-from shared.store.csv_text import csv_lines
-from shared.store.journal import Page, Row
-from shared.store.pagination import BadCursor, Status
+from shared.store.refused_requests import CALLER_BYTES
 
-CALLERS_AT_ONCE = 100
-EXPORTED_AT_ONCE = 1000
-EXPORTED_ROWS, EXPORTED_PAGES = 10_000, 50
-"""What ends an export: so many rows, or so many pages read."""
+Outcome = Literal["open", "sold", "expired", "unmatched", "refused"]
+"""Unmatched is what nobody bid on."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+STATUSES = (PRICED, SOLD, *sorted(each.status for each in Refusal.__subclasses__()))
+MOMENT = re.compile(r"((?:19[7-9]|[2-8]\d\d)\d-\d\d-\d\d)(?:[T ](\d\d:\d\d))?", re.ASCII)
+MOMENT_SAID = "must be a day like 2026-11-25, or a minute like 2026-11-25T14:30"
+SALE_SECONDS = 3600
+"""How long after its PING a sale is looked for, at least."""
+BUYER_DIGITS = 10
+MINUTE = 60
 
-Find = Callable[[str, int], Page]
-"""A page of rows, from a cursor on, of a size."""
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What lines of the log have to be, as it was typed or sent. `start` and `end` are days or minutes on the clock of
+    `zone`; today without them, and without `start` the day of `end`. `state` is where the lead is from. With a `buyer`,
+    an id or for operators and viewers a part of its name, with a `number` of ours, or as `sold` the lines are sales, by
+    the time at which they were sold."""
+
+    start: str = ""
+    end: str = ""
+    zone: str = ""
+    outcome: str = ""
+    status: str = ""
+    endpoint: str = ""
+    user: str = ""
+    source: str = ""
+    state: str = ""
+    buyer: str = ""
+    number: str = ""
+    after: str = ""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A line of the log. `ping_id` is its try-all id; of a request that was refused unpriced it is one that only the
+    log knows. `bid_cents` and `bid_payout_cents` are of the best bid, of a sale those of its own; `revenue_cents` and
+    `payout_cents` are of a sale. Publishers are not told `bid_cents` and `revenue_cents`. `fields` are the names of
+    wrong ones, `number` is ours. Times are seconds since the epoch."""
+
+    ping_id: str
+    at: int
+    outcome: Outcome
+    status: str
+    endpoint: str
+    offer: str
+    user: str
+    source: str
+    state: str
+    area_code: str
+    bids: int
+    bid_cents: int | None
+    bid_payout_cents: int
+    revenue_cents: int | None
+    payout_cents: int
+    buyer_id: int | None = None
+    sold_at: int | None = None
+    number: str = ""
+    fields: tuple[str, ...] = ()
+    milliseconds: int = 0
+
+
+class Page(Struct, frozen=True):
+    """The newest first. With a `cursor` there is more, or may be; `searched_to` is the time down to which this page
+    has looked."""
+
+    entries: list[Entry]
+    cursor: str = ""
+    searched_to: int = 0
+
+
+class Found(Struct, frozen=True, array_like=True):
+    """A row of a line that was found."""
+
+    event: str
+    place: int
+    at: int
+    kind: str
+    outcome: Outcome
+    status: str
+    ping: str
+    endpoint: str
+    offer: str
+    user: str
+    source: str
+    state: str
+    area_code: str
+    bids: int
+    best_bid_cents: int
+    best_payout_cents: int
+    revenue_cents: int
+    payout_cents: int
+    buyer: int
+    sold_at: int
+    number: str
+    fields: tuple[str, ...]
+    milliseconds: int
+    version: int
+    expires_at: int
+    reasons: str
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """Behind which line a list goes on; or, without an `event`, before which time."""
+
+    at: int
+    event: str = ""
+    place: int = 0
+
+
+class Part(Struct, frozen=True):
+    """Lines that were found, and where the search goes on; None if it is over."""
+
+    found: list[Found]
+    goes_on: Cursor | None
+    searched_to: int
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What is searched. `values` are parameters of the query, None for any."""
+
+    period: Period
+    kinds: tuple[str, ...] = ("ping", "refused")
+    only_user: str | None = None
+    callers: tuple[str, ...] | None = None
+    values: dict[str, Any] = {}
+    after: Cursor | None = None
+
+
+NAMES = ("ping", "user", "endpoint", "source", "state", "status", "buyer", "number", "outcome")
 
 
 def retention(office: Office) -> Retention:
@@ -33,36 +166,135 @@ def retention(office: Office) -> Retention:
     return retention_of(office.records.versions.last_read().parts)
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
-    """What pings of the log have to be. With a `buyer`, an id or for operators and viewers a part of its name, they are
-    its sales, by the day on which they were sold."""
-
-    day: str = ""
-    status: str = ""
-    endpoint: str = ""
-    source: str = ""
-    buyer: str = ""
-    after: str = ""
-
-
 def pings(office: Office, reader: Reader, wanted: Wanted, size: int = PAGE) -> Page:
-    """The newest first. Raises `NotValid`."""
-    return _read(_finder(office, reader, wanted), wanted.after, size)
+    """Raises `NotValid`, and `Refused` where a file cannot be read."""
+    return read_page(office, reader, read_question(office, reader, wanted), size)
 
 
 def pings_of(office: Office, reader: Reader, caller: str, after: str = "", size: int = PAGE) -> Page:
-    """The pings of a caller (E.164) whose leads are kept, of whatever day. Raises `NotValid`."""
-    return _read(_of_caller(office, reader, caller), after, size)
+    """The pings of a caller (E.164), of whatever day. Raises as `pings` does."""
+    return read_page(office, reader, question_of_caller(office, reader, caller, after), size)
 
 
-def export_pings(office: Office, reader: Reader, wanted: Wanted) -> tuple[str, bool]:
-    """A page of the log and all that follow as CSV, and whether that is everything. Raises `NotValid`."""
-    return _csv(reader, _finder(office, reader, wanted), EXPORTED_AT_ONCE)
+def read_page(office: Office, reader: Reader, question: Question, size: int) -> Page:
+    part = search(office, question, size)
+    cursor = _written(part.goes_on) if part.goes_on else ""
+    return Page([entry_of(office, reader, each) for each in part.found], cursor, part.searched_to)
 
 
-def export_pings_of(office: Office, reader: Reader, caller: str) -> tuple[str, bool]:
-    """The same of a caller."""
-    return _csv(reader, _of_caller(office, reader, caller), CALLERS_AT_ONCE)
+def question_of_caller(office: Office, reader: Reader, caller: str, after: str = "") -> Question:
+    """Raises `NotValid`."""
+    hashes = signing.caller_hashes(office.records.keys, caller)
+    return Question(
+        period=Period(0, office.records.now() + DAY),
+        only_user=reader.limited_to,
+        callers=tuple(each[:CALLER_BYTES].hex() for each in hashes),
+        after=_read_cursor(after) if after else None,
+    )
+
+
+def search(office: Office, question: Question, size: int) -> Part:
+    """Up to `size` lines, from as much of the range as is quickly read. Raises `Refused`."""
+    now, after = office.records.now(), question.after
+    end = min(question.period.end, now + DAY)
+    if after:
+        end = min(end, after.at + 1 if after.event else after.at)
+    period = Period(question.period.start, end)
+    if period.seconds <= 0:
+        return Part([], None, period.start)
+    with open_newest(office, period, seconds_to_sell(office)) as (database, since):
+        lines = database.ask(
+            "log.sql",
+            {
+                "start": since,
+                "end": end,
+                "kinds": question.kinds,
+                "now": now,
+                "after_at": after.at if after else None,
+                "after_event": after.event if after else "",
+                "after_place": after.place if after else 0,
+                "only_user": question.only_user,
+                "callers": question.callers,
+                "most": size + 1,
+                **{name: question.values.get(name) for name in NAMES},
+            },
+        )
+    found = [msgspec.convert(line, Found) for line in lines[:size]]
+    if len(lines) > size:
+        last = found[-1]
+        return Part(found, Cursor(last.at, last.event, last.place), last.at)
+    return Part(found, Cursor(since) if since > period.start else None, since)
+
+
+def search_on(office: Office, question: Question, most: int, parts: int) -> Iterator[Part]:
+    """The parts of a search one after the other, until it has so many lines or parts, or is over. Raises `Refused`."""
+    for _ in range(parts):
+        part = search(office, question, most)
+        yield part
+        most -= len(part.found)
+        if part.goes_on is None or most <= 0:
+            return
+        question = msgspec.structs.replace(question, after=part.goes_on)
+
+
+def entry_of(office: Office, reader: Reader, found: Found) -> Entry:
+    """As the reader may see it."""
+    is_sold, sees_all = found.outcome == "sold", reader.sees_all
+    return Entry(
+        ping_id=signing.ping_id(office.records.keys, found.endpoint, bytes.fromhex(found.ping)),
+        at=found.at,
+        outcome=found.outcome,
+        status=found.status,
+        endpoint=found.endpoint,
+        offer=found.offer if sees_all else "",
+        user=found.user,
+        source=found.source,
+        state=found.state,
+        area_code=found.area_code,
+        bids=found.bids,
+        bid_cents=found.best_bid_cents if sees_all else None,
+        bid_payout_cents=found.best_payout_cents,
+        revenue_cents=found.revenue_cents if sees_all else None,
+        payout_cents=found.payout_cents,
+        buyer_id=found.buyer if is_sold else None,
+        sold_at=found.sold_at if is_sold else None,
+        number=found.number,
+        fields=found.fields,
+        milliseconds=found.milliseconds,
+    )
+
+
+def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
+    """Raises `NotValid`, which names everything that is wrong."""
+    wrong = dict[str, list[str]]()
+
+    def read(read_one: Any, *arguments: Any) -> Any:
+        try:
+            return read_one(*arguments)
+        except NotValid as invalid:
+            wrong.update((name, [*said]) for name, said in invalid.errors.items())
+            return None
+
+    for name, names in (("outcome", OUTCOMES), ("status", STATUSES)):
+        if (text := getattr(wanted, name)) and text not in names:
+            wrong[name] = [f"must be one of {', '.join(names)}"]
+    zone = wanted.zone or account_zone(office)
+    period = read(_period, office.records.now(), wanted, zone)
+    buyer = read(_buyer_id, office, reader, wanted.buyer) if wanted.buyer else None
+    number = read(read_number, wanted.number) if wanted.number else None
+    state = read(_state, wanted.state) if wanted.state else None
+    after = read(_read_cursor, wanted.after) if wanted.after else None
+    if wrong:
+        raise NotValid(wrong)
+    is_of_sales = bool(buyer or number) or wanted.outcome == "sold" or wanted.status == SOLD
+    texts = {name: getattr(wanted, name) or None for name in ("outcome", "status", "endpoint", "user", "source")}
+    return Question(
+        period=period,
+        kinds=("sale",) if is_of_sales else ("ping", "refused"),
+        only_user=reader.limited_to,
+        values={**texts, "buyer": buyer, "number": number, "state": state},
+        after=after,
+    )
 
 
 def read_number(text: str, region: str = "US") -> str:
@@ -73,44 +305,48 @@ def read_number(text: str, region: str = "US") -> str:
         raise NotValid({"number": ["must be a telephone number, like +16145550123"]}) from None
 
 
-def _finder(office: Office, reader: Reader, wanted: Wanted) -> Find:
+def _period(now: int, wanted: Wanted, zone: str) -> Period:
     """Raises `NotValid`."""
-    now, wrong = office.records.now(), dict[str, list[str]]()
-    if wanted.status and wanted.status not in get_args(Status):
-        wrong["status"] = [f"must be one of {', '.join(get_args(Status))}"]
-    at = buyer_id = 0
     try:
-        at = start_of_day(wanted.day, now)
-    except NotValid as invalid:
-        wrong |= {name: [*said] for name, said in invalid.errors.items()}
+        read_zone(zone)
+    except ValueError as error:
+        raise NotValid({"zone": [str(error)]}) from None
+    day = periods.local_day(now, zone)
+    today = periods.days(day, day, zone)
+    last = _moment(wanted.end, "to", zone) if wanted.end else None
+    first = _moment(wanted.start, "from", zone) if wanted.start else last or today
+    last = last or (today if first.start < today.end else first)
+    if last.end <= first.start:
+        raise NotValid({"to": ["must not be before the first day"]})
+    return Period(first.start, last.end)
+
+
+def _moment(text: str, named: str, zone: str) -> Period:
+    """A day, or a minute. Raises `NotValid`."""
+    found = MOMENT.fullmatch(text)
     try:
-        buyer_id = _buyer_id(office, reader, wanted.buyer) if wanted.buyer else 0
-    except NotValid as invalid:
-        wrong |= {name: [*said] for name, said in invalid.errors.items()}
-    if wrong:
-        raise NotValid(wrong)
-    if buyer_id:
-        return _of_buyer(office, reader, wanted, buyer_id, at)
+        if not found:
+            raise ValueError
+        begin = datetime.fromisoformat(text)
+    except ValueError:
+        raise NotValid({named: [MOMENT_SAID]}) from None
+    if not found[2]:
+        return periods.days(begin.date(), begin.date(), zone)
+    start = int(begin.replace(tzinfo=ZoneInfo(zone)).timestamp())
+    return Period(start, start + MINUTE)
 
-    def find(cursor: str, size: int) -> Page:
-        status: Status | Literal[""] = next((each for each in get_args(Status) if each == wanted.status), "")
-        return office.journal.log(
-            at,
-            now,
-            user=reader.limited_to,
-            status=status,
-            endpoint=wanted.endpoint,
-            source=wanted.source,
-            cursor=cursor,
-            size=size,
-        )
 
-    return find
+def _state(text: str) -> str:
+    """Raises `NotValid`."""
+    code = state_code(text)
+    if not code:
+        raise NotValid({"state": ["must be a state, like TX"]})
+    return code
 
 
 def _buyer_id(office: Office, reader: Reader, text: str) -> int:
     """Raises `NotValid`."""
-    if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text):
+    if text.isascii() and text.isdecimal() and len(text) <= BUYER_DIGITS and int(text):
         return int(text)
     if not reader.sees_all:
         raise NotValid({"buyer": ["must be the id of a buyer"]})
@@ -120,43 +356,23 @@ def _buyer_id(office: Office, reader: Reader, text: str) -> int:
     return called[0]
 
 
-def _of_buyer(office: Office, reader: Reader, wanted: Wanted, buyer_id: int, at: int) -> Find:
-    def find(cursor: str, size: int) -> Page:
-        now = office.records.now()
-        page = office.journal.sales_of(buyer_id, at, at + DAY, now, user=reader.limited_to, cursor=cursor, size=size)
-        rows = [
-            row
-            for row in page.rows
-            if wanted.endpoint in ("", row.endpoint)
-            and wanted.source in ("", row.source)
-            and wanted.status in ("", row.status)
-        ]
-        return replace(page, rows=rows)
-
-    return find
+def seconds_to_sell(office: Office) -> int:
+    """How long after its PING a sale can come, at the endpoints of now."""
+    parts = office.records.versions.last_read().parts
+    lives = [int(part.get("ping_ttl_seconds", 0)) for (section, _), part in parts.items() if section == "endpoints"]
+    return max([SALE_SECONDS, *lives])
 
 
-def _of_caller(office: Office, reader: Reader, caller: str) -> Find:
-    def find(cursor: str, size: int) -> Page:
-        size = min(size, CALLERS_AT_ONCE)
-        return office.journal.of_caller(caller, office.records.now(), user=reader.limited_to, cursor=cursor, size=size)
-
-    return find
+def _written(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode()
 
 
-def _read(find: Find, cursor: str, size: int) -> Page:
+def _read_cursor(text: str) -> Cursor:
+    """Raises `NotValid`."""
     try:
-        return find(cursor, size)
-    except BadCursor:
-        raise NotValid({"after": ["must be what `next` said"]}) from None
-
-
-def _csv(reader: Reader, find: Find, size: int) -> tuple[str, bool]:
-    rows, cursor = list[Row](), ""
-    for _ in range(EXPORTED_PAGES):
-        page = find(cursor, size)
-        rows, cursor = rows + page.rows, page.cursor
-        if not cursor or len(rows) >= EXPORTED_ROWS:
-            break
-    names = [name for name in Row.__struct_fields__ if name != "cents" or reader.sees_all]
-    return "".join(csv_lines(rows[:EXPORTED_ROWS], names)), not cursor and len(rows) <= EXPORTED_ROWS
+        cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text.encode()), type=Cursor)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        cursor = None
+    if cursor is None or not (0 <= cursor.at < 2**40 and 0 <= cursor.place < 2**31):
+        raise NotValid({"after": ["must be what `next` said"]})
+    return cursor

@@ -1,4 +1,4 @@
-"""One ping opened.
+"""One ping opened: its item, or once that is gone what its rows say.
 
 Of a lead everybody sees what tells no person: states, ZIP codes, yes and no, choices, numbers of up to eight digits,
 the traffic source and our own number. The rest is masked; an operator may look at it, and every look is in the change
@@ -10,18 +10,33 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from shared.configuration import Change
-from shared.domain.matching import Shown
-from shared.domain.models import Field
-from shared.domain.objections import NotFound
+from shared.domain import keys as signing
+from shared.domain.matching import Rule, Shown
+from shared.domain.models import DAY, Bid, Endpoint, Field
+from shared.domain.objections import NotFound, Refused
 from shared.domain.readers import Reader
+from shared.journal.events import LETTERS, PRICED, SOLD, UNMATCHED
+from shared.journal.periods import Period
+from shared.operators import log
 from shared.operators.access import Office
-from shared.store.journal import Opened, Row
+from shared.operators.log import Entry, Found, Question
+from shared.store.compiled import Compiled, Memory
+from shared.store.journal import Opened, raw_id
+from shared.store.packing import UnknownFormat
 
 PLAIN = {"us_state", "us_zip", "boolean", "choice", "integer", "decimal"}
 OURS = {"traffic_source_id", "trackdrive_number"}
 LONGEST_NUMBER = 8
 """A longer one may be a telephone number or an account."""
 MASK = "•••"
+KINDS = ("ping", "sale", "refused")
+"""The kinds of a ping's rows; the first tells most."""
+RULES: dict[str, Rule] = {letter: rule for rule, letter in LETTERS.items()}
+NEAR_SECONDS = 3600
+MOST_LINES = 200
+"""Of a ping: one, one of its sale, and one of every POST that was refused."""
+PARTS = 3
+TIME_DIGITS = 10
 
 
 class Value(Struct, frozen=True):
@@ -40,14 +55,14 @@ class Offered(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True):
-    """Why a buyer did not bid."""
+    """Why a buyer did not bid. Once the lead is gone there is only the `rule`."""
 
     buyer_id: int
     name: str
     rule: str
-    seen: Shown
-    threshold: Shown
-    local_time: str
+    seen: Shown = None
+    threshold: Shown = None
+    local_time: str = ""
 
 
 class RouteNow(Struct, frozen=True):
@@ -79,37 +94,46 @@ class Unsettled(Struct, frozen=True):
     agreed: bool
 
 
-class OpenedPing(Struct, frozen=True):
+class OpenedPing(Struct, frozen=True, kw_only=True):
     """`version` is that of the configuration by which it was decided. Once its lead was erased, or its retention is
-    over, there are no reasons, and no answer: then not `lead_is_kept`. The values of the fields `left_out` could not be
-    read. `refused` is the status of its last POST that sold nothing."""
+    over, there is no answer, and there are no bids if the item is gone: then not `lead_is_kept`. The values of the
+    fields `left_out` could not be read. `refused` is the status of its last POST that sold nothing. A request that was
+    refused unpriced has what its line of the log has."""
 
-    ping: Row
+    ping: Entry
     expires_at: int
     version: int
-    claimed: bool
-    refused: str
-    refused_at: int | None
-    lead: list[Value]
-    lead_is_kept: bool
-    left_out: tuple[str, ...]
-    bids: list[Offered]
-    reasons: list[Reason]
-    sale: SaleMade | None
-    unsettled: list[Unsettled]
-    answer: str
+    claimed: bool = False
+    refused: str = ""
+    refused_at: int | None = None
+    lead: list[Value] = []
+    lead_is_kept: bool = False
+    left_out: tuple[str, ...] = ()
+    bids: list[Offered] = []
+    reasons: list[Reason] = []
+    sale: SaleMade | None = None
+    unsettled: list[Unsettled] = []
+    answer: str = ""
 
 
-def open_ping(office: Office, reader: Reader, ping_id: str) -> OpenedPing:
-    """One ping by any of its ids, masked. Raises `NotFound`."""
-    return _open(office, reader, ping_id, is_plain=False)
+def open_ping(office: Office, reader: Reader, ping_id: str, at: str = "") -> OpenedPing:
+    """One ping by any of its ids, masked. Where its item is gone, `at` is when it came or was refused, in seconds since
+    the epoch. Raises `NotFound`, and `Refused` where it cannot be read."""
+    found = _read(office, ping_id)
+    if found is not None and reader.limited_to in (None, found.user):
+        return _open(office, reader, found, is_plain=False)
+    return _open_rows(office, reader, ping_id, at)
 
 
 def unmask_ping(office: Office, reader: Reader, ping_id: str) -> OpenedPing:
-    """One ping with its whole lead, for operators. The change log tells of it before it is shown. Raises `NotFound`."""
-    found = _open(office, reader, ping_id, is_plain=True)
-    office.records.versions.note(reader.name, [Change(f"pings[{found.ping.ping_id}].lead", None, "shown unmasked")])
-    return found
+    """One ping with its whole lead, for operators. The change log tells of it before it is shown. Raises what
+    `open_ping` raises."""
+    found = _read(office, ping_id)
+    if found is None:
+        raise _not_found()
+    opened = _open(office, reader, found, is_plain=True)
+    office.records.versions.note(reader.name, [Change(f"pings[{opened.ping.ping_id}].lead", None, "shown unmasked")])
+    return opened
 
 
 def mask(name: str, value: str, field: Field | None) -> str:
@@ -126,28 +150,39 @@ def mask(name: str, value: str, field: Field | None) -> str:
     return value
 
 
-def _open(office: Office, reader: Reader, ping_id: str, *, is_plain: bool) -> OpenedPing:
-    found = office.journal.opened(ping_id, office.records.now(), user=reader.limited_to)
-    if found is None:
-        raise NotFound("There is no such ping: it is of another stack, older than its retention, or not yours.")
-    endpoint = found.endpoint
+def masked_lead(lead: Mapping[str, str], endpoint: Endpoint | None) -> dict[str, str]:
+    """By the names of fields, in their order."""
     fields = {field.name: field for field in endpoint.fields} if endpoint else {}
-    names = {buyer.id: buyer.name for buyer in endpoint.buyers} if endpoint and reader.sees_all else {}
-    shown = {
-        name: value if is_plain else mask(name, value, fields.get(name)) for name, value in sorted(found.lead.items())
-    }
+    return {name: mask(name, value, fields.get(name)) for name, value in sorted(lead.items())}
+
+
+def _read(office: Office, ping_id: str) -> Opened | None:
+    """Raises `Refused`."""
+    try:
+        return office.journal.opened(ping_id, office.records.now())
+    except UnknownFormat as unreadable:
+        raise Refused(f"The stored ping cannot be read. {unreadable}") from None
+
+
+def _open(office: Office, reader: Reader, found: Opened, *, is_plain: bool) -> OpenedPing:
+    endpoint, ping, sees_all = found.endpoint, found.ping, reader.sees_all
+    names = _names(endpoint, reader)
+    shown = dict(sorted(found.lead.items())) if is_plain else masked_lead(found.lead, endpoint)
     hidden = {value: shown[name] for name, value in found.lead.items() if shown[name] != value}
     return OpenedPing(
-        ping=found.row,
-        expires_at=found.expires_at,
-        version=found.version,
+        ping=log.entry_of(office, reader, _line(office, found)),
+        expires_at=ping.expires_at,
+        version=ping.version,
         claimed=found.claimed,
         refused=found.refused,
         refused_at=found.refused_at,
         lead=[Value(name, value, value != found.lead[name]) for name, value in shown.items()],
         lead_is_kept=found.is_kept,
-        left_out=found.left_out,
-        bids=[Offered(bid.buyer_id, names.get(bid.buyer_id, ""), bid.cents, bid.payout_cents) for bid in found.offers],
+        left_out=ping.facts.left_out,
+        bids=[
+            Offered(bid.buyer_id, names.get(bid.buyer_id, ""), bid.cents if sees_all else None, bid.payout_cents)
+            for bid in ping.bids
+        ],
         reasons=[
             Reason(
                 buyer_id=failure.buyer_id,
@@ -157,30 +192,137 @@ def _open(office: Office, reader: Reader, ping_id: str, *, is_plain: bool) -> Op
                 threshold=failure.threshold,
                 local_time=failure.local_time,
             )
-            for failure in found.failures
+            for failure in (found.failures if sees_all else ())
         ],
-        sale=_sale(found, names),
+        sale=_sale(found, names, reader),
         unsettled=[
             Unsettled(buyer_id, names.get(buyer_id, ""), asked.at, asked.said is not None)
-            for buyer_id, asked in found.unsettled.items()
+            for buyer_id, asked in (found.unsettled.items() if sees_all else ())
         ],
-        answer=found.answer,
+        answer=found.sale.answer.decode() if found.sale and found.is_kept else "",
     )
 
 
-def _sale(found: Opened, names: Mapping[int, str]) -> SaleMade | None:
-    buyer_id, route = found.row.buyer_id, found.route
-    if buyer_id is None:
+def _line(office: Office, opened: Opened) -> Found:
+    """As the log's line of it would be."""
+    ping, sale, endpoint = opened.ping, opened.sale, opened.endpoint
+    best = ping.bids[0] if ping.bids else Bid(0, 0, 0)
+    is_open = ping.expires_at > office.records.now()
+    return Found(
+        event="",
+        place=0,
+        at=ping.created_at,
+        kind="ping",
+        outcome="sold" if sale else "unmatched" if not ping.bids else "open" if is_open else "expired",
+        status=SOLD if sale else PRICED if ping.bids else UNMATCHED,
+        ping=ping.id.hex(),
+        endpoint=ping.endpoint,
+        offer=endpoint.offer if endpoint else "",
+        user=opened.user,
+        source=opened.lead.source,
+        state=endpoint.state_of(opened.lead) if endpoint else "",
+        area_code=opened.lead.area_code,
+        bids=len(ping.bids),
+        best_bid_cents=sale.bid_cents if sale else best.cents,
+        best_payout_cents=sale.payout_cents if sale else best.payout_cents,
+        revenue_cents=sale.cents if sale else 0,
+        payout_cents=sale.payout_cents if sale else 0,
+        buyer=sale.buyer_id if sale else 0,
+        sold_at=sale.sold_at if sale else 0,
+        number=sale.number if sale else "",
+        fields=(),
+        milliseconds=opened.milliseconds,
+        version=ping.version,
+        expires_at=ping.expires_at,
+        reasons="",
+    )
+
+
+def _sale(found: Opened, names: Mapping[int, str], reader: Reader) -> SaleMade | None:
+    sale, route = found.sale, found.route if reader.sees_all else None
+    if sale is None:
         return None
     return SaleMade(
-        buyer_id=buyer_id,
-        name=names.get(buyer_id, ""),
-        number=found.number,
-        overflow=found.overflow,
-        held_until=found.held_until,
+        buyer_id=sale.buyer_id,
+        name=names.get(sale.buyer_id, ""),
+        number=sale.number,
+        overflow=sale.overflow,
+        held_until=sale.held_until,
         lease_until=found.lease_until,
         route=RouteNow(route.buyer_id, route.number, route.held_until) if route else None,
     )
+
+
+def _open_rows(office: Office, reader: Reader, ping_id: str, at: str) -> OpenedPing:
+    """What rows say of a ping, or of a request that was refused unpriced. Raises `NotFound`."""
+    raw, is_public = raw_id(ping_id)
+    if not raw:
+        raise _not_found()
+    found = _find_line(office, reader, raw, at)
+    if found is None:
+        raise _not_found()
+    if is_public and signing.read_ping_id(office.records.keys, found.endpoint, ping_id) is None:
+        raise _not_found()
+    entry = log.entry_of(office, reader, found)
+    endpoint = _endpoint_of(office, found)
+    names = _names(endpoint, reader)
+    return OpenedPing(
+        ping=entry,
+        expires_at=found.expires_at,
+        version=found.version,
+        reasons=_reasons(found, endpoint, names) if reader.sees_all else [],
+        sale=_sale_of(entry, names),
+    )
+
+
+def _find_line(office: Office, reader: Reader, raw: bytes, at: str) -> Found | None:
+    """The line of the PING, or else of its sale or refusal, if the reader may see it."""
+    now = office.records.now()
+    near = int(at) if at.isascii() and at.isdecimal() and len(at) <= TIME_DIGITS else 0
+    period = Period(near - NEAR_SECONDS, near + NEAR_SECONDS) if near else Period(0, now + DAY)
+    question = Question(period=period, kinds=KINDS, only_user=reader.limited_to, values={"ping": raw.hex()})
+    parts = log.search_on(office, question, MOST_LINES, PARTS)
+    found = next((part.found for part in parts if part.found), [])
+    return min(found, key=lambda line: KINDS.index(line.kind), default=None)
+
+
+def _endpoint_of(office: Office, found: Found) -> Endpoint | None:
+    try:
+        return Compiled(office.records.dynamo, Memory()).version(found.endpoint, found.version)
+    except LookupError:
+        return None
+
+
+def _reasons(found: Found, endpoint: Endpoint | None, names: Mapping[int, str]) -> list[Reason]:
+    buyers = endpoint.buyers if endpoint else ()
+    return [
+        Reason(buyer.id, names.get(buyer.id, ""), RULES[letter].value)
+        for buyer, letter in zip(buyers, found.reasons, strict=False)
+        if letter in RULES
+    ]
+
+
+def _sale_of(entry: Entry, names: Mapping[int, str]) -> SaleMade | None:
+    """What is known of a sale by its row."""
+    if entry.buyer_id is None:
+        return None
+    return SaleMade(
+        buyer_id=entry.buyer_id,
+        name=names.get(entry.buyer_id, ""),
+        number=entry.number,
+        overflow=False,
+        held_until=0,
+        lease_until=0,
+        route=None,
+    )
+
+
+def _names(endpoint: Endpoint | None, reader: Reader) -> dict[int, str]:
+    return {buyer.id: buyer.name for buyer in endpoint.buyers} if endpoint and reader.sees_all else {}
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no such ping: it is of another stack, older than its retention, or not yours.")
 
 
 def _digits(value: str) -> int:

@@ -9,11 +9,17 @@ from shared.domain import erlang
 from shared.domain.leasing import Lease
 from shared.domain.models import RingPool, Shard
 from shared.domain.objections import NotValid
-from shared.operators import resources
+from shared.journal import counts, periods
+from shared.journal.counts import PoolHour
+from shared.journal.periods import HOUR, Period
+from shared.operators import journal_rows, resources
+from shared.operators.access import Office
+from shared.operators.account import account_zone
 from shared.operators.resources import PAGE, Page
 from shared.store.records import Records
 
 MAX_SALES_PER_HOUR = 10_000
+LAST_HOURS = 24
 
 State = Literal["free", "leased", "cooldown"]
 
@@ -67,6 +73,20 @@ def look_at_pool(
     items = [_number(leases[number], pool, now) for number in rest[:limit]]
     page = Page(items, items[-1].number if len(rest) > limit else None, len(leases))
     return _use(pool, leases.values(), now, sales_per_hour), page
+
+
+def last_hours(office: Office, name: str) -> list[PoolHour]:
+    """The last 24 hours by the account's clock, this one among them, also those in which nobody asked for a number.
+    Raises `Refused` where a file cannot be read."""
+    zone, now = account_zone(office), office.records.now()
+    this_hour = periods.hours(Period(now, now + HOUR), zone)[0]
+    period = Period(this_hour.end - LAST_HOURS * HOUR, this_hour.end)
+    with journal_rows.open_period(office, period, "ring_pools", "have too many rows of these hours.") as database:
+        asked = {hour.start: hour for hour in counts.count_pools(database, period, zone, name)}
+    return [
+        asked.get(hour.start, PoolHour(start=hour.start, clock=hour.clock, pool=name))
+        for hour in periods.hours(period, zone)
+    ]
 
 
 def uses(records: Records, names: Collection[str]) -> dict[str, Use]:

@@ -17,7 +17,9 @@ from shared.journal.periods import Period, period_before
 from shared.journal.reports import COLUMNS, GROUPS, Numbers, Question, Report
 from shared.operators import journal_rows
 from shared.operators.access import Office
-from shared.operators.day import start_of_day
+from shared.operators.account import account_zone
+from shared.operators.athena_query import write_query
+from shared.operators.dates import start_of_day
 from shared.operators.names import buyer_names
 from shared.store.compiled import Compiled, Memory
 from shared.store.csv_text import csv_line
@@ -27,6 +29,7 @@ RANGES: dict[str, Callable[[date], tuple[date, date]]] = {
     "yesterday": lambda today: (today - timedelta(1), today - timedelta(1)),
     "last_7_days": lambda today: (today - timedelta(6), today),
     "last_30_days": lambda today: (today - timedelta(29), today),
+    "this_week": lambda today: (monday := today - timedelta(today.weekday()), monday + timedelta(6)),
     "this_month": lambda today: (today.replace(day=1), _last_of_month(today)),
     "last_month": lambda today: ((last := today.replace(day=1) - timedelta(1)).replace(day=1), last),
 }
@@ -36,12 +39,12 @@ OPERATORS_GROUPS = ("offer", "buyer", "reason")
 REASONS = {letter: str(rule) for rule, letter in LETTERS.items()} | {BIDS: "bid"}
 """What a letter of a ping's reasons means."""
 LAST_YEAR = 9000
-DIGITS = 5
+DIGITS, ID_DIGITS = 5, 10
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """As it was typed or sent. A `range` by its name, or the first and the last day, `start` and `end`; `by` are
-    groups with commas between them; `order` is up or down."""
+    groups with commas between them; `order` is up or down; `numbers` is all or counts."""
 
     range: str = ""
     start: str = ""
@@ -52,6 +55,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     order: str = ""
     dated_by: str = ""
     limit: str = ""
+    numbers: str = ""
 
 
 class Group(Struct, frozen=True):
@@ -93,21 +97,31 @@ def read_report(office: Office, reader: Reader, wanted: Wanted) -> Report:
     now = office.records.now()
     before = period_before(question.period, question.zone, now)
     try:
-        sources = journal_rows.read_sources(office, Period(before.start, question.period.end))
+        sources = journal_rows.read_sources(office, Period(before.start, question.period.end), question.of_cubes)
         versions = {}
-        if {"buyer", "reason"} & {*question.by}:
-            versions = _buyers_of(office, reports.read_versions(sources))
+        if reports.is_of_buyers(question):
+            versions = buyers_of(office, reports.read_versions(sources))
         return reports.read_report(question, now, sources, versions)
     except TooMuch as much:
-        raise NotValid({"to": [f"is too late, or `from` too early. {much}"]}) from None
+        raise NotValid(_offer(question, much)) from None
     except FileUnreadable as unreadable:
         raise Refused(f"{unreadable} Ask for a range without it.") from None
+
+
+def _offer(question: Question, much: TooMuch) -> dict[str, list[str]]:
+    """What can be asked in place of a question that reads too much."""
+    offer = {"to": [f"is too late, or `from` too early. {much}"]}
+    if not question.of_cubes and not any(name in reports.NOT_IN_CUBES for name in question.by):
+        offer["numbers"] = ["can be counts, which are small: a report without times and live buyers"]
+    if query := write_query(question):
+        offer["athena"] = [query]
+    return offer
 
 
 def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
     """Raises `NotValid`, which names everything that is wrong."""
     wrong = dict[str, list[str]]()
-    zone = wanted.zone or "UTC"
+    zone = wanted.zone or account_zone(office)
     by = tuple(name.strip() for name in wanted.by.split(",") if name.strip())
     if not reader.sees_all and (hidden := [name for name in by if name in OPERATORS_GROUPS]):
         wrong["by"] = [f"{hidden[0]} is for operators; you can group by {', '.join(groups_of(reader))}"]
@@ -120,6 +134,8 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
         period = _period(office.records.now(), wanted, zone)
     except NotValid as invalid:
         wrong |= {name: [*said] for name, said in invalid.errors.items()}
+    if wanted.numbers not in ("", "all", "counts"):
+        wrong["numbers"] = ["must be all or counts"]
     is_number = wanted.limit.isascii() and wanted.limit.isdecimal() and len(wanted.limit) <= DIGITS
     question = Question(
         period=period,
@@ -129,6 +145,7 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
         only_user=reader.limited_to,
         sort=wanted.sort,
         down=wanted.order == "down" if wanted.order else None,
+        of_cubes=wanted.numbers == "counts",
         limit=int(wanted.limit) if is_number else 0 if wanted.limit else 100,
     )
     try:
@@ -138,6 +155,15 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
     if wrong:
         raise NotValid(wrong)
     return checked
+
+
+def read_period(office: Office, wanted: Wanted) -> tuple[Period, str]:
+    """The range that is wanted, and its zone. Raises `NotValid`."""
+    zone = wanted.zone or account_zone(office)
+    period = _period(office.records.now(), wanted, zone)
+    if period.seconds > reports.MOST_SECONDS:
+        raise NotValid({"to": ["may be up to ten years after the first day"]})
+    return period, zone
 
 
 def groups_of(reader: Reader) -> list[str]:
@@ -227,7 +253,8 @@ def _last_of_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(31)).replace(day=1) - timedelta(1)
 
 
-def _buyers_of(office: Office, versions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[int]]:
+def buyers_of(office: Office, versions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[int]]:
+    """The ids of the buyers of endpoints' versions, in their order; none of a version that is gone."""
     compiled = Compiled(office.records.dynamo, Memory())
 
     def buyers(key: tuple[str, int]) -> tuple[tuple[str, int], list[int]]:

@@ -1,53 +1,51 @@
-"""Who sends what: users and their traffic sources, counted by day."""
+"""Who sends what: users and their traffic sources, counted over some days."""
+
+from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from shared.domain.models import DAY
-from shared.domain.objections import NotValid
 from shared.domain.readers import Reader
+from shared.journal import counts
+from shared.journal.counts import TrafficSource
+from shared.operators import journal_rows, reports
 from shared.operators.access import Office
-from shared.operators.day import start_of_day
-from shared.store.csv_text import csv_lines
-from shared.store.totals import Source
+from shared.operators.reports import Wanted
+from shared.store.csv_text import csv_line
 
-DAYS, EXPORTED_DAYS = 5, 31
-"""The most days of a page of traffic sources, and of its file."""
+NUMBERS = ("pings", "unmatched", "refused", "sales")
 
 
-class Sources(Struct, frozen=True):
-    """The days from `start` to the one before `end`; those that paid most first."""
+class TrafficSources(Struct, frozen=True):
+    """From `start` to before `end`. `sources` is how many there are; `items` has the first of them, those with the most
+    payout first, and `total` is the sum of all."""
 
     start: int
     end: int
-    sources: list[Source]
-    total: Source
+    zone: str
+    items: list[TrafficSource]
+    sources: int
+    total: TrafficSource
 
 
-def sources(office: Office, reader: Reader, start: str, end: str, most: int = DAYS) -> Sources:
-    """By user and traffic source, from the first to the last of some days. Raises `NotValid`."""
-    now = office.records.now()
-    first = start_of_day(start, now, "from")
-    last = start_of_day(end, first if start else now, "to")
-    if last < first:
-        raise NotValid({"to": ["must not be before the first day"]})
-    if last - first >= most * DAY:
-        raise NotValid({"to": [f"may be up to {most} days after the first, itself among them"]})
-    found = office.journal.sources(first, last + DAY, reader.limited_to)
-    found.sort(key=lambda source: (-source.payout_cents, -source.pings, source.user, source.source))
-    everything = Source(
-        user="",
-        source="",
-        asked=sum(source.asked for source in found),
-        pings=sum(source.pings for source in found),
-        sales=sum(source.sales for source in found),
-        revenue_cents=sum(source.revenue_cents or 0 for source in found) if reader.sees_all else None,
-        payout_cents=sum(source.payout_cents for source in found),
-    )
-    return Sources(first, last + DAY, found, everything)
+def count_sources(office: Office, reader: Reader, wanted: Wanted) -> TrafficSources:
+    """By user and traffic source; today without a range. Raises `NotValid`, and `Refused` where a file cannot be
+    read."""
+    has_range = wanted.range or wanted.start or wanted.end
+    question = reports.read_question(office, reader, wanted if has_range else replace(wanted, range="today"))
+    with journal_rows.open_period(office, question.period) as database:
+        found, many, total = counts.count_sources(database, question.period, question.only_user, question.limit)
+    return TrafficSources(question.period.start, question.period.end, question.zone, found, many, total)
 
 
-def export_sources(office: Office, reader: Reader, start: str, end: str) -> str:
-    """The same as CSV, of more days. Raises `NotValid`."""
-    found = sources(office, reader, start, end, EXPORTED_DAYS)
-    names = [name for name in Source.__struct_fields__ if name != "revenue_cents" or reader.sees_all]
-    return "".join(csv_lines(found.sources, names))
+def csv_of(found: TrafficSources, reader: Reader) -> str:
+    """Amounts are dollars."""
+    amounts = ("revenue", "payout") if reader.sees_all else ("payout",)
+    return "".join([csv_line(["user", "source", *NUMBERS, *amounts]), *_csv_lines(found.items, amounts)])
+
+
+def _csv_lines(found: Iterable[TrafficSource], amounts: Iterable[str]) -> Iterable[str]:
+    for source in found:
+        numbers = [getattr(source, name) for name in NUMBERS]
+        dollars = [f"{getattr(source, f'{name}_cents') / 100:.2f}" for name in amounts]
+        yield csv_line([source.user, source.source, *numbers, *dollars])

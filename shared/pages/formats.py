@@ -1,6 +1,7 @@
 """Numbers, amounts and times as pages show them."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 
 def plain(number: int) -> str:
@@ -11,8 +12,8 @@ def money(cents: int) -> str:
     return f"{cents / 100:,.2f}"
 
 
-def stamp(at: int) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+def stamp(at: int, zone: str = "UTC") -> str:
+    return f"{datetime.fromtimestamp(at, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
 
 
 def date(at: int) -> str:
@@ -22,6 +23,11 @@ def date(at: int) -> str:
 def minute(at: int) -> str:
     """A time, UTC."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
+
+
+def minute_in(at: int, zone: str) -> str:
+    """A time on the clock of the zone."""
+    return f"{datetime.fromtimestamp(at, ZoneInfo(zone)):%Y-%m-%d %H:%M}"
 
 
 def cell(text: object) -> str:

@@ -12,16 +12,9 @@ NAMESPACE = "Ringpost"
 _metrics = Metrics(namespace=NAMESPACE, service=os.environ.get("POWERTOOLS_SERVICE_NAME", "ringpost"))
 
 
-def count_ping(bids: int) -> None:
-    """A lead was priced, and so many buyers want it. No sales are said too: what is never said cannot be alarmed of."""
-    _count("Pings")
-    _count("Sales", 0)
-    _count("Bids", bids)
-
-
-def count_sale() -> None:
-    """A sale was recorded; the same answer given again is no other sale."""
-    _count("Sales")
+def count_priced() -> None:
+    """A lead was priced and is stored: the journal will hear of it."""
+    _count("Priced")
 
 
 def count_refusal(status: str) -> None:
@@ -50,12 +43,30 @@ def write_line(function: str, milliseconds: float) -> None:
     _metrics.flush_metrics()
 
 
-def write_batch(rows: int, pages: int, set_aside: int) -> None:
-    """What became of a batch of the stream: the line of the journal function."""
+def write_batch(
+    *,
+    rows: int,
+    pages: int,
+    set_aside: int,
+    pings: int,
+    unmatched: int,
+    bids: int,
+    sales: int,
+    revenue_cents: int,
+    payout_cents: int,
+) -> None:
+    """What became of a batch of the stream, and what happened in it: the line of the journal function. Zeros are said,
+    too: what is never said cannot be alarmed of."""
     _count("JournalBatches")
     _count("JournalRows", rows)
     _count("JournalPages", pages)
     _count("SetAside", set_aside)
+    _count("Pings", pings)
+    _count("Unmatched", unmatched)
+    _count("Bids", bids)
+    _count("Sales", sales)
+    _count("RevenueCents", revenue_cents)
+    _count("PayoutCents", payout_cents)
     _metrics.add_dimension("function", "journal")
     _metrics.flush_metrics()
 

@@ -3,8 +3,8 @@ one for each endpoint that has caps of its own. A sale is one conditional write 
 
 An item holds a number for each period that is counted, under the key of `domain.caps`. For a cap on places at once it
 holds a map, `concurrent` or `concurrent@endpoint`: of each attempt that has a place, `PING.ATTEMPT`, the time until
-which it has it. A place that is over is nobody's: it frees itself, and a later write removes it. `store.repair` reads
-three more: `since`, when the first sale was counted; `taken_at`, the minute of the last one; `repairs`, how often
+which it has it. A place that is over is nobody's: it frees itself, and a later write removes it. `operators.repair`
+reads three more: `since`, when the first sale was counted; `taken_at`, the minute of the last one; `repairs`, how often
 counts were lowered.
 
 Any of these writes may arrive late, after any number of later ones. A sale that is counted late makes a cap fuller at

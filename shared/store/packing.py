@@ -1,5 +1,9 @@
 """Values as one packed attribute: a ping, a sale or a route in MessagePack, what belongs to the configuration in JSON.
-Pings with many bids are packed in columns."""
+Pings with many bids are packed in columns.
+
+The first byte says in which form a value is: 0x78 is zlib's own, `WITH_DICTIONARY` is followed by raw deflate that
+begins with `dictionary.FORM_1` in its window. Another form takes another byte.
+"""
 
 import zlib
 from collections.abc import Sequence
@@ -11,13 +15,17 @@ from msgspec.structs import replace
 
 from shared.domain.models import Lead, Ping
 from shared.store import columns
+from shared.store.dictionary import FORM_1
 
 ZLIB = 0x78
-"""The first byte of a packed value says in which form it is. All that zlib makes begins with this one, the only one so
-far; another form takes another byte."""
+WITH_DICTIONARY = 0x01
+RAW = -zlib.MAX_WBITS
 
 MANY = 50
 """From this many bids and counted buyers, columns are smaller."""
+
+DAMAGED = (zlib.error, msgspec.MsgspecError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a value raises that is cut or changed."""
 
 T = TypeVar("T")
 
@@ -29,7 +37,7 @@ class _InColumns(Ping, frozen=True, kw_only=True):
 
 
 class UnknownFormat(ValueError):
-    """A packed value of a release that is newer than this code, or no packed value."""
+    """A packed value of a release that is newer than this code, or a damaged one."""
 
 
 def pack(value: Struct | Sequence[Struct]) -> bytes:
@@ -37,11 +45,21 @@ def pack(value: Struct | Sequence[Struct]) -> bytes:
         in_columns = columns.pack(value.bids, value.facts.counted)
         rest = structs.asdict(value) | {"bids": (), "facts": replace(value.facts, counted={})}
         value = _InColumns(**rest, columns=in_columns)
-    return zlib.compress(msgspec.msgpack.encode(value))
+    deflate = zlib.compressobj(wbits=RAW, zdict=FORM_1)
+    return bytes([WITH_DICTIONARY]) + deflate.compress(msgspec.msgpack.encode(value)) + deflate.flush()
 
 
 def unpack(packed: bytes, kind: type[T]) -> T:
-    whole = inflate(packed)
+    """Raises `UnknownFormat`."""
+    try:
+        return _unpack(inflate(packed), kind)
+    except UnknownFormat:
+        raise
+    except DAMAGED as broken:
+        raise UnknownFormat(f"A packed value is damaged ({type(broken).__name__}).") from None
+
+
+def _unpack(whole: bytes, kind: type[T]) -> T:
     if kind is Ping:
         found = msgspec.msgpack.decode(whole, type=_InColumns, dec_hook=_lead)
         rest = structs.asdict(found)
@@ -65,8 +83,17 @@ def unpack_json(packed: bytes, kind: type[T]) -> T:
 
 
 def inflate(packed: bytes) -> bytes:
-    if packed[:1] != bytes([ZLIB]):
+    """Raises `UnknownFormat`, and `zlib.error` for a value that is cut."""
+    form = packed[0] if packed else None
+    if form == ZLIB:
+        return zlib.decompress(packed)
+    if form != WITH_DICTIONARY:
         raise UnknownFormat(
-            f"A packed value begins with {packed[:1].hex() or 'nothing'}; this version knows {ZLIB:#x}."
+            f"A packed value begins with {packed[:1].hex() or 'nothing'}; this version knows {ZLIB:#04x} and "
+            f"{WITH_DICTIONARY:#04x}."
         )
-    return zlib.decompress(packed)
+    inflate = zlib.decompressobj(wbits=RAW, zdict=FORM_1)
+    whole = inflate.decompress(memoryview(packed)[1:])
+    if not inflate.eof:
+        raise zlib.error("the value is cut")
+    return whole

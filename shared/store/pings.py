@@ -5,15 +5,15 @@ A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works 
 `asked`, the live buyers that may have agreed to a sale that is not recorded, and `asks`, how often that was written;
 `released`, the last attempt that gave the claim back, whose claim must not arrive again; `refused`, the status of the
 last POST that sold nothing, with `refused_at`, and `refusals`, how many did. `milliseconds` is how long the request had
-taken that was the last to price, sell or refuse it.
-From `delete_at` on nothing of the item is shown; DynamoDB deletes it some time later. What the log shows has attributes
-of its own, which are in `ping_log`.
+taken that was the last to price, sell or refuse it; `pool_used`, how full the last refused POST saw its pool. `caller`
+is the caller's keyed hash. From `delete_at` on nothing of the item is shown; DynamoDB deletes it some time later.
+
+All else is packed. An item of up to 1 KB is one write unit, so that each name costs: nothing is stored twice.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from heapq import nlargest
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -21,14 +21,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain import sandbox_endpoint
 from shared.domain.live_bids import Yes
 from shared.domain.models import Facts, Lead, Ping, Sale, Terms
 from shared.domain.refusals import TemporarilyUnavailable
+from shared.schema import OF_CALLER
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
 from shared.store.items import as_bytes, as_number, as_text, bytes_of, number_of, number_or, ping_key, update_expression
-from shared.store.packing import pack, unpack
-from shared.store.ping_log import open_entry, sold_entry
+from shared.store.packing import UnknownFormat, pack, unpack
 from shared.store.routes import MARK_SECONDS
 
 CLAIM_SECONDS = 11
@@ -173,29 +172,35 @@ class Pings:
         return _found(answer["Attributes"], State.FREE)
 
     def read(self, ping_id: bytes, now: int) -> Claim:
-        """What a claim would find, without claiming."""
+        """What a claim would find, without claiming. Raises `UnknownFormat`."""
         return state_of(self._item(ping_id), now)
 
     def read_all(self, ping_ids: Sequence[bytes], now: int) -> dict[bytes, Claim]:
-        """What `read` finds for each id, without those that are not there."""
+        """What `read` finds for each id, without those that are not there or cannot be read."""
         keys = [ping_key(ping_id) for ping_id in dict.fromkeys(ping_ids)]
         items = self.dynamo.batch_get(self.table, keys, ConsistentRead=True)
-        return {bytes_of(item, "ping_id"): state_of(item, now) for item in items}
+        found = dict[bytes, Claim]()
+        for item in items:
+            with suppress(UnknownFormat):
+                found[bytes_of(item, "ping_id")] = state_of(item, now)
+        return found
 
     def item(self, ping_id: bytes) -> Item | None:
         """Everything that is stored of a ping; an item under another kind of key is none."""
         item = self._item(ping_id)
         return item if item and "ping" in item else None
 
-    def last(self, count: int, now: int) -> list[Ping]:
-        """The last PINGs that were stored and whose leads are kept, the newest first, without those to sandboxes. It
-        reads the whole table, and keeps `count`."""
-        newest: list[tuple[int, bytes, Ping]] = []
-        for items, _ in self._scan("attribute_exists(ping)"):
-            found = (unpack(bytes_of(item, "ping"), Ping) for item in items)
-            shown = (ping for ping in found if ping.lead_until > now and not sandbox_endpoint.is_of(ping.endpoint))
-            newest = nlargest(count, [*newest, *((ping.created_at, ping.id, ping) for ping in shown)])
-        return [ping for _, _, ping in newest]
+    def ids_of_callers(self, hashes: Iterable[bytes]) -> Iterator[bytes]:
+        """The ids of the pings of a caller, by its keyed hashes. Only the table of sandboxes has the index."""
+        for hashed in hashes:
+            for item in self.dynamo.items(
+                self.dynamo.client.query,
+                TableName=self.table,
+                IndexName=OF_CALLER,
+                KeyConditionExpression="caller = :caller",
+                ExpressionAttributeValues={":caller": as_bytes(hashed)},
+            ):
+                yield bytes_of(item, "ping_id")
 
     def _scan(self, condition: str) -> Iterator[tuple[list[Item], Item | None]]:
         return self.dynamo.pages(self.dynamo.client.scan, TableName=self.table, FilterExpression=condition)
@@ -223,14 +228,12 @@ class Pings:
             if bytes_of(found, "claim") != attempt or number_of(found, "asks") != claim.asks:
                 raise TemporarilyUnavailable from None
 
-    def find_unsettled(self, now: int) -> Iterator[tuple[Ping, Claim]]:
-        """Every ping of which a live buyer may have agreed to a sale that is not recorded, unless an attempt is at it.
-        It reads the whole table."""
-        for items, _ in self._scan("attribute_exists(asked)"):
-            for item in items:
-                claim = _found(item, State.SPENT) if "spent" in item else state_of(item, now)
-                if claim.state is not State.CLAIMED and claim.ping:
-                    yield claim.ping, claim
+    def unsettled_of(self, ping_ids: Sequence[bytes], now: int) -> Iterator[tuple[Ping, Claim]]:
+        """Those of the pings of which a live buyer may have agreed to a sale that is not recorded, unless an attempt is
+        at it."""
+        for claim in self.read_all(ping_ids, now).values():
+            if claim.asked and claim.state is not State.CLAIMED and claim.ping:
+                yield claim.ping, claim
 
     def settle(self, ping_id: bytes, asked: Mapping[int, Asked], rest: Mapping[int, Asked]) -> bool:
         """Put `rest` in the place of `asked`; False if that is not there any more."""
@@ -259,12 +262,14 @@ class Pings:
         refused: str = "",
         now: int = 0,
         caller: bytes = b"",
+        pool_used: int | None = None,
     ) -> None:
         """Give an unsold ping back, with what is not settled with live buyers, and with which status its POST was
-        `refused`. `caller` is the keyed hash of the caller that the POST brought, by which a ping without one is found
-        from now on. Where this attempt `has_a_number`, leased or by a route, or one before it may have, the claim stays
-        as an old one: the attempt that takes it over looks for that lease, under the same terms, or takes back that
-        route if it is refused."""
+        `refused`, which saw its pool used by `pool_used` percent; None if it saw none. `caller` is the keyed hash of
+        the caller that the POST brought, by which a ping without one is found from now on. Where this attempt
+        `has_a_number`, leased or by a route, or one before it may have, the claim stays as an old one: the attempt that
+        takes it over looks for that lease, under the same terms, or takes back that route if it is refused. Late, after
+        the ping was erased, it brings no caller back."""
         may_have_a_number = claim.taken_over or has_a_number
         over = ["released = :attempt"]
         over += ["asked = :asked"] if claim.asked else []
@@ -272,6 +277,11 @@ class Pings:
         noted = {":refused": as_text(refused), ":now": as_number(now), ":one": as_number(1), ":took": self._took()}
         over += ["caller = if_not_exists(caller, :caller)"] if caller else []
         gone = [] if claim.asked else ["asked"]
+        if refused and pool_used is not None:
+            over.append("pool_used = :pool_used")
+            noted[":pool_used"] = as_number(pool_used)
+        elif refused:
+            gone.append("pool_used")
         if may_have_a_number:
             over.append("claimed_at = :long_ago")
         else:
@@ -282,7 +292,7 @@ class Pings:
                 TableName=self.table,
                 Key=ping_key(ping_id),
                 UpdateExpression=update_expression(over, gone),
-                ConditionExpression=f"{THE_ATTEMPT_IS_MINE} AND claimed_at > :long_ago",
+                ConditionExpression=f"{THE_ATTEMPT_IS_MINE} AND claimed_at > :long_ago AND {PING_IS_UNSOLD}",
                 ExpressionAttributeValues={
                     ":attempt": as_bytes(attempt),
                     ":long_ago": as_number(0),
@@ -307,8 +317,6 @@ class Pings:
             written["caller"] = as_bytes(caller)
             if ping.lead.caller:
                 written["ping"] = as_bytes(pack(replace(ping, lead=ping.lead.without("caller_id"))))
-        if not sandbox_endpoint.is_of(ping.endpoint):
-            written |= sold_entry(ping, sale)
         gone = ["claim", "claimed_at", "previous", "terms", "released", *([] if asked else ["asked"])]
         try:
             self.dynamo.call(
@@ -408,7 +416,13 @@ class Pings:
         return State.FREE
 
     def _opened(self, ping: Ping, caller: bytes) -> dict[str, Any]:
-        return {"ping": as_bytes(pack(ping)), "milliseconds": self._took(), **open_entry(ping, caller)}
+        return {
+            "ping": as_bytes(pack(ping)),
+            "milliseconds": self._took(),
+            "expires_at": as_number(ping.expires_at),
+            "delete_at": as_number(ping.lead_until),
+            **({"caller": as_bytes(caller)} if caller else {}),
+        }
 
     def _took(self) -> dict[str, Any]:
         return as_number(round(1000 * self.elapsed()))
@@ -438,9 +452,14 @@ def _found(item: Item, state: State) -> Claim:
         terms=msgspec.msgpack.decode(bytes_of(item, "terms"), type=Terms) if "terms" in item else None,
         claimed_at=number_or(item, "claimed_at", 0),
         taken_over=bytes_of(item, "previous") != b"",
-        asked=msgspec.msgpack.decode(bytes_of(item, "asked"), type=dict[int, Asked]) if "asked" in item else {},
+        asked=unpack_asked(bytes_of(item, "asked")) if "asked" in item else {},
         asks=number_or(item, "asks", 0),
     )
+
+
+def unpack_asked(packed: bytes) -> dict[int, Asked]:
+    """The live buyers that an item says were asked, by id."""
+    return msgspec.msgpack.decode(packed, type=dict[int, Asked])
 
 
 def _packed(asked: Mapping[int, Asked]) -> bytes:

@@ -65,3 +65,14 @@ class RefusedRequests:
                 Item=item,
                 ConditionExpression="attribute_not_exists(ping_id)",
             )
+
+    def forget(self, request_id: bytes) -> None:
+        """Delete the item of a request, if there is one."""
+        with suppress(ConditionFailed):
+            self.dynamo.call(
+                self.dynamo.client.delete_item,
+                TableName=self.table,
+                Key=ping_key(request_id),
+                ConditionExpression="kind = :kind",
+                ExpressionAttributeValues={":kind": as_text(KIND)},
+            )

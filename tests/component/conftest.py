@@ -1,6 +1,7 @@
 """The flows over moto: one process, one thread, a clock that is set by hand."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,7 +43,8 @@ def fast_stage() -> Iterator[Stage]:
 @pytest.fixture
 def command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """Runs the operator's command on a deployed stack: all it knows is in the environment."""
-    environment = stage.settings.environment() | {
+    named = replace(stage.settings, journal_folder=str(stage.place / "files"))
+    environment = named.environment() | {
         "AWS_ACCESS_KEY_ID": engine.KEY,
         "AWS_SECRET_ACCESS_KEY": engine.KEY,
         "AWS_DEFAULT_REGION": engine.REGION,

@@ -16,6 +16,7 @@ from shared.journal.consumer import Consumed, EndpointOf, Record, consume, remem
 from shared.journal.dead_letters import DeadLetters, Replayed
 from shared.journal.events import is_of_interest, read_event
 from shared.journal.pages import HOUR, Pages
+from shared.journal.passing import Passing
 from shared.journal.rows import Row, decode
 from shared.journal.storage import Folder
 from shared.publishers import metrics
@@ -90,6 +91,24 @@ def test_a_sale_is_in_the_journal_with_its_ping(journal: Journal) -> None:
     assert (sale.kind, sale.revenue_cents, sale.buyer, sale.ping) == ("sale", 2500, 1, ping.ping)
 
 
+def test_what_happened_is_counted_once_it_is_written(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.stage.publish(an_endpoint(vanity_uri="empty", buyers=()))
+    journal.sell()
+    Publisher(journal.stage).ping("empty", caller_id=CALLER)
+    event = journal.event()
+    done = journal.consume(event)
+    assert (done.pings, done.unmatched, done.bids, done.sales) == (2, 1, 2, 1)
+    assert (done.revenue_cents, done.payout_cents) == (2500, 2500)
+
+    def refuse(*_: object) -> int:
+        raise TemporarilyUnavailable
+
+    monkeypatch.setattr(journal.pages, "write", refuse)
+    done = journal.consume(event)
+    assert len(done.failed) == len(event["Records"])
+    assert (done.rows, done.pings, done.sales, done.revenue_cents) == (0, 0, 0, 0)
+
+
 def test_a_batch_that_comes_twice_and_in_parts_is_there_once(journal: Journal) -> None:
     for lead in range(3):
         journal.sell(lead)
@@ -100,11 +119,21 @@ def test_a_batch_that_comes_twice_and_in_parts_is_there_once(journal: Journal) -
     assert journal.kinds() == ["ping"] * 3 + ["sale"] * 3
 
 
+def test_probes_that_come_twice_in_a_batch_are_noted_once(journal: Journal) -> None:
+    passing = Passing(journal.pages.dynamo, journal.stream.client, journal.stage.clock)
+    run = passing.start()
+    while batch := journal.stream.next_batch():
+        assert not passing.has_passed(run)
+        assert journal.consume({"Records": [*batch.records, *batch.records]}).failed == []
+        assert journal.stream.note_done(batch, {"batchItemFailures": []})
+    assert passing.has_passed(run)
+
+
 def test_the_version_of_an_endpoint_is_read_once(journal: Journal) -> None:
     for lead in range(2):
         journal.sell(lead)
         journal.consume(journal.event())
-    assert journal.dynamo.calls == 1 + 2  # a version, and two pages
+    assert journal.dynamo.calls == 1 + 2 * 3  # a version; a batch asks who was erased, and makes a page and a mark
 
 
 def test_a_version_that_is_gone_costs_only_the_reasons(journal: Journal) -> None:
@@ -222,7 +251,7 @@ def test_the_stream_goes_on_where_it_was_left_also_in_another_run(journal: Journ
     assert batch
     second = batch.records[1]["dynamodb"]["SequenceNumber"]
     assert not journal.stream.note_done(batch, {"batchItemFailures": [{"itemIdentifier": second}]})
-    again = Stream(journal.stream._client, journal.stream._arn, journal.stream._file).next_batch()
+    again = Stream(journal.stream.client, journal.stream._arn, journal.stream._file).next_batch()
     assert again
     assert again.records == batch.records[1:]
     assert journal.stream.note_done(again, {"batchItemFailures": []})
@@ -251,8 +280,10 @@ def test_the_function_says_what_it_did_and_what_has_to_come_again(
     event = journal.event()
     assert lambda_handler(broken(event, 0), None) == {"batchItemFailures": []}  # type: ignore[arg-type]
     [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"JournalRows"' in line]
-    counted = {name: line[name] for name in ("JournalBatches", "JournalRows", "JournalPages", "SetAside")}
-    assert counted == {"JournalBatches": [1.0], "JournalRows": [1.0], "JournalPages": [1.0], "SetAside": [1.0]}
+    assert {name: sum(value) for name, value in line.items() if name not in ("_aws", "function", "service")} == {
+        "JournalBatches": 1, "JournalRows": 1, "JournalPages": 1, "SetAside": 1,
+        "Pings": 0, "Unmatched": 0, "Bids": 0, "Sales": 1, "RevenueCents": 2500, "PayoutCents": 2500,
+    }  # fmt: skip
     assert line["function"] == "journal"
     assert CALLER not in json.dumps(line)
     assert len(Folder(tmp_path / "kept").names("dead/")) == 1
@@ -274,7 +305,10 @@ def test_the_command_replays(journal: Journal, environment: Command, stage: Stag
     assert [row.kind for row in decode(pages.lines(stage.clock()))] == ["ping"]
 
 
-def test_without_a_place_for_files_the_command_says_what_is_missing(command: Command) -> None:
+def test_without_a_place_for_files_the_command_says_what_is_missing(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RINGPOST_JOURNAL_FOLDER")
     forget_process()
     found = command("journal", "replay")
     assert (found.exit_code, found.stderr) == (1, "the environment variable RINGPOST_JOURNAL_BUCKET is not set\n")

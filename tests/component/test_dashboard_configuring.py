@@ -608,7 +608,7 @@ def test_a_pool_tells_its_use_and_what_it_needs(olga: Guest, publisher: Publishe
     assert "12.5 % 12.5 % 8 1 0 7" in page.text
     assert "needs 18 numbers, so that 1 caller in 100 finds none" in page.text
     assert "leased until 2100-01-01 00:05 UTC" in page.text
-    assert "2100-01-01 00:00 1 " in page.text
+    assert "00:00 1 0 % 0 %" in page.text
     assert "12.5 %" in olga.open("/ring_pools").text
 
 
@@ -680,6 +680,9 @@ def test_the_configuration_goes_out_and_in_as_a_file(olga: Guest, stage: Stage) 
     assert (account.code, "`b ad` must be" in account.mistake("suppression")) == (422, True)
     assert "Saved." in olga.send(account, "/configuration/account", suppression="tcpa").text
     assert live(stage, "account", "account") == {"suppression": ["tcpa"]}
+    saved = olga.fill(olga.open("/configuration"), "/configuration/account", {"zone": "America/Denver"})
+    assert "Saved." in saved.text
+    assert live(stage, "account", "account") == {"suppression": ["tcpa"], "zone": "America/Denver"}
 
 
 # Warnings

@@ -6,12 +6,14 @@ import pytest
 
 from shared import configuration
 from shared.domain.keys import route_keys
+from shared.domain.models import Ping
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.operators.incoming import Called, buyer_of_call
 from shared.store.claiming import Claiming
 from shared.store.destinations import Destination
 from shared.store.dynamo import Dynamo
 from shared.store.owners import Place, owner_key
+from shared.store.packing import unpack
 from shared.store.pings import Pings
 from shared.store.records import Records
 from shared.store.routes import Route, Routes
@@ -143,7 +145,7 @@ def test_owners_and_sales_of_0_1_0_are_resolved_as_by_0_1_0(
 
 
 def _is_of_the_pool(item: dict[str, Any]) -> bool:
-    return "sale" in item and item["endpoint"]["S"] == "my_endpoint"
+    return "sale" in item and unpack(item["ping"]["B"], Ping).endpoint == "my_endpoint"
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["as it is", "an apply that died after its switch"])

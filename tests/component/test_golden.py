@@ -1,12 +1,16 @@
 """Golden values: this code reads what every release has stored."""
 
+import zlib
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from shared.store import packing
+from shared.store.dictionary import FORM_1
 from shared.store.dynamo import Dynamo
 from shared.store.packing import UnknownFormat
 from shared.store.records import Records
@@ -41,7 +45,26 @@ def test_what_a_release_has_stored_is_read(file: Path) -> None:
 def test_a_form_that_this_code_does_not_know_is_refused(file: Path) -> None:
     packed, _ = read(file)
     with pytest.raises((UnknownFormat, msgspec.MsgspecError)):
-        KINDS[file.stem].unpack(b"\x01" + packed[1:])
+        KINDS[file.stem].unpack(b"\x02" + packed[1:])
+
+
+WITH_DICTIONARY = ("ping", "ping_in_columns", "sale", "route", "before")
+
+
+@pytest.mark.parametrize("name", WITH_DICTIONARY)
+def test_a_value_that_was_packed_without_a_dictionary_is_read_and_one_that_is_cut_is_not(name: str) -> None:
+    kind = KINDS[name]
+    packed = kind.pack(kind.sample)
+    assert packed[0] == packing.WITH_DICTIONARY
+    assert kind.unpack(zlib.compress(packing.inflate(packed))) == kind.unpack(packed) == kind.sample
+    for end in range(len(packed)):
+        with pytest.raises((UnknownFormat, zlib.error)):
+            kind.unpack(packed[:end])
+
+
+def test_the_dictionary_is_that_of_what_is_stored() -> None:
+    """Another one takes another form."""
+    assert sha256(FORM_1).hexdigest() == "f966c38df01b28da611a5cbc49c9ebe286dbfad99847c0cf0fe37dd258450e8f"
 
 
 def test_the_next_release_has_a_golden_value_of_each_kind_as_it_is_now() -> None:

@@ -22,6 +22,7 @@ from shared.journal.manifest import KEY, READING_SECONDS, WRITING_SECONDS, Conte
 from shared.journal.rows import Row, decode, encode
 from shared.journal.storage import Folder, NoSuchFile
 from shared.store.dynamo import Dynamo
+from shared.store.erasures import Erasures
 from shared.store.packing import pack, unpack
 from shared.store.versions import Versions
 from tests.build import SETTINGS, START, Clock, InTurn, a_client
@@ -105,7 +106,8 @@ class Setting:
     def files(self, meet: Callable[[Callable[[], Any]], Any] = lambda act: act()) -> Files:
         """A run of its own."""
         client, storage, pages = (cast(Any, Watched(of, meet)) for of in (self.client, Folder(self.folder), self.pages))
-        return Files(Manifest(Dynamo(client, SETTINGS), self.clock), storage, pages)
+        dynamo = Dynamo(client, SETTINGS)
+        return Files(Manifest(dynamo, self.clock), storage, pages, Erasures(dynamo))
 
     def manifest(self) -> Manifest:
         return self.files().manifest
@@ -490,18 +492,34 @@ def test_files_are_fetched_once_and_the_cache_has_a_bound(setting: Setting, tmp_
         fetch(File("hour", START, "0-none", 1, 1))
 
 
+def test_a_file_that_is_deleted_does_not_stay_with_who_has_fetched_it(setting: Setting, tmp_path: Path) -> None:
+    an_open_hour(setting)(setting.files(), CLOSED)
+    fetching = setting.fetching(tmp_path / "cache")
+    [old] = fetching.files_of(START, START + HOUR).files
+    fetching.fetch(Found((old,), (), ()))
+    setting.write(a_row("late", 7))
+    setting.files().close_hours(CLOSED)
+    fetching.files_of(START, START + HOUR)
+    assert fetching.cache.names("") == [old.name]
+    setting.clock.forward(READING_SECONDS)
+    setting.files().delete_replaced(setting.clock.now)
+    fetching.files_of(START, START + HOUR)
+    assert fetching.cache.names("") == []
+
+
 def test_the_minute_function_does_all_of_it(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = Versions(Dynamo(setting.client, SETTINGS), setting.clock)
     monkeypatch.setattr(runtime, "journal_files", lambda: (setting.files(), versions))
+    monkeypatch.setattr(runtime, "finish_erasings", lambda: 0)
     monkeypatch.setattr(time, "time", lambda: float(setting.clock.now))
     an_open_day(setting)
 
     def call() -> dict[str, int]:
         return lambda_handler({}, None)  # type: ignore[arg-type]
 
-    assert call() == {"hours_closed": 0, "days_closed": 1, "deleted": 0, "strays": 0}
+    assert call() == {"hours_closed": 0, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
     setting.clock.forward(READING_SECONDS)
-    assert call() == {"hours_closed": 0, "days_closed": 0, "deleted": 3, "strays": 0}
+    assert call() == {"hours_closed": 0, "days_closed": 0, "deleted": 3, "erased": 0, "strays": 0}
     setting.folder.joinpath("hours/day=2100-01-01", f"{START}-0a.parquet").touch()
     assert call()["strays"] == 0
     setting.clock.forward(SWEEP_SECONDS)

@@ -40,6 +40,7 @@ def test_what_is_not_settled_is_listed_and_settled(command: Command, stage: Stag
     stage.send = Scripted(lambda _, call: Reply(500 if call.final else 200, YES))
     ping_id = publisher.ping(caller_id=CALLER).body["try_all_buyers_ping_id"]
     assert not publisher.post(caller_id=CALLER, ping_id=ping_id).body["success"]
+    stage.bring_stream()
     listed = command("unsettled").output
     assert f"{ping_id}  buyer 1  2100-01-01 00:00:00 UTC  its answer is not known" in listed
     assert stage.send.told[-1][1].headers["Idempotency-Key"] in listed

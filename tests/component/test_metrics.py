@@ -37,24 +37,31 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
     return Told(capsys)
 
 
-def test_a_ping_counts_its_bids_and_a_sale_the_pool_that_it_took_from(
+def test_a_ping_is_counted_when_it_is_priced_and_a_sale_tells_of_the_pool_that_it_took_from(
     stage: Stage, publisher: Publisher, told: Told
 ) -> None:
     stage.publish(an_endpoint(pool=a_pool(4)))
     first = publisher.ping(caller_id=CALLER).body["try_all_buyers_ping_id"]
     second = publisher.ping(caller_id=OTHER).body["try_all_buyers_ping_id"]
-    assert [line["Bids"] for line in told.lines()] == [[2.0], [2.0]]
+    assert [line["Priced"] for line in told.lines()] == [[1.0], [1.0]]
 
     publisher.post(ping_id=first, caller_id=CALLER)
-    assert told.values() == {"Sales": 1, "PoolUse": 0}
+    assert told.values() == {"PoolUse": 0}
     publisher.post(ping_id=second, caller_id=OTHER)
-    assert told.values() == {"Sales": 1, "PoolUse": 25}
+    assert told.values() == {"PoolUse": 25}
 
 
-def test_the_same_answer_again_is_no_other_sale(stage: Stage, publisher: Publisher, told: Told) -> None:
+@pytest.mark.parametrize("verb", ["ping", "post", "full"])
+def test_what_nobody_wants_is_priced_too(stage: Stage, publisher: Publisher, told: Told, verb: str) -> None:
+    stage.publish(an_endpoint(buyers=()))
+    publisher.send(verb, json_body={"caller_id": CALLER})
+    assert told.values() == {"Priced": 1, "Refused_no_matching_buyer": 1}
+
+
+def test_the_same_answer_again_prices_nothing(stage: Stage, publisher: Publisher, told: Told) -> None:
     stage.publish(an_endpoint())
     publisher.full(caller_id=CALLER)
-    assert told.values() == {"Pings": 1, "Bids": 2, "Sales": 1, "PoolUse": 0}
+    assert told.values() == {"Priced": 1, "PoolUse": 0}
     publisher.full(caller_id=CALLER)
     assert told.values() == {}
 
@@ -66,10 +73,10 @@ def test_an_exhausted_pool_is_counted_even_if_the_overflow_number_saves_the_sale
     stage.publish(an_endpoint(pool=a_pool(1, overflow_number=overflow)))
     publisher.full(caller_id=CALLER)
     told.lines()
-    outcome = {"Sales": 1} if overflow else {"Sales": 0, "Refused_no_number_available": 1}
+    outcome = {} if overflow else {"Refused_no_number_available": 1}
     for caller in ("+16145550125", "+16145550126"):  # the second one without a look: it is known
         publisher.full(caller_id=caller)
-        assert told.values() == {"Pings": 1, "Bids": 2, "PoolUse": 100, "PoolExhausted": 1, **outcome}
+        assert told.values() == {"Priced": 1, "PoolUse": 100, "PoolExhausted": 1, **outcome}
 
 
 def test_refusals_are_counted_by_status_and_nothing_that_was_sent_is_told(

@@ -380,7 +380,9 @@ def test_a_publisher_sees_itself_and_its_tokens(stage: Stage) -> None:
             {"id": 1, "name": "bolt", "vanity_uri": "my_endpoint", "token_id": 1, "version": 1, "ping_id": 1}
         )
         answer = acme.ask(operation.method, path, {}, version="1")
-        listed = operation.method == "GET" and path in ("/users", "/openapi.json", "/pings", "/sales", "/reports")
+        listed = operation.method == "GET" and path in (
+            "/users", "/openapi.json", "/day", "/sources", "/pings", "/sales", "/reports", "/reports/refused",
+        )  # fmt: skip
         codes = {"/pings/{ping_id}": 404, "/callers/lookup": 422}
         assert answer.code == (200 if listed else codes.get(operation.path, 403)), path
         assert operation.path in allowed or "Buyer" not in answer.text

@@ -1,5 +1,4 @@
-"""What reading costs at the size of a large marketplace: 1,000 buyers, 50 endpoints and 10,000 numbers.
-`bench/journal_bench.py` has the same pages with a million pings."""
+"""What reading costs at the size of a large marketplace: 1,000 buyers, 50 endpoints and 10,000 numbers."""
 
 import re
 from collections.abc import Iterator

@@ -107,7 +107,7 @@ def test_partitions_are_read_at_once_and_their_answers_are_one(stage: Stage) -> 
 def test_pages_of_another_form_are_refused(stage: Stage, pages: Pages) -> None:
     pages.write("pings", [a_row(1)])
     [item] = [each for each in stage.client.scan(TableName=SETTINGS.journal_table)["Items"] if "lines" in each]
-    stage.client.put_item(TableName=SETTINGS.journal_table, Item={**item, "lines": {"B": b"\x01"}})
+    stage.client.put_item(TableName=SETTINGS.journal_table, Item={**item, "lines": {"B": b"\x02"}})
     with pytest.raises(UnknownFormat):
         pages.lines(START)
 

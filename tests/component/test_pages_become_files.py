@@ -9,6 +9,7 @@ from shared.journal.fetching import Fetching
 from shared.journal.files import LATE_SECONDS, Files
 from shared.journal.rows import Row, decode
 from shared.journal.storage import Folder
+from shared.store.erasures import Erasures
 from tests.build import START, Stage
 
 ROWS = [Row(event=f"{n:04}", at=START + 97 * n, kind="ping", bids=n % 3) for n in range(200)]
@@ -18,7 +19,8 @@ LATE = Row(event="late", at=START, kind="ping")
 def test_a_row_is_found_once_in_pages_in_hours_and_in_days(stage: Stage, tmp_path: Path) -> None:
     opened = stage.open_files()
     fetching = Fetching(opened.manifest, Folder(tmp_path / "files"), opened.pages, tmp_path / "fetched", stage.io_pool)
-    files, pages = Files(fetching.manifest, fetching.storage, fetching.pages), fetching.pages
+    pages = fetching.pages
+    files = Files(fetching.manifest, fetching.storage, pages, Erasures(pages.dynamo))
 
     def found() -> tuple[set[str], int]:
         """The events of all rows, and how many files they are in."""

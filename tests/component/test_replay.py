@@ -10,6 +10,7 @@ import yaml
 from typer.testing import Result
 
 from shared import configuration
+from shared.domain.keys import read_ping_id
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, SETTINGS, Publisher, Stage
@@ -35,10 +36,16 @@ HEAD = "PING at my_endpoint, 2100-01-01 00:00:00 UTC, configuration version 1\n"
 
 @pytest.fixture
 def replayed(command: Command, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Replay:
-    """The command, on a stack with three buyers, by the stage's clock."""
+    """The command, on a stack with three buyers, by the stage's clock. What happened until then is in the journal."""
     monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
+    monkeypatch.setenv("RINGPOST_JOURNAL_FOLDER", str(stage.place / "files"))
     apply(stage, *BUYERS)
-    return lambda *arguments: command("replay", *arguments)
+
+    def replayed(*arguments: object) -> Result:
+        stage.open_files()
+        return command("replay", *arguments)
+
+    return replayed
 
 
 def apply(stage: Stage, *buyers: Any) -> None:
@@ -106,6 +113,47 @@ def test_the_last_pings_are_compared_as_one_sum(
         ["1", "1", "0", "1", "0"],
         ["2", "4", "4", "3", "4"],
     ]
+
+
+def test_a_range_is_decided_again(stage: Stage, publisher: Publisher, replayed: Replay) -> None:
+    for _ in range(4):
+        publisher.ping(state="TX")
+        stage.clock.forward(3600)
+    for query, count in (
+        (("--from", "2100-01-01T01:00", "--to", "2100-01-01T02:00"), 2),
+        (("--from", "2100-01-01T01:00"), 3),
+        (("--from", "2100-01-01T01:00", "--last", 2), 2),
+        (("--to", "2099-12-31", "--zone", "America/New_York"), 4),
+        (("--to", "2099-12-31"), 0),
+    ):
+        assert replayed(*query).output == f"{count} PINGs decided again: {count} the same, 0 otherwise.\n", query
+    wrong = replayed("--from", "yesterday", "--zone", "Mars")
+    assert (wrong.exit_code, {line.split()[0] for line in wrong.stderr.splitlines()}) == (1, {"zone"})
+
+
+def test_what_was_erased_is_not_decided_again(stage: Stage, publisher: Publisher, replayed: Replay) -> None:
+    publisher.ping(state="TX")
+    ping_id = publisher.ping(state="TX", caller_id=CALLER).body["try_all_buyers_ping_id"]
+    found = read_ping_id(KEYS, "my_endpoint", ping_id)
+    assert found
+    stage.world().pings.forget(found[0], stage.clock())
+    assert replayed().output.startswith("1 PINGs decided again")
+
+
+def test_no_table_is_scanned_to_find_the_last_pings(
+    publisher: Publisher, replayed: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.ping(state="TX")
+    sent, send = list[str](), Dynamo.send
+
+    def noted(self: Dynamo, method: Any, *rest: Any, **request: Any) -> Any:
+        sent.append(method.__name__)
+        return send(self, method, *rest, **request)
+
+    monkeypatch.setattr(Dynamo, "send", noted)
+    assert replayed().output.startswith("1 PINGs decided again")
+    assert "query" in sent
+    assert "scan" not in sent
 
 
 def test_what_nobody_wanted_is_decided_again_too(

@@ -16,15 +16,16 @@ from msgspec.structs import replace
 from shared.journal.database import TooMuch
 from shared.journal.fetching import Sources
 from shared.journal.periods import Period
-from shared.journal.reports import COLUMNS
+from shared.journal.reports import COLUMNS, Question
 from shared.journal.rows import Asked, Row, encode
 from shared.operators import journal_rows
 from shared.operators.access import Office
+from shared.operators.athena_query import write_query
 from tests.build import START, Stage
 from tests.component.conftest import Command
 from tests.configurations import a_buyer, an_offer
 from tests.office import Operator, as_user, opened
-from tests.watchers import Visitor
+from tests.watchers import Visitor, text
 
 HOUR = 3600
 AUTO = Row(event="", at=START + HOUR, kind="ping", endpoint="my_endpoint", offer="auto-insurance", version=1)
@@ -70,6 +71,16 @@ def test_the_day_is_that_of_the_zone(olga: Operator) -> None:
     assert days == ["2099-12-31"]
     hours = [keys["hour"] for keys, _ in items(olga, "from=2099-12-31&to=2100-01-01&by=hour&zone=Asia/Kolkata")]
     assert hours == ["2100-01-01T00:00+05:30", "2100-01-01T06:00+05:30", "2100-01-01T07:00+05:30"]
+
+
+def test_without_a_zone_the_day_is_that_of_the_account(olga: Operator, stage: Stage) -> None:
+    opened(stage, account={"zone": "Asia/Kolkata"})
+    stage.clock.forward(10 * HOUR)
+    found = olga.get("/reports", "range=today&by=day")
+    assert (found["zone"], found["start"]) == ("Asia/Kolkata", START + 24 * HOUR - 5 * HOUR - HOUR // 2)
+    assert olga.get("/reports", "range=today&zone=UTC")["start"] == START
+    page = Visitor(stage, "olga").get("/reports", "range=today").text
+    assert '<input name="zone" value="Asia/Kolkata"' in page
 
 
 def test_buyers_have_their_names_and_reasons_theirs(olga: Operator) -> None:
@@ -155,12 +166,30 @@ def test_too_much_and_a_damaged_file_are_said(olga: Operator, monkeypatch: pytes
     answer = olga.ask("GET", "/reports")
     assert (answer.code, "damaged" in answer.body["message"]) == (409, True)
 
-    def too_much(_: Office, period: Period) -> Sources:
+    def too_much(_: Office, period: Period, _by_cube: bool) -> Sources:
         raise TooMuch(period.seconds * 10_000)
 
     monkeypatch.setattr(journal_rows, "read_sources", too_much)
-    answer = olga.ask("GET", "/reports")
-    assert (answer.code, "MB" in answer.body["errors"]["to"][0]) == (422, True)
+    answer = olga.ask("GET", "/reports", query="by=source&from=2100-01-01")
+    assert answer.code == 422
+    assert "It would read 1,728 MB of rows; at most 400 MB are read." in answer.body["errors"]["to"][0]
+    assert "counts" in answer.body["errors"]["numbers"][0]
+    assert "day BETWEEN '2100-01-01' AND '2100-01-01'" in answer.body["errors"]["athena"][0]
+    assert [*olga.ask("GET", "/reports", query="by=area_code&numbers=counts").body["errors"]] == ["by"]
+    assert [*olga.ask("GET", "/reports", query="by=buyer").body["errors"]] == ["to"]
+    visitor = Visitor(olga.stage, "olga")
+    page = visitor.get("/reports", "by=source&range=today")
+    assert (page.code, 'href="?by=source&amp;range=today&amp;numbers=counts"' in page.text) == (422, True)
+    assert "FROM days WHERE" in text(page)
+
+
+def test_a_query_for_athena_quotes_what_it_holds() -> None:
+    question = Question(period=Period(START, START + 3600), zone="UTC' OR '1'='1", only_user="o'; DROP TABLE days; --")
+    query = write_query(replace(question, by=("day", "source")))
+    assert "'UTC'' OR ''1''=''1'" in query
+    assert "\"user\" = 'o''; DROP TABLE days; --'" in query
+    assert "revenue" not in query
+    assert write_query(replace(question, by=("reason",))) == ""
 
 
 def test_the_page_shows_the_report_and_links_to_its_files(olga: Operator) -> None:
@@ -185,9 +214,7 @@ def test_the_page_says_what_is_wrong_and_what_to_do(olga: Operator, monkeypatch:
     assert "Revenue" not in publisher
     assert "Payout" in publisher
     monkeypatch.setattr(journal_rows, "read_sources", lambda *_: Sources())
-    assert "Nothing was sent from 2100-01-01 to 2100-01-01. Choose a longer range" in visitor.see(
-        "/reports", "range=today"
-    )
+    assert "Nothing was sent, 2100-01-01. Choose a longer range" in visitor.see("/reports", "range=today")
 
 
 @pytest.mark.usefixtures("olga")

@@ -8,20 +8,24 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from shared import runtime
+from shared import configuration, runtime
+from shared.configuration import Retention
 from shared.domain import key_list
 from shared.domain.key_list import BOTH_SECONDS, DASHBOARDS, SHARED, WAIT_SECONDS, Listed, Secrets, keys_at
 from shared.domain.keys import Key, Keys
 from shared.domain.models import DAY, User
 from shared.domain.objections import TokenUnknown
+from shared.domain.readers import Reader
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.office import dashboard as edge
+from shared.operators import log
+from shared.operators.access import Office
 from shared.store import keyring as store
 from shared.store.callers import Callers
 from shared.store.dynamo import Dynamo
-from shared.store.erasing import Erasing
 from shared.store.journal import Journal
 from shared.store.keyring import KeyMissing, Keyring
+from shared.store.records import Records
 from tests.build import (
     CALLER,
     KEYS,
@@ -36,7 +40,7 @@ from tests.build import (
     forget_process,
 )
 from tests.component.conftest import Command
-from tests.component.test_wire_sandbox import sandbox
+from tests.configurations import a_document
 
 BEGAN = key_list.read("", bytes(32), SHARED)
 ROTATED = BEGAN.with_key("callers", 2, b"c" * 32).with_key("ping_ids", 2, b"p" * 32).with_key("tokens", 2, b"t" * 32)
@@ -47,6 +51,7 @@ LIST = [
 ]
 BEFORE, MEANWHILE, AFTER = (keys_at(ROTATED, LIST, at) for at in (START - 1, START, START + BOTH_SECONDS))
 STATIC = "+18005550170"
+EVERYTHING = Reader("olga", None)
 ANA = edge.Session("ana", 1)
 
 
@@ -206,15 +211,15 @@ def test_a_caller_is_found_and_erased_over_a_rotation(stage: Stage, first: Keys,
     later.ping(caller_id=CALLER)
     dynamo = Dynamo(stage.client, SETTINGS)
     newest = max(first, second, key=lambda keys: (len(keys.callers), keys.callers[0].id))
-    journal = Journal(dynamo, newest, InTurn())
-    found = journal.of_caller(CALLER, stage.clock(), size=1)
-    assert [row.status for row in found.rows] == ["open"]
-    assert [row.status for row in journal.of_caller(CALLER, stage.clock(), cursor=found.cursor, size=1).rows] == [
-        "sold"
-    ]
-    erasing = Erasing(dynamo, newest, stage.clock, lambda: None)
-    assert erasing.preview(CALLER, "me").marks
-    assert erasing.erase(CALLER, "me", wait=False).pings == 2
+    records = Records(dynamo, newest, stage.clock)
+    office = Office(records, Callers(dynamo, newest), Journal(dynamo, newest, InTurn()), stage.open_files)
+    found = log.pings_of(office, EVERYTHING, CALLER, size=1)
+    assert [entry.outcome for entry in found.entries] == ["open"]
+    following = log.pings_of(office, EVERYTHING, CALLER, found.cursor, size=1)
+    assert [entry.outcome for entry in following.entries] == ["sold"]
+    stage.keys = newest
+    assert stage.finishing().erasing.preview(CALLER, "me").marks
+    assert stage.erase(CALLER).pings == 2
     assert stage.client.scan(TableName="callers")["Items"] == []
 
 
@@ -360,9 +365,11 @@ def test_a_key_is_rotated_and_retired_by_commands(
     assert " on. Rotate it first." in command("secrets", "retire", "callers", "2").stderr
     clock[0] += WAIT_SECONDS
     said = command("secrets", "status").stdout
-    assert "callers 1  is read  1 entry of a suppression list, routes and retries until" in said
+    assert "callers 1  is read  1 entry of a suppression list, leads, routes and retries until" in said
     assert "callers 2  signs" in said
     clock[0] += BOTH_SECONDS
+    assert "still needed: 1 entry of a suppression list, leads" in command("secrets", "retire", "callers", "1").stderr
+    clock[0] += Retention().lead_days * DAY
     assert "still needed: 1 entry of a suppression list" in command("secrets", "retire", "callers", "1").stderr
     held = key_list.read(secret_files["SECRET_FILE"].read_text(), b"", SHARED)
     Callers(dynamo, keys_at(held, store.read_listed(dynamo), clock[0])).enlist("dnc", ["+16145550124"])
@@ -373,13 +380,24 @@ def test_a_key_is_rotated_and_retired_by_commands(
     assert [*json.loads(secret_files["SESSION_SECRET_FILE"].read_text())["keys"]] == [*DASHBOARDS]
 
 
-def test_what_a_sandbox_keeps_of_a_caller_stands_under_its_key(
-    stage: Stage, command: Command, secret_files: dict[str, Path]
+def test_a_key_of_callers_is_needed_as_long_as_leads_that_it_has_hashed(
+    stage: Stage, command: Command, secret_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever the account says later."""
     assert secret_files
-    stage.publish(an_endpoint())
-    assert sandbox(stage, "ping", caller_id=CALLER).body["success"]
-    assert "callers 1  signs  1 ping of a sandbox" in command("secrets", "status").stdout
+    clock = [START]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    records = Records(Dynamo(stage.client, SETTINGS), KEYS, lambda: clock[0])
+    for days in (90, 5):
+        account = {"retention": {"lead_days": days}}
+        records.applying.apply(configuration.read(a_document(account=account)), "somebody")
+        clock[0] += DAY
+    assert command("secrets", "rotate", "callers").exit_code == 0
+    assert "leads, routes and retries until 2100-04-02" in command("secrets", "status").stdout
+    clock[0] = START + 91 * DAY - 1
+    assert "still needed: leads" in command("secrets", "retire", "callers", "1").stderr
+    clock[0] += 1
+    assert command("secrets", "retire", "callers", "1").exit_code == 0
 
 
 def test_a_rotation_that_died_is_begun_again_with_the_same_key(command: Command, secret_files: dict[str, Path]) -> None:

@@ -167,20 +167,20 @@ def check_pings(rows: list[Row], items: Any, events: list[Event]) -> None:
         )
         assert row.state == ping.lead.get("state", "") if "sale" not in item else True
     assert sum(row.bids for row in {row.ping: row for row in rows}.values()) == sum(
-        int(item["bids"]["N"]) for item, _ in pings.values()
+        len(ping.bids) for _, ping in pings.values()
     )
 
 
 def check_sales(rows: list[Row], items: Any) -> None:
     sold = {item["ping_id"]["B"].hex(): item for item in items if "sale" in item}
     assert len(rows) == len(sold) > 0
-    assert sum(row.revenue_cents for row in rows) == sum(int(item["cents"]["N"]) for item in sold.values())
-    assert sum(row.payout_cents for row in rows) == sum(int(item["payout"]["N"]) for item in sold.values())
     for row in rows:
         item, sale = sold[row.ping], unpack(sold[row.ping]["sale"]["B"], Sale)
         lead = unpack(item["ping"]["B"], Ping).lead | sale.posted
-        assert (row.at, row.buyer, row.number) == (int(item["sold_at"]["N"]), int(item["buyer"]["N"]), sale.number)
-        assert (row.source, row.state) == (item.get("source", {"S": ""})["S"], lead.get("state", ""))
+        assert (row.at, row.buyer, row.number) == (sale.sold_at, sale.buyer_id, sale.number)
+        assert (row.revenue_cents, row.payout_cents) == (sale.cents, sale.payout_cents)
+        assert (row.pool, row.pool_used) == ("pool-1", sale.pool_used)
+        assert (row.source, row.state) == (lead.get("traffic_source_id", ""), lead.get("state", ""))
         assert row.area_code == (lead["caller_id"][2:5] if lead["caller_id"].startswith("+1") else "")
         assert row.caller == item["caller"]["B"][:8].hex()
 
@@ -189,6 +189,8 @@ def check_refusals(rows: list[Row], items: Any, answers: list[Answer]) -> None:
     noted = {item["ping_id"]["B"].hex(): int(item["refusals"]["N"]) for item in items if "refusals" in item}
     alone = {item["ping_id"]["B"].hex(): 1 for item in items if "kind" in item}
     assert Counter(row.ping for row in rows) == Counter(noted | alone)
+    assert {row.pool for row in rows if row.ping in noted} == {"pool-1"}
+    assert {row.pool_used for row in rows if row.status == "no_number_available"} <= {100}
     said, found = (Counter(answer.body["status"] for answer in answers), Counter(row.status for row in rows))
     assert found["invalid_fields"] > 0
     of_bodies = {status: said[status] for status in RECOGNISED if status != "buyer_mismatch"}
@@ -301,7 +303,6 @@ def test_the_item_of_a_refusal_is_no_ping_to_anybody(stage: Stage, publisher: Pu
     pings = stage.world().pings
     assert pings.item(raw) is None
     assert pings.read_all([raw], stage.clock())[raw].ping is None
-    assert pings.last(9, stage.clock()) == []
-    assert list(pings.find_unsettled(stage.clock())) == []
+    assert list(pings.unsettled_of([raw], stage.clock())) == []
     assert pings.forget(raw, stage.clock()).name == "UNKNOWN"
     assert stored(stage) == [item]

@@ -401,12 +401,12 @@ def test_what_is_not_settled_is_found_and_can_be_settled(stage: Stage, publisher
     stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
     assert sell(publisher, "30354")["buyer_id"] == 2
     pings = Pings(Dynamo(stage.client, SETTINGS))
-    [(ping, claim)] = pings.find_unsettled(START)
+    [(ping, claim)] = stage.unsettled()
     assert claim.sale
     assert {buyer_id: asked.said for buyer_id, asked in claim.asked.items()} == {1: None}
     assert pings.settle(ping.id, claim.asked, {})
     assert not pings.settle(ping.id, claim.asked, {})
-    assert list(pings.find_unsettled(START)) == []
+    assert stage.unsettled() == []
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -418,7 +418,7 @@ def test_what_is_not_settled_of_a_ping_that_made_way_for_another_is_found(stage:
         ping_id = publisher.ping(**lead).body["try_all_buyers_ping_id"]
         answer = publisher.send("post", json_body=lead | {"ping_id": ping_id}, headers=headers)
         assert answer.body["status"] == "no_matching_buyer"
-    assert [list(claim.asked) for _, claim in stage.world().pings.find_unsettled(START)] == [[1], [1]]
+    assert [list(claim.asked) for _, claim in stage.unsettled()] == [[1], [1]]
 
 
 @pytest.mark.parametrize("post", [{"price": 60.01}, {"number_expires_at": "2099-12-31T23:59:59Z"}, {"price": "much"}])
@@ -427,7 +427,7 @@ def test_a_consent_that_is_no_use_is_not_settled(stage: Stage, publisher: Publis
     answering(stage, {}, {"success": True} | post)
     stage.publish(an_endpoint(buyers=(a_live_buyer(), a_buyer(id=2)), fields=FIELDS))
     assert sell(publisher)["buyer_id"] == 2
-    [(_, claim)] = stage.world().pings.find_unsettled(START)
+    [(_, claim)] = stage.unsettled()
     assert list(claim.asked) == [1]
 
 
@@ -450,14 +450,14 @@ def test_a_yes_that_got_no_number_is_kept_and_used_when_there_is_one(
     sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
     assert publisher.post(**sent).body["status"] == "no_number_available"
     stage.clock.forward(60)
-    [(_, claim)] = stage.world().pings.find_unsettled(stage.clock.now)
+    [(_, claim)] = stage.unsettled()
     assert claim.asked[1].said
     other = a_pool(2, no=2)
     stage.publish(an_endpoint(buyers=(a_live_buyer(),), fields=FIELDS, pool=other, version=2))
     stage.clock.forward(30)
     assert publisher.post(**sent).body["success"]
     assert posts(asked) == [1]
-    assert list(stage.world().pings.find_unsettled(stage.clock.now)) == []
+    assert stage.unsettled() == []
 
 
 def test_what_an_attempt_that_died_has_asked_is_asked_again_first_by_the_same_key(
@@ -507,7 +507,7 @@ def test_a_question_that_does_not_reach_the_buyer_leaves_open_what_became_of_the
     sent = {"caller_id": CALLER, "ping_id": ping["try_all_buyers_ping_id"]}
     for _ in range(2):
         assert publisher.post(**sent).body["status"] == "no_matching_buyer"
-        [(_, claim)] = stage.world().pings.find_unsettled(START)
+        [(_, claim)] = stage.unsettled()
         assert list(claim.asked) == [1]
     assert publisher.post(**sent).body["buyer_id"] == 1
     assert len(sandbox.accepted) == 1

@@ -354,6 +354,7 @@ def test_a_refused_post_leaves_the_ping_as_it_was_but_for_how_it_was_refused(
         "refused": {"S": "buyer_unavailable"},
         "refused_at": {"N": str(stage.clock())},
         "refusals": {"N": "1"},
+        "pool_used": {"N": "0"},
         "caller": caller,
     }
     assert stage.contents() | {"pings": before["pings"]} == before

@@ -129,10 +129,3 @@ def test_other_paths_are_unknown(stage: Stage, path: str) -> None:
 
 def test_an_endpoint_that_is_not_there_has_no_twin(stage: Stage) -> None:
     assert sandbox(stage, "ping", "elsewhere").body["status"] == "unknown_endpoint"
-
-
-def test_replay_does_not_see_the_sandbox(stage: Stage, publisher: Publisher) -> None:
-    stage.publish(an_endpoint())
-    sandbox(stage, "ping")
-    publisher.ping()
-    assert [ping.endpoint for ping in stage.world().pings.last(10, stage.clock())] == ["my_endpoint"]

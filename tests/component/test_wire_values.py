@@ -156,9 +156,9 @@ def test_nobody_bids_is_told_in_the_very_words_of_ever(stage: Stage, publisher: 
 def test_the_journal_names_what_was_left_out(stage: Stage, publisher: Publisher) -> None:
     stage.publish(an_endpoint(fields=FIELDS))
     ping_id = publisher.ping(zip="1001", age="x").body["try_all_buyers_ping_id"]
-    opened = Journal(Dynamo(stage.client, SETTINGS), KEYS, stage.io_pool).opened(ping_id, stage.clock(), user=None)
+    opened = Journal(Dynamo(stage.client, SETTINGS), KEYS, stage.io_pool).opened(ping_id, stage.clock())
     assert opened
-    assert set(opened.left_out) == {"zip", "age"}
+    assert set(opened.ping.facts.left_out) == {"zip", "age"}
     assert opened.lead == {}
 
 

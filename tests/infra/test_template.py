@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
-from infra import monitoring
+from infra import athena, monitoring
 from infra.stages import STAGES, Domain, Throttle
 from infra.version import version
 from shared import functions
 from shared.domain.refusals import Refusal
+from shared.journal import parquet
+from shared.journal.database import open_database
+from shared.journal.manifest import File
+from shared.journal.rows import TYPES, Asked, Row, encode
 from shared.publishers import metrics
-from shared.schema import PINGS
+from shared.schema import SANDBOX_PINGS
 from shared.settings import Settings, read
-from tests.infra.conftest import Synthesise
+from tests.infra.conftest import ROOT, Synthesise
 
 ANY_SECRET = re.compile(r"(?<!Buyer)(?<!SignIn)Secret[0-9A-F]{8}")
 DOMAIN = "SignInPoolDomain"
@@ -30,7 +34,7 @@ UNASKED = ("Hourly", "Journal", "Minute")
 """Those that answer no request."""
 BY_CLOCK = {"Hourly": "rate(1 hour)", "Minute": "rate(1 minute)"}
 OPERATORS = ("Api", "Dashboard", *UNASKED)
-WITH_FILES = ("Api", "Dashboard", "Minute")
+WITH_FILES = ("Api", "Dashboard", "Hourly", "Minute")
 """Those that have DuckDB at work."""
 TABLES = ("Config", "Pings", "Leases", "Callers", "Journal")
 KEPT = ("Secret", "JournalFiles")
@@ -156,16 +160,14 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
         assert (schema, {key: types[key] for key, _ in schema}) == expected
 
 
-def test_the_indexes_are_those_that_the_local_run_makes(template: Template) -> None:
+def test_only_the_sandbox_has_an_index_and_it_is_that_of_the_local_run(template: Template) -> None:
     tables = properties(template, "AWS::DynamoDB::Table")
-    of_pings = ("TablesPings", "TablesSandboxPings")
-    for table in of_pings:
-        found = {index["IndexName"]: index for index in tables[table]["GlobalSecondaryIndexes"]}
-        assert set(found) == set(PINGS.indexes)
-        for name, index in PINGS.indexes.items():
-            assert [key["AttributeName"] for key in found[name]["KeySchema"]] == [*index.keys]
-            assert found[name]["Projection"].get("NonKeyAttributes", []) == [*index.projected]
-    assert not [name for name, each in tables.items() if "GlobalSecondaryIndexes" in each and name not in of_pings]
+    assert [name for name, each in tables.items() if "GlobalSecondaryIndexes" in each] == ["TablesSandboxPings"]
+    found = {index["IndexName"]: index for index in tables["TablesSandboxPings"]["GlobalSecondaryIndexes"]}
+    assert found.keys() == SANDBOX_PINGS.indexes.keys()
+    for name, index in SANDBOX_PINGS.indexes.items():
+        assert [key["AttributeName"] for key in found[name]["KeySchema"]] == [*index.keys]
+        assert found[name]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
 def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -> None:
@@ -232,7 +234,8 @@ def test_memory_and_snapshots_are_choices_of_the_stage(synthesise: Synthesise) -
 def test_where_duckdb_works_there_is_room_for_it_and_for_files(template: Template) -> None:
     functions = properties(template, "AWS::Lambda::Function")
     sizes = {name: (each["MemorySize"], each.get("EphemeralStorage")) for name, each in functions.items()}
-    for name, memory, disk in (("Api", 1024, 1024), ("Dashboard", 1024, 1024), ("Minute", 1769, 4096)):
+    with_files = {"Api": (1024, 1024), "Dashboard": (1024, 1024), "Hourly": (1024, 1024), "Minute": (1769, 4096)}
+    for name, (memory, disk) in with_files.items():
         assert sizes.pop(f"Functions{name}") == (memory, {"Size": disk})
     assert {*sizes.values()} == {(512, None)}
 
@@ -246,7 +249,6 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         pings_table="TablesPings",
         leases_table="TablesLeases",
         callers_table="TablesCallers",
-        journal_table="TablesJournal",
         sandbox_pings_table="TablesSandboxPings",
         sandbox_leases_table="TablesSandboxLeases",
         sandbox_callers_table="TablesSandboxCallers",
@@ -255,7 +257,7 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         version=version(),
     )
     if name in OPERATORS:
-        settings = replace(settings, journal_bucket="JournalFiles")
+        settings = replace(settings, journal_table="TablesJournal", journal_bucket="JournalFiles")
     if name == "Dashboard":
         settings = replace(
             settings,
@@ -309,7 +311,6 @@ OF_A_SELLER = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
-    "TablesJournal": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
@@ -331,21 +332,21 @@ OF_PING = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem"},
     "TablesLeases": {"dynamodb:BatchGetItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
-    "TablesJournal": {"dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
 OF_THE_HOURLY = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "TablesPings": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
-    "TablesPings/index/by_log": {"dynamodb:Query"},
-    "TablesPings/index/by_buyer": {"dynamodb:Query"},
+    "TablesPings": {"dynamodb:PutItem", "dynamodb:DescribeTable", "dynamodb:DescribeStream"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
-    "TablesJournal": {"dynamodb:GetItem", "dynamodb:PutItem"},
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"},
+    "JournalFiles": {"s3:ListBucket"},
+    "JournalFiles/hours/*": {"s3:GetObject"},
+    "JournalFiles/days/*": {"s3:GetObject"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }
 OF_THE_JOURNAL = {
-    "TablesConfig": {"dynamodb:GetItem"},
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
     "TablesPings": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
     "TablesJournal": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
     "JournalFiles": {"s3:ListBucket"},
@@ -353,11 +354,19 @@ OF_THE_JOURNAL = {
     "*": {"dynamodb:ListStreams", "xray:PutTraceSegments", "xray:PutTelemetryRecords"},
 }
 OF_THE_MINUTE = {
-    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+    "TablesPings": {
+        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable",
+        "dynamodb:DescribeStream",
+    },
+    "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+    "TablesSandboxPings/index/of_caller": {"dynamodb:Query"},
+    "TablesCallers": {"dynamodb:DeleteItem"},
+    "Secret": {"secretsmanager:GetSecretValue"},
     "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "JournalFiles": {"s3:ListBucket"},
     "JournalFiles/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
-}
+}  # fmt: skip
 
 
 OF_THE_API = {
@@ -366,11 +375,8 @@ OF_THE_API = {
         "dynamodb:BatchWriteItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
     },
     "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
-    "TablesPings/index/by_log": {"dynamodb:Query"},
-    "TablesPings/index/by_caller": {"dynamodb:Query"},
-    "TablesPings/index/by_buyer": {"dynamodb:Query"},
     "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
-    "TablesSandboxPings/index/by_caller": {"dynamodb:Query"},
+    "TablesSandboxPings/index/of_caller": {"dynamodb:Query"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
         "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
@@ -431,7 +437,8 @@ def test_only_the_dashboard_can_read_what_its_cookies_are_signed_with(template: 
 
 def test_no_function_may_scan_and_none_of_publishers_may_query_or_delete(template: Template) -> None:
     office = dict.fromkeys(("FunctionsApiRole", "FunctionsDashboardRole"), r"Scan|\*")
-    never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*", "FunctionsMinuteRole": r"DeleteItem|Scan|\*"}
+    never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*", "FunctionsMinuteRole": r"Scan|\*"}
+    never |= {"FunctionsJournalRole": r"Delete|Scan|\*"}
     for role, granted in grants(template).items():
         forbidden = never.get(role, r"Delete|Scan|Query|\*")
         assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
@@ -514,7 +521,60 @@ def test_the_bucket_is_private_encrypted_reached_by_tls_alone_and_forgets_for_go
     [statement] = policy["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     ends = {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in bucket["LifecycleConfiguration"]["Rules"]}
-    assert ends == {"": 3700, "dead/": 30, "aws/lambda/": 30}
+    assert ends == {"": 3700, "dead/": 30, "aws/lambda/": 30, athena.RESULTS: 7}
+
+
+# Athena
+
+
+def test_the_columns_of_the_table_are_those_of_the_files_that_are_written(template: Template) -> None:
+    [table] = properties(template, "AWS::Glue::Table").values()
+    described = table["TableInput"]["StorageDescriptor"]["Columns"]
+    row = Row(event="e", at=1, kind="ping", live=(Asked(1, "bid", 2),), fields=("zip",))
+    with open_database() as database:
+        file = parquet.write_rows(database, [], encode([row]), "day.parquet")
+        found = database.connection.execute("DESCRIBE SELECT * FROM read_parquet($file)", {"file": str(file)})
+        written = [(name, athena.GLUE[kind]) for name, kind, *_ in found.fetchall()]
+    assert [(each["Name"], each["Type"]) for each in described] == written
+
+
+def test_the_partitions_of_the_table_are_where_files_of_days_are(template: Template) -> None:
+    [database] = properties(template, "AWS::Glue::Database").values()
+    [table] = template.find_resources("AWS::Glue::Table").values()
+    described = table["Properties"]["TableInput"]
+    assert (
+        table["Properties"]["DatabaseName"] == database["DatabaseInput"]["Name"] == service(template).replace("-", "_")
+    )
+    assert described["PartitionKeys"] == [{"Name": "day", "Type": "string"}]
+    parameters = described["Parameters"]
+    assert (parameters["projection.enabled"], parameters["projection.day.type"]) == ("true", "date")
+    assert parameters["projection.day.range"] == "2026-01-01,NOW"
+    place = written(parameters["storage.location.template"])
+    name = File("day", 1_793_491_200, "id", 1, 1).name
+    assert f"{place.replace('${day}', '2026-11-01')}id.parquet" == f"s3://JournalFiles/{name}"
+    assert next(iter(template.find_resources("AWS::Glue::Database"))) in listed(table["DependsOn"])
+
+
+def test_a_query_reads_so_much_at_most_and_its_result_is_encrypted_and_ends(template: Template) -> None:
+    [group] = properties(template, "AWS::Athena::WorkGroup").values()
+    limits = group["WorkGroupConfiguration"]
+    assert (limits["BytesScannedCutoffPerQuery"], limits["EnforceWorkGroupConfiguration"]) == (athena.MOST_BYTES, True)
+    result = limits["ResultConfiguration"]
+    assert written(result["OutputLocation"]) == f"s3://JournalFiles/{athena.RESULTS}"
+    assert result["EncryptionConfiguration"] == {"EncryptionOption": "SSE_S3"}
+
+
+def test_the_queries_of_the_documentation_know_the_columns() -> None:
+    page = (ROOT / "docs" / "how-to" / "ask-athena.md").read_text()
+    queries = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    assert len(queries) == 3
+    known = {*TYPES, "day"}
+    for query in queries:
+        made = set(re.findall(r'AS "?(\w+)', query))
+        strings = re.sub(r"'[^']*'", "", query)
+        words = {word for word in re.findall(r'"(\w+)"|\b([a-z_]+)\b(?!\()', strings) for word in word if word}
+        assert words <= known | made | {"days"}, words - known - made
+        assert "WHERE day BETWEEN '" in query
 
 
 def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
@@ -632,6 +692,8 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "CallersTable",
         "JournalTable",
         "JournalBucket",
+        "AthenaDatabase",
+        "AthenaWorkGroup",
         "SandboxPingsTable",
         "SandboxLeasesTable",
         "SandboxCallersTable",
@@ -856,11 +918,11 @@ def test_what_the_account_spends_has_a_budget_that_tells_the_topic(template: Tem
 
 def test_pings_of_which_none_is_sold_are_an_alarm(template: Template) -> None:
     found = alarm(template, "NoSales")
-    watched = metrics_of(found)
-    pings, sales = ([name for name in watched if name.startswith(kind)] for kind in ("pings", "sales"))
-    assert [watched[name] for name in pings] == ours(template, "Pings", monitoring.VERBS, "Sum", 3600)
-    assert [watched[name] for name in sales] == ours(template, "Sales", monitoring.VERBS, "Sum", 3600)
-    assert expression(found) == f"IF(SUM([{', '.join(pings)}]) >= 20 AND SUM([{', '.join(sales)}]) < 1, 1, 0)"
+    assert [*metrics_of(found).values()] == [
+        *ours(template, "Pings", ("journal",), "Sum", 3600),
+        *ours(template, "Sales", ("journal",), "Sum", 3600),
+    ]
+    assert expression(found) == "IF(pings >= 20 AND sales < 1, 1, 0)"
     assert found["Threshold"] == 1
 
 
@@ -887,7 +949,17 @@ def test_one_page_shows_what_the_alarms_watch(template: Template) -> None:
     (page,) = properties(template, "AWS::CloudWatch::Dashboard").values()
     assert page["DashboardName"] == service(template)
     body = json.dumps(page["DashboardBody"])
-    shown = ("Pings", "Bids", "Sales", "PoolUse", "PoolExhausted", "Latency", "5xx", "4xx", "Count", "Throttles")
+    shown = (
+        *monitoring.HAPPENED,
+        *monitoring.MONEY,
+        "PoolUse",
+        "PoolExhausted",
+        "Latency",
+        "5xx",
+        "4xx",
+        "Count",
+        "Throttles",
+    )
     for name in (*shown, "ClockSkew", "WriteThrottleEvents", *(f"Refused_{status}" for status in monitoring.REFUSALS)):
         assert f'\\"{name}\\"' in body, name
 
@@ -929,9 +1001,9 @@ def test_a_journal_that_is_late_or_sets_something_aside_is_an_alarm(template: Te
 def test_pings_without_a_page_are_an_alarm(template: Template) -> None:
     found = alarm(template, "JournalSilent")
     assert [*metrics_of(found).values()] == [
-        *ours(template, "Pings", monitoring.VERBS, "Sum", 60),
+        *ours(template, "Priced", monitoring.VERBS, "Sum", 60),
         *ours(template, "JournalPages", ("journal",), "Sum", 60),
     ]
-    pings = "SUM([pings_ping, pings_post, pings_full])"
-    assert expression(found) == f"IF({pings} > 0 AND SUM([pings_ping, pings_post, pings_full, pages]) <= {pings}, 1, 0)"
+    verbs = "priced_ping, priced_post, priced_full"
+    assert expression(found) == f"IF(SUM([{verbs}]) > 0 AND SUM([{verbs}, pages]) <= SUM([{verbs}]), 1, 0)"
     assert (found["Threshold"], found["EvaluationPeriods"]) == (1, 2)

@@ -2,7 +2,6 @@
 erased or refused gets no call back."""
 
 import random
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +10,8 @@ from shared.domain import key_list
 from shared.domain.key_list import SHARED, Listed, keys_at
 from shared.domain.models import DAY, User
 from shared.domain.refusals import TemporarilyUnavailable
+from shared.operators.erasing import Erasing
 from shared.store.dynamo import Dynamo
-from shared.store.erasing import Erasing
 from shared.store.journal import Journal
 from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.routes import Route
@@ -83,8 +82,8 @@ class StaticLine:
     def route(self) -> Route | None:
         return self.stage.route(self.number, self.caller)
 
-    def erasing(self, pause: Callable[[], None] = lambda: None) -> Erasing:
-        return Erasing(Dynamo(self.stage.client, SETTINGS), self.stage.keys, self.stage.clock, pause)
+    def erasing(self) -> Erasing:
+        return self.stage.finishing().erasing
 
 
 @pytest.fixture
@@ -114,12 +113,10 @@ def test_no_call_of_an_erased_caller_is_routed(line: StaticLine) -> None:
     line.sell(2)
     later = line.die(line.ping(1))
 
-    def pause() -> None:
-        line.refuse(later)
-        line.stage.clock.forward(3)
-
-    erased = line.erasing(pause).erase(line.caller, "somebody", wait=True)
-    assert (erased.settled, erased.being_sold, erased.sales) == (True, 0, 1)
+    begun = line.erasing().erase(line.caller, "somebody")
+    line.refuse(later)
+    assert (begun.erased.sales, begun.erased.being_sold) == (1, 1)
+    assert line.stage.finish(begun).pings == 2
     assert line.route() is None
 
 
@@ -201,7 +198,6 @@ def test_a_sale_whose_lead_is_over_its_retention_keeps_its_call(client: "DynamoD
     line = StaticLine(client, hold_seconds=3 * DAY, lead_seconds=DAY)
     sold = line.sell(2)
     line.stage.clock.forward(DAY + 60)
-    line.erasing().sweep(DAY, 365 * DAY)
     assert line.route() == sold
     line.die(line.ping(1))
     assert line.route() == sold

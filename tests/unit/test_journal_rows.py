@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from shared.domain.models import Bid, Endpoint, Facts, Field, Lead, Ping, Sale
 from shared.journal.events import LETTERS, Event, Unreadable, derive_rows, is_of_interest, read_event
 from shared.journal.rows import Asked, Row, decode, encode
 from shared.store.packing import pack
+from shared.store.pings import Asked as AskedAt
 from tests.build import CALLER, CONTACT_FIELDS, START, a_buyer, an_endpoint
 from tests.golden_values import PING, SALE
 
@@ -67,6 +69,8 @@ def test_a_new_ping_is_a_row_with_the_reasons_of_each_buyer() -> None:
             status="success",
             bids=2,
             best_bid_cents=2500,
+            best_payout_cents=2125,
+            expires_at=PING.expires_at,
             state="TX",
             area_code="614",
             version=12,
@@ -119,7 +123,7 @@ def test_a_sale_is_a_row_with_what_its_post_brought() -> None:
     assert (row.kind, row.status, row.at, row.sold_at) == ("sale", "sold", START + 10, START + 10)
     assert (row.buyer, row.revenue_cents, row.payout_cents, row.best_bid_cents) == (2, 2500, 2125, 2400)
     assert (row.number, row.user, row.source, row.state, row.area_code) == ("+18005550100", "other", "7", "CA", "312")
-    assert (row.milliseconds, row.bids, row.reasons) == (44, 0, "")
+    assert (row.milliseconds, row.bids, row.best_payout_cents, row.reasons) == (44, 2, 2125, "")
 
 
 def test_each_refused_post_is_a_row_also_with_the_same_status_in_the_same_second() -> None:
@@ -168,13 +172,29 @@ def test_several_rows_of_one_event_have_places() -> None:
         (None, {"ping_id": {"B": bytes(32)}, "first": {"B": PING.id}}),
         (None, {"ping_id": {"B": PING.id}, "spent": {"BOOL": True}}),
         (an_item(), an_item(claim={"B": b"attempt"}, claimed_at={"N": "1"})),
-        (an_item(), an_item(asked={"B": b"\x80"}, asks={"N": "1"})),
     ],
-    ids=["deletion", "route", "retry key", "spent mark", "claim", "question"],
+    ids=["deletion", "route", "retry key", "spent mark", "claim"],
 )
 def test_what_makes_no_row_is_of_no_interest(old: Any, new: Any) -> None:
     assert not is_of_interest(an_event(old, new))
     assert rows(old, new) == []
+
+
+def test_a_question_to_a_live_buyer_is_a_row_until_it_is_settled() -> None:
+    packed = {"B": msgspec.msgpack.encode({1: AskedAt(START + 7), 2: AskedAt(START + 9)})}
+    asked = an_item(asked=packed, asks={"N": "1"})
+    assert [(row.kind, row.at, row.ping) for row in rows(an_item(), asked)] == [("asked", START + 9, PING.id.hex())]
+    assert rows(asked, asked | {"asks": {"N": "2"}}) == []
+    assert [(row.kind, row.at) for row in rows(asked, an_item())] == [("settled", START + 9)]
+    assert [row.kind for row in rows(asked, a_sale())] == ["sale", "settled"]
+
+
+def test_a_caller_that_a_post_brought_without_being_refused_is_a_row() -> None:
+    bare = {name: value for name, value in an_item(claimed_at={"N": str(START + 3)}).items() if name != "caller"}
+    [row] = rows(bare, an_item())
+    assert (row.kind, row.at, row.caller) == ("caller", START + 3, HASH[:8].hex())
+    refused = an_item(refused={"S": "buyer_unavailable"}, refused_at={"N": str(START + 5)}, refusals={"N": "1"})
+    assert [(row.kind, row.caller) for row in rows(bare, refused)] == [("refused", HASH[:8].hex())]
 
 
 def test_a_sandbox_makes_no_rows() -> None:

@@ -11,19 +11,28 @@ from shared.office import plots
 from shared.office.plots import BOTTOM, LEFT, RIGHT, TOP, Series
 from shared.pages import formats
 
-VALUES = st.lists(st.integers(0, 10**9), min_size=24, max_size=24)
-NAMED = st.lists(VALUES, min_size=1, max_size=3)
+CLOCKS = {
+    "usual": [f"{hour:02}:00" for hour in range(24)],
+    "put forward": [f"{hour:02}:00" for hour in range(24) if hour != 2],
+    "put back": ["00:00", "01:00 EDT", "01:00 EST", *(f"{hour:02}:00" for hour in range(2, 24))],
+    "across midnight": [f"{hour % 24:02}:00" for hour in range(13, 37)],
+}
+
+
+def some_values(hours: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, 10**9), min_size=hours, max_size=hours)
 
 
 def elements(plot: plots.Plot) -> list[ElementTree.Element]:
     return [*ElementTree.fromstring(plot.svg).iter()]
 
 
-@given(bars=NAMED, before=VALUES, text=st.sampled_from([formats.plain, formats.money]))
-def test_nothing_is_drawn_outside_of_the_axes(bars: list[list[int]], before: list[int], text: plots.Text) -> None:
-    plot = plots.hours(
-        "Leads & more", [Series(f"<{n}>", values) for n, values in enumerate(bars)], Series("Before", before), text=text
-    )
+@given(st.data(), st.sampled_from([*CLOCKS.values()]), st.sampled_from([formats.plain, formats.money]))
+def test_nothing_is_drawn_outside_of_the_axes(data: st.DataObject, clocks: list[str], text: plots.Text) -> None:
+    bars = data.draw(st.lists(some_values(len(clocks)), min_size=1, max_size=3))
+    before = data.draw(some_values(len(clocks)))
+    named = [Series(f"<{n}>", each) for n, each in enumerate(bars)]
+    plot = plots.hours("Pings & more", clocks, named, Series("Before", before), text=text)
     drawn = elements(plot)
     for rect in (each for each in drawn if each.tag == "rect"):
         x, y, width, height = (float(rect.attrib[name]) for name in ("x", "y", "width", "height"))
@@ -32,7 +41,8 @@ def test_nothing_is_drawn_outside_of_the_axes(bars: list[list[int]], before: lis
     for path in (each for each in drawn if each.attrib.get("class") == "line"):
         assert all(TOP <= float(y) <= BOTTOM for y in re.findall(r"V([\d.]+)", path.attrib["d"]))
     assert 2 <= sum(each.attrib.get("class") == "grid" for each in drawn) <= plots.TICKS + 2
-    assert plot.rows[5] == ["05:00", *(text(values[5]) for values in [*bars, before])]
+    assert plot.rows[5] == [clocks[5], *(text(each[5]) for each in [*bars, before])]
+    assert [row[0] for row in plot.rows] == clocks
     assert "style" not in {name for each in drawn for name in each.attrib}
 
 
@@ -60,8 +70,25 @@ def test_a_bar_for_each_group_is_inside_of_the_axes(found: list[tuple[str, int]]
     ],
 )
 def test_an_axis_ends_at_a_round_number(most: int, labels: list[str]) -> None:
-    plot = plots.hours("Sales", [Series("Sales", [most] + [0] * 23)], Series("Before", [0] * 24))
+    plot = plots.hours("Sales", CLOCKS["usual"], [Series("Sales", [most] + [0] * 23)], Series("Before", [0] * 24))
     assert [each.text for each in elements(plot) if each.attrib.get("class") == "y"] == labels
+
+
+@pytest.mark.parametrize(
+    ("day", "labels"),
+    [
+        ("usual", {"00": 0, "06": 6, "12": 12, "18": 18, "24": 24}),
+        ("put forward", {"00": 0, "06": 5, "12": 11, "18": 17, "24": 23}),
+        ("put back", {"00": 0, "06": 7, "12": 13, "18": 19, "24": 25}),
+        ("across midnight", {"00": 11, "06": 17, "12": 23, "18": 5}),
+    ],
+)
+def test_the_clock_stands_below_its_hour(day: str, labels: dict[str, int]) -> None:
+    clocks = CLOCKS[day]
+    plot = plots.hours("Sales", clocks, [Series("Sales", [1] * len(clocks))], Series("Before", [0] * len(clocks)))
+    drawn = {each.text: float(each.attrib["x"]) for each in elements(plot) if each.attrib.get("class") == "x"}
+    step = (RIGHT - LEFT) / len(clocks)
+    assert drawn == {clock: pytest.approx(LEFT + hour * step, abs=0.1) for clock, hour in labels.items()}
 
 
 def test_what_has_no_color_of_its_own_is_summed_up() -> None:

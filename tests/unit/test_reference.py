@@ -241,7 +241,7 @@ def test_every_metric_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"int": 1, "float": 1.0, "str": "…"}
     for name, function in inspect.getmembers(metrics, inspect.isfunction):
         if function.__module__ == metrics.__name__ and not name.startswith("_"):
-            parameters = inspect.signature(function).parameters.values()
-            function(*(values[getattr(each.annotation, "__name__", each.annotation)] for each in parameters))
+            needed = inspect.signature(function).parameters.items()
+            function(**{each: values[getattr(of.annotation, "__name__", of.annotation)] for each, of in needed})
     documented = tables("metrics.md", "Metric")[0].by_name()
     assert {name: row["Unit"] for name, row in documented.items()} == recorded

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from shared.domain.objections import NotValid
-from shared.journal import database, reports
+from shared.journal import database, parquet, reports
 from shared.journal.fetching import Sources
 from shared.journal.periods import Offset, Period, days, local_day, midnight, month, offsets, period_before
 from shared.journal.reports import COLUMNS, GROUPS, Question, read_report, read_versions
@@ -195,6 +195,56 @@ def test_a_report_says_what_plain_python_counts(tmp_path_factory: pytest.TempPat
     before = structs.replace(question, by=(), period=report.period_before)
     check_numbers(report.before, counted(rows, before)[()], limited=question.only_user is not None)
     check_order(report)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_counts_of_days_say_what_rows_say(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    zone = data.draw(st.sampled_from(ZONES))
+    around = CHANGES.get(zone, 1_793_000_000)
+    rows = list({(row.event, row.place): row for row in data.draw(some_rows(around))}.values())
+    first = local_day(around, zone) + timedelta(data.draw(st.integers(-2, 1)))
+    by = st.sampled_from([name for name in GROUPS if name not in reports.NOT_IN_CUBES])
+    question = Question(
+        period=days(first, first + timedelta(data.draw(st.integers(0, 2))), zone),
+        zone=zone,
+        by=tuple(data.draw(st.lists(by, max_size=3, unique=True))),
+        dated_by=data.draw(st.sampled_from(("sale", "event"))),
+        only_user=data.draw(st.sampled_from((None, "pat"))),
+        limit=1000,
+    )
+    counted_rows = data.draw(st.integers(0, len(rows)))
+    folder = tmp_path_factory.mktemp("rows")
+    with database.open_database() as opened:
+        day = parquet.write_rows(opened, [], encode(rows[:counted_rows]), "day.parquet")
+        (folder / "cube.parquet").write_bytes(parquet.write_cube(opened, day, "cube.parquet").read_bytes())
+    of_rows = read_report(question, NOW, Sources((), encode(rows)))
+    others = Sources((), encode(rows[counted_rows:]), (folder / "cube.parquet",))
+    of_cubes = read_report(structs.replace(question, of_cubes=True), NOW, others)
+
+    def known(numbers: reports.Numbers) -> dict[str, Any]:
+        return {name: value for name, value in structs.asdict(numbers).items() if not reports.is_of_rows(name)}
+
+    assert known(of_cubes.total) == known(of_rows.total)
+    assert known(of_cubes.before) == known(of_rows.before)
+    lines = {tuple(line.keys): known(line.numbers) for line in of_rows.lines}
+    assert {tuple(line.keys): known(line.numbers) for line in of_cubes.lines} == lines
+    assert {getattr(of_cubes.total, name) for name in COLUMNS if reports.is_of_rows(name)} == {None}
+
+
+def test_what_no_cube_has_is_not_asked_of_cubes() -> None:
+    for asked, name in (({"by": ("buyer",)}, "by"), ({"by": ("day", "area_code")}, "by"), ({"sort": "p95_ms"}, "sort")):
+        with pytest.raises(NotValid) as wrong:
+            read_report(a_question(of_cubes=True, **asked), NOW, Sources())
+        assert [*wrong.value.errors] == [name]
+
+
+def test_a_report_of_the_same_files_and_pages_is_remembered_and_of_others_is_not() -> None:
+    first, again, other = (
+        read_report(a_question(), NOW, Sources((), encode(rows))) for rows in ([A_SALE], [A_SALE], [])
+    )
+    assert again is first
+    assert (first.total.sales, other.total.sales) == (1, 0)
 
 
 def check_order(report: reports.Report) -> None:

@@ -132,6 +132,8 @@ BUYER = "offers[0].buyers[0]"
 @pytest.mark.parametrize(
     ("wanted", "path", "message"),
     [
+        (a_document(account={"zone": "eastern"}), "account.zone",
+         "must be a time zone, like America/New_York; did you mean America/New_York?"),
         (with_buyer(zone="America/New York"), f"{BUYER}.zone",
          "must be a time zone, like America/New_York; did you mean America/New_York?"),
         (with_buyer(schedule={"open": {}}), f"{BUYER}.schedule.zone",

@@ -12,12 +12,12 @@ LOCAL = Settings(
     pings_table="pings",
     leases_table="leases",
     callers_table="callers",
-    journal_table="journal",
     sandbox_pings_table="sandbox-pings",
     sandbox_leases_table="sandbox-leases",
     sandbox_callers_table="sandbox-callers",
     secret="00ff",
 )
+WITH_JOURNAL = replace(LOCAL, journal_table="journal", journal_folder="/data/journal")
 VERSIONED = replace(LOCAL, version="1.2.3")
 DEPLOYED = replace(LOCAL, secret="", secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:ringpost")
 FILE = replace(LOCAL, secret="", secret_file="/data/secret", session_secret_file="/data/session-secret")
@@ -32,7 +32,7 @@ DASHBOARD = replace(
 )
 
 
-@pytest.mark.parametrize("written", [LOCAL, VERSIONED, FILE, DEPLOYED, DASHBOARD], ids=str)
+@pytest.mark.parametrize("written", [LOCAL, WITH_JOURNAL, VERSIONED, FILE, DEPLOYED, DASHBOARD], ids=str)
 def test_what_was_written_to_the_environment_is_read_from_it(written: Settings) -> None:
     assert settings.read({**written.environment(), "PATH": "/usr/bin"}) == written
 

@@ -191,6 +191,9 @@ def test_usual_filters_are_not_told(filters: list[str]) -> None:
 )
 def test_a_zone_without_daylight_saving_time_is_told(zone: str, sentence: str) -> None:
     assert of_buyer(zone=zone)[0].startswith(f"zone: `{zone}` {sentence}")
+    assert told(configuration.read(a_document(account={"zone": zone})))[0].startswith(
+        f"account.zone: `{zone}` {sentence}"
+    )
     opening = {"zone": zone, "open": {"daily": ["09:00-17:00"]}}
     assert of_buyer(schedule=opening)[0].startswith(f"schedule.zone: `{zone}` {sentence}")
 

@@ -187,6 +187,7 @@ def function_environment(endpoint_url: str, settings: Settings) -> dict[str, str
         **inherited,
         **settings.environment(),
         "AWS_ENDPOINT_URL_DYNAMODB": endpoint_url,
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": endpoint_url,
         "AWS_ACCESS_KEY_ID": engine.KEY,
         "AWS_SECRET_ACCESS_KEY": engine.KEY,
         "AWS_CONFIG_FILE": os.devnull,

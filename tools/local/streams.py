@@ -38,7 +38,7 @@ class Stream:
     later run goes on from there."""
 
     def __init__(self, client: Any, arn: str, file: Path) -> None:
-        self._client = client
+        self.client = client
         self._arn = arn
         self._file = file
         self._positions: dict[str, str] = {}
@@ -48,7 +48,7 @@ class Stream:
     def next_batch(self) -> Batch | None:
         """What comes next, None if nothing does. A shard comes after the one that it continues."""
         for shard in self._shards():
-            records = self._client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)["Records"]
+            records = self.client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)["Records"]
             if records:
                 return Batch(shard, [_as_lambda_has_it(record, self._arn) for record in records])
         return None
@@ -67,7 +67,7 @@ class Stream:
         shards: list[str] = []
         request: dict[str, Any] = {"StreamArn": self._arn}
         while True:
-            described = self._client.describe_stream(**request)["StreamDescription"]
+            described = self.client.describe_stream(**request)["StreamDescription"]
             shards += [shard["ShardId"] for shard in described["Shards"]]
             if not (last := described.get("LastEvaluatedShardId")):
                 return shards
@@ -78,11 +78,11 @@ class Stream:
         if number := self._positions.get(shard):
             try:
                 after = {**of, "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": number}
-                return self._client.get_shard_iterator(**after)["ShardIterator"]
+                return self.client.get_shard_iterator(**after)["ShardIterator"]
             except ClientError as error:
                 if error.response["Error"]["Code"] != "TrimmedDataAccessException":
                     raise
-        return self._client.get_shard_iterator(**of, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        return self.client.get_shard_iterator(**of, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
 
 
 async def bring_stream(runtime: Runtime, function: str, stream: Stream) -> None:

@@ -1,0 +1,107 @@
+"""Whether everything that happened before a moment has gone through the stream.
+
+Probes are put into the table of pings, so many that each shard of the stream has some, and the journal function notes
+those that it meets. A shard that is stuck holds its own back. Items of two tables:
+
+    pings     12 random bytes   kind: probe; run; delete_at
+    journal   PROBES   <run>    wanted: how many there are; seen: the ids of those that were met; delete_at
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.domain.keys import ID_BYTES
+from shared.domain.models import DAY
+from shared.store.dynamo import ConditionFailed, Dynamo, Item
+from shared.store.items import as_number, as_text, bytes_of, number_of, ping_key, table_key, text_of
+
+KIND = "probe"
+PROBES_A_SHARD = 50
+"""A shard that has half of its share of keys is missed once in 70 billion times."""
+MOST_PROBES = 10_000
+"""Their ids have to fit into an item."""
+RUN_BYTES = 8
+KEPT_SECONDS = DAY
+PATIENCE_SECONDS = 600
+
+
+class Passing:
+    """`streams` is botocore's client for streams; `now` is the clock, in seconds since the epoch. Methods raise
+    `TemporarilyUnavailable`."""
+
+    def __init__(self, dynamo: Dynamo, streams: Any, now: Callable[[], int]) -> None:
+        self.dynamo = dynamo
+        self.streams = streams
+        self.now = now
+
+    def start(self) -> str:
+        """Put probes; by what is returned it is asked whether they have passed."""
+        run, ends = os.urandom(RUN_BYTES).hex(), as_number(self.now() + KEPT_SECONDS)
+        ids = [os.urandom(ID_BYTES) for _ in range(min(PROBES_A_SHARD * self._count_shards(), MOST_PROBES))]
+        self.dynamo.call(
+            self.dynamo.client.put_item,
+            TableName=self.dynamo.settings.journal_table,
+            Item={**_key(run), "wanted": as_number(len(ids)), "delete_at": ends},
+        )
+        for each in ids:  # not in batches: who may write these may delete pings
+            self.dynamo.call(
+                self.dynamo.client.put_item,
+                TableName=self.dynamo.settings.pings_table,
+                Item={**ping_key(each), "kind": as_text(KIND), "run": as_text(run), "delete_at": ends},
+            )
+        return run
+
+    def has_passed(self, run: str) -> bool:
+        """Whether all that was written before `start` has become rows, or was set aside."""
+        noted = self.dynamo.get(self.dynamo.settings.journal_table, _key(run))
+        return noted is not None and "seen" in noted and len(noted["seen"]["BS"]) >= number_of(noted, "wanted")
+
+    def wait(self, pause: Callable[[], None]) -> bool:
+        """Whether everything has passed within `PATIENCE_SECONDS`; `pause` waits a while."""
+        until = self.now() + PATIENCE_SECONDS
+        run = self.start()
+        while not self.has_passed(run):
+            if self.now() >= until:
+                return False
+            pause()
+        return True
+
+    def _count_shards(self) -> int:
+        """Those that are written to."""
+        table = self.dynamo.call(self.dynamo.client.describe_table, TableName=self.dynamo.settings.pings_table)
+        request, count = {"StreamArn": table["Table"]["LatestStreamArn"]}, 0
+        while True:
+            described = self.dynamo.call(self.streams.describe_stream, **request)["StreamDescription"]
+            count += sum("EndingSequenceNumber" not in each["SequenceNumberRange"] for each in described["Shards"])
+            if not (last := described.get("LastEvaluatedShardId")):
+                return max(count, 1)
+            request["ExclusiveStartShardId"] = last
+
+
+def note_probes(dynamo: Dynamo, items: Iterable[Item], now: int) -> None:
+    """Note probes that have come with the stream. Twice is once. Raises `TemporarilyUnavailable`."""
+    met: defaultdict[str, set[bytes]] = defaultdict(set)
+    for item in items:
+        met[text_of(item, "run")].add(bytes_of(item, "ping_id"))
+    for run, ids in met.items():
+        try:
+            dynamo.call(
+                dynamo.client.update_item,
+                TableName=dynamo.settings.journal_table,
+                Key=_key(run),
+                UpdateExpression="ADD seen :ids",
+                ConditionExpression="attribute_exists(pk) AND delete_at > :now",
+                ExpressionAttributeValues={":ids": {"BS": [*ids]}, ":now": as_number(now)},
+            )
+        except ConditionFailed:
+            continue  # nobody asks any more
+
+
+def is_probe(item: Item | None) -> bool:
+    return item is not None and item.get("kind") == as_text(KIND)
+
+
+def _key(run: str) -> Item:
+    return table_key("PROBES", run)

@@ -1,0 +1,225 @@
+"""The end of a caller: its leads and the answers of its sales, its marks and routes, and its hash in the journal.
+
+What happened until the erasing began goes. That is noted first; then pings are found by rows and erased. A request that
+was under way then has ended after `SETTLED_SECONDS`, and probes tell when its rows are there: pings are erased again,
+until there is none more. Then pages and files of the journal are made without the caller, and when the old files are
+gone, nothing of it is left. Each step may be lost, repeated or done by two at once: the minute function goes on with
+what nobody else finishes.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from shared.configuration import retention_of
+from shared.domain.keys import Keys, caller_hash, caller_hashes, of_sandbox, read_ping_id, route_keys
+from shared.domain.models import DAY, Lead, Ping
+from shared.domain.objections import NotFound, Refused
+from shared.journal.database import FileUnreadable
+from shared.journal.fetching import Fetching
+from shared.journal.searching import find_pings
+from shared.operators import log
+from shared.operators.access import Office
+from shared.store.callers import Callers
+from shared.store.dynamo import Dynamo
+from shared.store.erasures import Erased, Erasures, Unfinished
+from shared.store.journal import raw_id
+from shared.store.packing import UnknownFormat
+from shared.store.pings import CLAIM_SECONDS, Claim, Pings, State
+from shared.store.records import Records
+from shared.store.refused_requests import CALLER_BYTES, RefusedRequests
+from shared.store.routes import Routes
+
+SETTLED_SECONDS = CLAIM_SECONDS + 2
+"""After that every request that was under way has ended."""
+DAYS_OF_TTL = 3
+"""How late DynamoDB may delete what has ended."""
+
+
+World = tuple[Keys, Dynamo]
+"""Keys and tables."""
+
+
+class Erasing:
+    """Methods raise `Refused`, where a file of the journal or a ping cannot be read, and `TemporarilyUnavailable`."""
+
+    def __init__(self, records: Records, fetching: Fetching) -> None:
+        self.records = records
+        self.dynamo = records.dynamo
+        self.now = records.now
+        self.fetching = fetching
+        self.erasures = Erasures(records.dynamo)
+        self.main: World = (records.keys, records.dynamo)
+        self.sandbox: World = (of_sandbox(records.keys), records.dynamo.of_sandbox())
+
+    def erase(self, caller: str, by: str) -> Unfinished:
+        """Begin to erase a caller (E.164), and erase what is there. Not from a suppression list, where only a keyed
+        hash of it protects it. A retry of its POST may then be told `ping_id_used`, and a call of it to a static or
+        overflow number is routed no more."""
+        keys, _ = self.main
+        began = self.erasures.begin(
+            Erased(at=self.now(), by=by, caller=caller_hash(keys, caller).hex(), pings=0, sales=0),
+            caller_hashes(keys, caller),
+            caller_hash(self.sandbox[0], caller),
+        )
+        found = self._erase_all(began, self._pings_of(caller), caller)
+        Callers(self.dynamo, keys).forget(caller)
+        return found
+
+    def erase_ping(self, text: str, by: str) -> Unfinished:
+        """Begin to erase one ping, by any of its ids: its lead, its answer and its route. Other pings of its caller
+        stay, and so do the marks of its sales. Raises `NotFound`, and `Refused` while it is being sold."""
+        ping_id, world, claim = self._find(text)
+        if claim.state is State.CLAIMED:
+            raise Refused("The ping is just being sold. Try again in a minute.")
+        began = self.erasures.begin(Erased(at=self.now(), by=by, caller="", pings=0, sales=0, ping=ping_id.hex()))
+        return self._erase_all(began, [(world, ping_id)])
+
+    def erase_again(self, unfinished: Unfinished, others: Iterable[bytes]) -> tuple[Unfinished, list[bytes]]:
+        """Erase what requests have left that were under way, and the pings `others`; and the ids of all pings of it."""
+        if not unfinished.callers:
+            ids = [bytes.fromhex(unfinished.erased.ping)]
+            return self._erase_all(unfinished, [(world, ids[0]) for world in (self.main, self.sandbox)]), ids
+        ids = [*{*self._found(unfinished.callers, unfinished.erased.at), *others}]
+        sandbox = Pings(self.sandbox[1]).ids_of_callers([unfinished.in_sandbox] if unfinished.in_sandbox else [])
+        pings = [*((self.main, ping_id) for ping_id in ids), *((self.sandbox, ping_id) for ping_id in sandbox)]
+        return self._erase_all(unfinished, pings), ids
+
+    def preview(self, caller: str, by: str) -> Erased:
+        """What `erase` would erase now. Nothing is changed, and nothing is recorded."""
+        keys, _ = self.main
+        found = self._pings_of(caller)
+        read = Pings(self.dynamo).read_all([ping_id for world, ping_id in found if world is self.main], self.now())
+        others = [(world, ping_id) for world, ping_id in found if world is self.sandbox or ping_id not in read]
+        claims = [*read.values(), *(self._read(*each) for each in others)]
+        states = [claim.state for claim in claims if claim.ping and not is_erased(claim.ping)]
+        return Erased(
+            at=self.now(),
+            by=by,
+            caller=caller_hash(keys, caller).hex(),
+            pings=len(states) - states.count(State.CLAIMED),
+            sales=states.count(State.SOLD),
+            being_sold=states.count(State.CLAIMED),
+            marks=Callers(self.dynamo, keys).has_marks(caller),
+        )
+
+    def preview_ping(self, text: str, by: str) -> Erased:
+        """What `erase_ping` would erase now. Raises `NotFound`."""
+        ping_id, _, claim = self._find(text)
+        is_claimed = claim.state is State.CLAIMED
+        return Erased(
+            at=self.now(),
+            by=by,
+            caller="",
+            pings=int(not is_claimed),
+            sales=int(claim.state is State.SOLD),
+            being_sold=int(is_claimed),
+            ping=ping_id.hex(),
+        )
+
+    def _pings_of(self, caller: str) -> list[tuple[World, bytes]]:
+        """A caller's pings, under every key; those to sandboxes too."""
+        (keys, _), (sandbox_keys, sandbox) = self.main, self.sandbox
+        starts = [hashed[:CALLER_BYTES].hex() for hashed in caller_hashes(keys, caller)]
+        try:
+            found = self._found(starts, self.now())
+        except FileUnreadable as unreadable:
+            raise Refused(str(unreadable)) from None
+        in_sandbox = Pings(sandbox).ids_of_callers(caller_hashes(sandbox_keys, caller))
+        return [
+            *((self.main, ping_id) for ping_id in found),
+            *((self.sandbox, ping_id) for ping_id in in_sandbox),
+        ]
+
+    def _found(self, callers: Sequence[str], until: int) -> set[bytes]:
+        """By rows: a ping is kept no longer than a lead."""
+        lead_days = retention_of(self.records.versions.current().parts).lead_days
+        start = self.now() - (lead_days + DAYS_OF_TTL) * DAY
+        return find_pings(self.fetching, callers, start, until)
+
+    def _find(self, text: str) -> tuple[bytes, World, Claim]:
+        """Raises `NotFound`."""
+        ping_id, is_public = raw_id(text)
+        for world in (self.main, self.sandbox) if ping_id else ():
+            claim = self._read(world, ping_id)
+            if claim.ping and not (is_public and read_ping_id(world[0], claim.ping.endpoint, text) is None):
+                return ping_id, world, claim
+        raise NotFound("There is no such ping.")
+
+    def _read(self, world: World, ping_id: bytes) -> Claim:
+        """Raises `Refused`."""
+        try:
+            return Pings(world[1]).read(ping_id, self.now())
+        except UnknownFormat:
+            raise _unreadable([ping_id.hex()]) from None
+
+    def _erase_all(self, unfinished: Unfinished, pings: Iterable[tuple[World, bytes]], caller: str = "") -> Unfinished:
+        """`caller` is whose routes go; without one it is each lead's own."""
+        states, unreadable = list[State](), list[str]()
+        for world, ping_id in pings:
+            try:
+                states.append(self._erase(world, ping_id, unfinished.callers, caller))
+            except UnknownFormat:
+                unreadable.append(ping_id.hex())
+        sales, being_sold = states.count(State.SOLD), states.count(State.CLAIMED)
+        erased, count = unfinished.erased, sales + states.count(State.SPENT)
+        self.erasures.count(unfinished, count, sales)
+        if unreadable:
+            raise _unreadable(unreadable)
+        now = replace(erased, pings=erased.pings + count, sales=erased.sales + sales, being_sold=being_sold)
+        return replace(unfinished, erased=now)
+
+    def _erase(self, world: World, ping_id: bytes, callers: Sequence[str], caller: str) -> State:
+        """SOLD or SPENT if it is erased now, UNKNOWN if there was nothing to erase."""
+        (keys, dynamo), now = world, self.now()
+        pings = Pings(dynamo)
+        claim = pings.read(ping_id, now)
+        if claim.ping is None:
+            RefusedRequests(dynamo).forget(ping_id)
+            return State.UNKNOWN
+        if is_erased(claim.ping):
+            return State.UNKNOWN
+        state = pings.forget(ping_id, now)
+        if state is State.CLAIMED:
+            return state
+        lead = Lead(claim.ping.lead | (claim.sale.posted if claim.sale else {}))
+        for number in {lead.get("trackdrive_number", ""), claim.sale.number if claim.sale else ""} - {""}:
+            Routes(dynamo).remove(route_keys(keys, number, caller or lead.caller), ping_id, os.urandom(8), now)
+        if lead.caller and caller_hash(keys, lead.caller)[:CALLER_BYTES].hex() in callers:
+            Callers(dynamo, keys).forget(lead.caller)
+        return state
+
+
+def _unreadable(ping_ids: Sequence[str]) -> Refused:
+    """The others are erased."""
+    return Refused(f"These stored pings cannot be read, and are not erased: {', '.join(ping_ids)}.")
+
+
+def is_erased(ping: Ping) -> bool:
+    return ping.lead_until == 0
+
+
+def erase(office: Office, by: str, text: str, region: str = "US") -> Erased:
+    """Begin to erase a caller everywhere; it goes on by itself. Raises `NotValid`."""
+    return _erasing(office).erase(log.read_number(text, region), by).erased
+
+
+def preview(office: Office, by: str, text: str, region: str = "US") -> Erased:
+    """What `erase` would erase. Raises `NotValid`."""
+    return _erasing(office).preview(log.read_number(text, region), by)
+
+
+def erase_ping(office: Office, by: str, ping_id: str, *, dry_run: bool = False) -> Erased:
+    """Erase one ping, or in a dry run only say what would be erased. Raises `NotFound` and `Refused`."""
+    erasing = _erasing(office)
+    return erasing.preview_ping(ping_id, by) if dry_run else erasing.erase_ping(ping_id, by).erased
+
+
+def list_erasures(office: Office) -> list[Erased]:
+    """Every erasing, the last first."""
+    return Erasures(office.records.dynamo).all()
+
+
+def _erasing(office: Office) -> Erasing:
+    return Erasing(office.records, office.open_files())

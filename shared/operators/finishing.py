@@ -1,0 +1,69 @@
+"""Brings erasings to their end: the last leads, then pages and files, then the old files."""
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from shared.domain.models import DAY
+from shared.journal.files import do_each
+from shared.journal.forgetting import Forgetting
+from shared.journal.passing import Passing
+from shared.operators.erasing import SETTLED_SECONDS, Erasing
+from shared.store.erasures import Erasures, Unfinished
+
+UNFINISHED_DAYS = 30
+"""How long it is gone on with: as long as what was set aside is kept."""
+
+
+class Finishing:
+    """Brings what is begun to its end."""
+
+    def __init__(self, erasing: Erasing, passing: Passing, forgetting: Forgetting) -> None:
+        self.erasing = erasing
+        self.erasures = erasing.erasures
+        self.passing = passing
+        self.forgetting = forgetting
+        self.now = erasing.now
+
+    def go_on_with_all(self) -> int:
+        """Do what can be done now of all that is not finished; how many erasings that finished. Raises an
+        `ExceptionGroup` of what failed, when all else is done."""
+        return do_each([partial(self._finishes, each) for each in list_unfinished(self.erasures, self.now())])
+
+    def _finishes(self, unfinished: Unfinished) -> bool:
+        return self.go_on(unfinished).erased.finished_at > 0
+
+    def go_on(self, unfinished: Unfinished) -> Unfinished:
+        """Do what can be done now. Raises `FileUnreadable`, an `ExceptionGroup` of such, and
+        `TemporarilyUnavailable`."""
+        if not unfinished.rewritten_at:
+            if not self._has_passed(unfinished):
+                return self.erasures.read(unfinished)
+            others = self.forgetting.pings_set_aside(unfinished.forgotten)
+            self.erasures.wait_no_more(unfinished)  # a run that dies with pings erased has waited for no row of theirs
+            again, ids = self.erasing.erase_again(unfinished, others)
+            if again.erased.pings > unfinished.erased.pings or again.erased.being_sold:
+                return replace(again, probes="")
+            self.erasures.wait_for(unfinished, unfinished.probes)
+            self.erasures.note_found(unfinished, self.now())
+            forgotten = replace(unfinished.forgotten, pings=[ping_id.hex() for ping_id in ids])
+            if not self.forgetting.forget(forgotten):
+                return again
+            self.erasures.note_rewritten(unfinished, self.now())
+        unfinished = self.erasures.read(unfinished)
+        if self.forgetting.delete_old_files(unfinished.rewritten_at):
+            self.erasures.note_finished(unfinished, self.now())
+        return self.erasures.read(unfinished)
+
+    def _has_passed(self, unfinished: Unfinished) -> bool:
+        """Whether rows are there of everything that requests did which were under way when it began."""
+        if self.now() < unfinished.erased.at + SETTLED_SECONDS:
+            return False
+        if not unfinished.probes:
+            self.erasures.wait_for(unfinished, self.passing.start())
+            return False
+        return self.passing.has_passed(unfinished.probes)
+
+
+def list_unfinished(erasures: Erasures, now: int) -> list[Unfinished]:
+    return erasures.unfinished(now - UNFINISHED_DAYS * DAY)
