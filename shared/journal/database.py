@@ -104,6 +104,7 @@ def open_database(files: Sequence[Path] = ()) -> Iterator[Database]:
             connection.execute("SET allowed_directories = $folders", {"folders": [folder]})
             connection.execute("SET allowed_paths = $paths", {"paths": [str(path) for path in files]})
             connection.execute("SET enable_external_access = false")
+            connection.execute("SET enable_progress_bar = false")
             connection.execute("SET lock_configuration = true")
             yield Database(Path(folder), connection)
 

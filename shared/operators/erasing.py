@@ -61,7 +61,7 @@ class Erasing:
         began = self.erasures.begin(
             Erased(at=self.now(), by=by, caller=caller_hash(keys, caller).hex(), pings=0, sales=0),
             caller_hashes(keys, caller),
-            caller_hash(self.sandbox[0], caller),
+            caller_hashes(self.sandbox[0], caller),
         )
         found = self._erase_all(began, self._pings_of(caller), caller)
         Callers(self.dynamo, keys).forget(caller)
@@ -82,7 +82,7 @@ class Erasing:
             ids = [bytes.fromhex(unfinished.erased.ping)]
             return self._erase_all(unfinished, [(world, ids[0]) for world in (self.main, self.sandbox)]), ids
         ids = [*{*self._found(unfinished.callers, unfinished.erased.at), *others}]
-        sandbox = Pings(self.sandbox[1]).ids_of_callers([unfinished.in_sandbox] if unfinished.in_sandbox else [])
+        sandbox = Pings(self.sandbox[1]).ids_of_callers(unfinished.in_sandbox)
         pings = [*((self.main, ping_id) for ping_id in ids), *((self.sandbox, ping_id) for ping_id in sandbox)]
         return self._erase_all(unfinished, pings), ids
 

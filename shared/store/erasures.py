@@ -1,7 +1,7 @@
 """The record of who was erased, for ever: items of the config table, "ERASED" and the time with whose.
 
 `by` and whom it was for; how many `pings` and `sales` were erased; `callers`, the start of each keyed hash that the
-caller has, and `in_sandbox`, its hash there; `probes`, what the stream is waited for with; `found_at`, when all its
+caller has, and `in_sandbox`, its hashes there; `probes`, what the stream is waited for with; `found_at`, when all its
 pings were erased; `rewritten_at`, when no page and no new file of the journal had the caller any more; `finished_at`,
 when the old files were gone, too.
 """
@@ -13,10 +13,8 @@ from msgspec import Struct
 
 from shared.store.dynamo import Dynamo, Item
 from shared.store.items import (
-    as_bytes,
     as_number,
     as_text,
-    bytes_of,
     number_of,
     number_or,
     table_key,
@@ -67,7 +65,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     key: Item
     erased: Erased
     callers: tuple[str, ...]
-    in_sandbox: bytes = b""
+    in_sandbox: tuple[bytes, ...] = ()
     probes: str = ""
     rewritten_at: int = 0
 
@@ -83,19 +81,19 @@ class Erasures:
         self.dynamo = dynamo
         self.table = dynamo.settings.config_table
 
-    def begin(self, erased: Erased, callers: Iterable[bytes] = (), in_sandbox: bytes = b"") -> Unfinished:
-        """`callers` are all keyed hashes of the caller."""
+    def begin(self, erased: Erased, callers: Iterable[bytes] = (), in_sandbox: Sequence[bytes] = ()) -> Unfinished:
+        """`callers` are all keyed hashes of the caller, `in_sandbox` those in the table of sandboxes."""
         whose = erased.caller or f"ping {erased.ping}"
         starts = tuple(sorted(hashed[:CALLER_BYTES].hex() for hashed in callers))
         key = table_key(KEY, f"{erased.at:012}#{whose}")
         written: dict[str, Any] = {":by": as_text(erased.by), ":none": as_number(0)}
         setting = ["#by = :by", "pings = if_not_exists(pings, :none)", "sales = if_not_exists(sales, :none)"]
         if starts:
-            written |= {":callers": {"SS": [*starts]}, ":in_sandbox": as_bytes(in_sandbox)}
+            written |= {":callers": {"SS": [*starts]}, ":in_sandbox": {"BS": [*in_sandbox]}}
             setting += ["callers = :callers", "in_sandbox = :in_sandbox"]
         update = update_expression(setting, ["probes", "found_at", "rewritten_at", "finished_at"])
         self._change(key, update, written, {"#by": "by"})
-        return Unfinished(key=key, erased=erased, callers=starts, in_sandbox=in_sandbox)
+        return Unfinished(key=key, erased=erased, callers=starts, in_sandbox=tuple(in_sandbox))
 
     def count(self, erasing: Unfinished, pings: int, sales: int) -> None:
         """Add what was erased."""
@@ -176,7 +174,7 @@ def _erasing(item: Item) -> Unfinished:
         key=table_key(KEY, text_of(item, "sk")),
         erased=erased,
         callers=known,
-        in_sandbox=bytes_of(item, "in_sandbox"),
+        in_sandbox=tuple(item["in_sandbox"]["BS"]) if "in_sandbox" in item else (),
         probes=text_of(item, "probes"),
         rewritten_at=number_or(item, "rewritten_at", 0),
     )

@@ -11,7 +11,7 @@ from functions.hourly.handler import lambda_handler
 from shared import configuration, flows
 from shared.domain import caps
 from shared.domain.caps import Cap
-from shared.domain.keys import read_ping_id
+from shared.domain.keys import Key, read_ping_id
 from shared.domain.models import DAY, Endpoint, Sale
 from shared.domain.schedule import local_time
 from shared.operators.hourly_work import Done, do_hourly_work
@@ -157,6 +157,17 @@ def test_a_sandbox_forgets_a_caller_too(stage: Stage) -> None:
     endpoint = world.endpoint("my_endpoint")
     flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
     assert stage.erase(CALLER).sales == 1
+    assert CALLER not in everything(stage)
+
+
+def test_a_sandbox_forgets_what_came_under_an_earlier_key_while_it_was_erased(stage: Stage) -> None:
+    stage.publish(an_endpoint())
+    world = stage.world().of_sandbox()
+    endpoint = world.endpoint("my_endpoint")
+    stage.keys = structs.replace(KEYS, callers=(Key(2, b"newer"), *KEYS.callers))
+    begun = stage.finishing().erasing.erase(CALLER, "somebody")
+    flows.full(world, endpoint, Request("POST", endpoint.vanity_uri, {"caller_id": CALLER}, [], ""))
+    assert stage.finish(begun).sales == 1
     assert CALLER not in everything(stage)
 
 

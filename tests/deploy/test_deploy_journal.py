@@ -1,10 +1,15 @@
 """From what happened to a report, as deployed: the stream, the files of hours and days, and who may read and write."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from contextlib import contextmanager, suppress
+from itertools import count, islice
+from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -18,6 +23,8 @@ from tests.deploy.account import SECONDS, Stack
 from tests.deploy.test_deploy import Grant, Role, a_ping, a_sale, apply, configure, operated
 from tools.demo import CONFIGURATION
 
+SALES = 4
+CALLERS = (f"61455501{n:02}" for n in count())
 MANIFEST = {"pk": {"S": "MANIFEST"}, "sk": {"S": "MANIFEST"}}
 
 
@@ -65,6 +72,77 @@ def test_a_sale_is_in_the_report_as_deployed(demo: Stack) -> None:
         time.sleep(0.5)
     assert (total["pings"], total["sales"], total["revenue_cents"]) == (1, 1, 2500)
     assert not any(closed(demo).values())  # nothing of the hour that is not over
+
+
+def test_while_the_journal_is_stopped_forbidden_or_killed_sales_go_on_and_all_are_counted(demo: Stack) -> None:
+    token, role = an_operator(demo), Role(demo, "journal")
+    [writing] = [each for each in role.grants() if each.action == "dynamodb:PutItem"]
+    for sold, (interrupted, is_silent) in enumerate(
+        ((stopped(demo), True), (role.without(writing), True), (killed(demo), False))
+    ):
+        with interrupted:
+            for caller in islice(CALLERS, SALES):
+                a_sale(demo, a_ping(demo, caller), caller)
+            total = reported(demo, token, 1)
+            assert not is_silent or total["pings"] == total["sales"] == sold * SALES
+        give_up_at = time.monotonic() + SECONDS
+        while (total := reported(demo, token, 1))["sales"] < len(sales(demo)) and time.monotonic() < give_up_at:
+            time.sleep(0.5)
+        assert total["pings"] == total["sales"] == len(sales(demo)) == (sold + 1) * SALES
+        assert total["revenue_cents"] == total["sales"] * 2500
+
+
+def sales(stack: Stack) -> list[dict[str, Any]]:
+    """The items of pings that are sold."""
+    found = stack.account.emulator.client("dynamodb").scan(TableName=stack.outputs["PingsTable"])
+    return [item for item in found["Items"] if "sale" in item]
+
+
+@contextmanager
+def stopped(stack: Stack) -> Iterator[None]:
+    """The stream's records reach nobody."""
+    aws = stack.account.emulator.client("lambda")
+    mappings = [each["UUID"] for each in aws.list_event_source_mappings()["EventSourceMappings"]]
+    assert mappings
+    for mapping in mappings:
+        aws.update_event_source_mapping(UUID=mapping, Enabled=False)
+    yield
+    for mapping in mappings:
+        aws.update_event_source_mapping(UUID=mapping, Enabled=True)
+
+
+@contextmanager
+def killed(stack: Stack) -> Iterator[None]:
+    """The journal function's process dies again and again, whatever it does at that moment."""
+    [function] = [name for key, name in stack.resources("AWS::Lambda::Function").items() if "Journal" in key]
+    killed, over = list[int](), Event()
+
+    def kill() -> None:
+        while not over.wait(0.3):
+            for process in processes(function):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+                killed.append(process)
+
+    thread = Thread(target=kill)
+    thread.start()
+    yield
+    give_up_at = time.monotonic() + SECONDS
+    while not killed and time.monotonic() < give_up_at:
+        time.sleep(0.1)
+    over.set()
+    thread.join()
+    assert killed
+
+
+def processes(function: str) -> list[int]:
+    """Those in which the emulator runs a function."""
+    wanted, found = f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found
 
 
 def test_a_day_that_is_over_becomes_a_file_and_only_who_may_read_it_reports_it(demo: Stack, pages: Pages) -> None:
