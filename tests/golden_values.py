@@ -1,6 +1,7 @@
 """Golden values: what each release packs into its tables, kept so that later code still reads it.
 
-`python -m tests.golden_values NAME …` writes the present form to tests/golden/NAME: `next`, or a version.
+`python -m tests.golden_values NAME …` writes the present form to tests/golden/NAME: `next`, or a version, which gets a
+golden world, too.
 """
 
 import json
@@ -23,6 +24,7 @@ from shared.store.packing import MANY
 from shared.store.pings import Asked
 from shared.store.routes import Route
 from shared.store.versions import GivenUp
+from tests import golden_world
 from tests.build import CALLER, START, a_buyer, a_pool, an_endpoint
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -185,6 +187,19 @@ def read(file: Path) -> tuple[bytes, Any]:
     return b64decode(golden["packed"]), golden["value"]
 
 
+def is_part(golden: Any, found: Any) -> bool:
+    """Whether all of a golden value is there. What was added since may stand beside it, of a list behind it."""
+    if isinstance(golden, dict):
+        return isinstance(found, dict) and all(
+            name in found and is_part(part, found[name]) for name, part in golden.items()
+        )
+    if isinstance(golden, list):
+        return isinstance(found, list) and len(golden) <= len(found) and all(map(is_part, golden, found))
+    return type(golden) is type(found) and bool(golden == found)
+
+
 if __name__ == "__main__":
     for wanted in sys.argv[1:]:
         write(wanted)
+        if wanted != NEXT:
+            golden_world.write(wanted)

@@ -10,7 +10,8 @@ import typer
 
 from tools.target import ROOT, fail
 
-NEXT = "next"
+GOLDEN = "tests/golden"
+NEXT, WORLD = "next", "world.json.gz"
 
 
 def release(version: str, root: Path = ROOT) -> None:
@@ -37,7 +38,7 @@ def faults_of(version: str, root: Path) -> Iterator[str]:
         yield f'Set version = "{version}" in pyproject.toml, then run make sbom.'
     if not notes(root, version):
         yield f"Give CHANGELOG.md a section `## {version}`."
-    if _golden(root, version) != _golden(root, NEXT):
+    if _golden(root, version) != _golden(root, NEXT) or not (root / GOLDEN / version / WORLD).exists():
         yield f"Write the golden values: make golden VERSION={version}."
 
 
@@ -49,7 +50,7 @@ def notes(root: Path, version: str) -> str:
 
 
 def _golden(root: Path, name: str) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in (root / "tests/golden" / name).glob("*.json")}
+    return {file.name: file.read_bytes() for file in (root / GOLDEN / name).glob("*.json")}
 
 
 def _git(root: Path, *arguments: str) -> str:

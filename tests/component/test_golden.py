@@ -4,7 +4,6 @@ import zlib
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,24 +14,13 @@ from shared.store.dynamo import Dynamo
 from shared.store.packing import UnknownFormat
 from shared.store.records import Records
 from tests.build import CALLER, KEYS, Publisher, Stage
-from tests.golden_values import GOLDEN, KINDS, NEXT, plain, read
+from tests.golden_values import GOLDEN, KINDS, NEXT, is_part, plain, read
 from tools import demo, document
 from tools.engine import tables
 
 FILES = sorted(GOLDEN.glob("*/*.json"))
 UNPACKED = {"caller", "ping_id"}
 """Attributes of bytes that are one value: an id, a hash, a ring."""
-
-
-def is_part(golden: Any, found: Any) -> bool:
-    """Whether all of a golden value is there. What was added since may stand beside it, of a list behind it."""
-    if isinstance(golden, dict):
-        return isinstance(found, dict) and all(
-            name in found and is_part(part, found[name]) for name, part in golden.items()
-        )
-    if isinstance(golden, list):
-        return isinstance(found, list) and len(golden) <= len(found) and all(map(is_part, golden, found))
-    return type(golden) is type(found) and bool(golden == found)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")

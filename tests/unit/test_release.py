@@ -27,6 +27,7 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for version in ("0.1.0", "0.2.0", "next"):
         (tmp_path / "tests/golden" / version).mkdir(parents=True)
         (tmp_path / "tests/golden" / version / "ping.json").write_text("{}" if version != "0.1.0" else "[]")
+    (tmp_path / "tests/golden/0.2.0/world.json.gz").touch()
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "All")
@@ -61,6 +62,12 @@ def test_what_is_missing_stops_it_and_is_named(
         release.release("0.2.0", ready)
     assert fault in capsys.readouterr().err
     assert git(ready, "tag") == ""
+
+
+def test_a_version_without_a_golden_world_is_not_ready(ready: Path) -> None:
+    git(ready, "rm", "--quiet", "tests/golden/0.2.0/world.json.gz")
+    git(ready, "commit", "--quiet", "--message", "Without")
+    assert [*release.faults_of("0.2.0", ready)] == ["Write the golden values: make golden VERSION=0.2.0."]
 
 
 @pytest.mark.parametrize(("version", "fault"), [("0.2", "three numbers"), ("v0.2.0", "three numbers")])
