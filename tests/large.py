@@ -16,7 +16,7 @@ PAGES = (
     "/offers/offer-7", "/offers?new", "/buyers", "/buyers?search=9&paused=false", "/buyers/7", "/buyers?new",
     "/endpoints", "/endpoints/endpoint-7", "/ring_pools", "/ring_pools/auto-us", "/ring_pools/b", "/users",
     "/users/olga", "/suppression_lists", "/changes", "/changes/1", "/configuration", "/configuration/export",
-    "/reports/questions", "/reports/buyer", "/reports/buyer?buyer=7", "/reports/refused",
+    "/reports?by=buyer", "/reports/questions", "/reports/buyer", "/reports/buyer?buyer=7", "/reports/refused",
 )  # fmt: skip
 """Every page of the dashboard."""
 

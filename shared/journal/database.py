@@ -110,14 +110,14 @@ def open_database(files: Sequence[Path] = ()) -> Iterator[Database]:
 
 
 @contextmanager
-def open_rows(sources: Sources, most_bytes: int | None = MOST_BYTES) -> Iterator[Database]:
+def open_rows(sources: Sources, *, is_bounded: bool = True) -> Iterator[Database]:
     """A database with the view `all_rows`: every row once, with all columns; and, of days that come as cubes, their
     counts in the view `cube_rows`. Raises `TooMuch` and `FileUnreadable`."""
     files = (*sources.files, *sources.cubes)
     if missing := [path for path in files if not path.is_file()]:
         raise FileUnreadable(f"{len(missing)} files of the journal are missing.")
     size = sum(path.stat().st_size for path in files) + len(sources.lines)
-    if most_bytes is not None and size > most_bytes:
+    if is_bounded and size > MOST_BYTES:
         raise TooMuch(size)
     with open_database(files) as database:
         with _name_errors():

@@ -68,7 +68,7 @@ def _days(fetching: Fetching, start: int, end: int) -> Iterator[Database]:
     """A database of the rows of each day that has some from `start` on and before `end`; it may have others."""
     found = fetching.files_of(start, end)
     for day in sorted({file.day for file in found.files} | {hour // DAY * DAY for hour in found.hours}):
-        with open_rows(_read_day(fetching, day), most_bytes=None) as database:
+        with open_rows(_read_day(fetching, day), is_bounded=False) as database:
             yield database
 
 

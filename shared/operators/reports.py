@@ -254,13 +254,6 @@ def _last_of_month(day: date) -> date:
 
 
 def buyers_of(office: Office, versions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[int]]:
-    """The ids of the buyers of endpoints' versions, in their order; none of a version that is gone."""
-    compiled = Compiled(office.records.dynamo, Memory())
-
-    def buyers(key: tuple[str, int]) -> tuple[tuple[str, int], list[int]]:
-        try:
-            return key, [buyer.id for buyer in compiled.version(*key).buyers]
-        except LookupError:
-            return key, []
-
-    return dict(office.journal.io_pool.map(buyers, versions))
+    """The ids of the buyers of endpoints' versions, in their order, without the versions that are gone."""
+    found = Compiled(office.records.dynamo, Memory()).versions(versions)
+    return dict(sorted(((each.vanity_uri, each.version), [buyer.id for buyer in each.buyers]) for each in found))
