@@ -48,7 +48,7 @@ sbom: .venv/dev.stamp  ## write LICENSES.md and the bill of materials from the l
 	@$(BIN)/python -m tools.supply write
 
 golden: .venv/dev.stamp  ## write what this code packs into its tables: make golden, for a release VERSION=0.1.0
-	@$(BIN)/python -m tests.golden_values next $(VERSION)
+	@POWERTOOLS_LOG_LEVEL=CRITICAL POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -W ignore -m tests.golden_values next $(VERSION)
 
 release: .venv/dev.stamp  ## check that a version can be released, and tag it: make release VERSION=0.1.0
 	@$(BIN)/python -m tools.release "$(VERSION)"
