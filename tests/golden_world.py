@@ -75,7 +75,7 @@ def make() -> World:
             AT_STATIC: send(publisher, "full", "static_endpoint", static),
         }
         report = as_user(stage, "olga").get("/reports", REPORT)
-        storage = stage.open_files().storage
+        storage, token = stage.open_files().storage, records(stage).tokens.issue("acme-media", "a test")[1]
         return World(
             at=stage.clock(),
             tables={
@@ -85,7 +85,7 @@ def make() -> World:
             files={name: b64encode(storage.get(name)).decode() for name in storage.names("")},
             sold=sold,
             report=report,
-            token=records(stage).tokens.issue("acme-media", "a test")[1],
+            token=token,
         )
 
 

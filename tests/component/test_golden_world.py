@@ -19,8 +19,13 @@ FREE = "+16145550105"
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.parent.name if file else "as it is now")
-def world(request: pytest.FixtureRequest, stage: Stage) -> World:
-    made = golden_world.read(request.param) if request.param else golden_world.make()
+def made(request: pytest.FixtureRequest) -> World:
+    return golden_world.read(request.param) if request.param else golden_world.make()
+
+
+@pytest.fixture
+def world(made: World, stage: Stage) -> World:
+    """It is made before there is a stage: tables of their own are in memory, too."""
     golden_world.enter(made, stage)
     return made
 
