@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +40,19 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def arguments_of(pid: int) -> bytes:
+    """What a process was started with, each with a zero byte behind it; empty once it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def engine_of(pid: int, port: int | None = None) -> int:
     """The process of the DynamoDB engine that this process has started: of several, the one that listens on `port`."""
     engines = {
         child: arguments
         for child in descendants(pid)
-        if any(name in (arguments := Path(f"/proc/{child}/cmdline").read_bytes()) for name in ENGINES)
+        if any(name in (arguments := arguments_of(child)) for name in ENGINES)
     }
     [found] = [child for child, arguments in engines.items() if port is None or b"%d" % port in arguments.split(b"\0")]
     return found

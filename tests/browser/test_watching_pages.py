@@ -20,7 +20,7 @@ from tools import stack_access
 from tools.target import Target
 
 CALLER = "+16145550177"
-SEEN_SECONDS = 10
+SEEN_SECONDS = 60
 """What happens is in the log after three, on a machine that has time for it."""
 NAME = dashboard.COOKIE.removeprefix("__Host-")  # as the local service has it, without TLS
 LEAD = {"caller_id": CALLER, "state": "TX", "age": "41", "traffic_source_id": "1023"}
@@ -84,7 +84,7 @@ def test_a_sale_is_followed_from_the_log_to_its_end(visitor: Visitor, service: s
     page.get_by_label("Caller").fill("(614) 555-0177")
     page.get_by_label("Caller").press("Enter")
     expect(page.get_by_role("row")).to_have_count(2)
-    assert "555" not in page.url
+    assert "0177" not in page.url
     page.get_by_role("button", name="Erase this caller").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Erase {CALLER}?")
     page.get_by_role("button", name="Erase").click()

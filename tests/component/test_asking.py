@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def test_many_are_asked_at_once_and_the_slow_do_not_hold_the_others(ask: Asking,
     zips = ["30340", "30343", "30344", "30345", "30346", "30348", "30349", "30352"]
     began = time.monotonic()
     calls = {n: a_call(url, zip_code) for n, zip_code in enumerate(zips)}
-    replies = replies_of(ask, calls, dict.fromkeys(range(8), 1.0))
+    replies = replies_of(ask, calls, dict.fromkeys(range(8), 5.0) | {2: 1.0, 6: 1.0})
     assert time.monotonic() - began < sandbox.HANG_SECONDS / 2
     assert [dollars(replies[n]) for n in (0, 1)] == [30.0, 30.0]
     assert replies[2] == replies[6] == Silence("no answer within 1000 ms", sent=True)
@@ -234,7 +235,7 @@ def test_who_does_not_answer_is_skipped_too(ask: Asking, url: str) -> None:
         one(ask, a_call(url, "30345"))
     skipped = one(ask, a_call(url, "30340"))
     assert isinstance(skipped, Silence)
-    assert skipped.reason.startswith("skipped for 10 s more after 5 failures in a row, the last: the connection broke")
+    assert re.match(r"skipped for \d+ s more after 5 failures in a row, the last: the connection broke", skipped.reason)
 
 
 def test_who_bids_and_fails_whenever_it_is_to_buy_is_skipped_too(ask: Asking, url: str) -> None:
@@ -245,7 +246,7 @@ def test_who_bids_and_fails_whenever_it_is_to_buy_is_skipped_too(ask: Asking, ur
         assert isinstance(one(ask, a_call(url, "30354", "post", key="another")), Silence)
     skipped = one(ask, a_call(url, "30340"))
     assert isinstance(skipped, Silence)
-    assert skipped.reason.startswith("skipped for 10 s more after 5 failures of posts in a row")
+    assert re.match(r"skipped for \d+ s more after 5 failures of posts in a row", skipped.reason)
 
 
 def test_a_sale_that_is_told_twice_is_sold_once(ask: Asking, buyer: tuple[str, Sandbox]) -> None:

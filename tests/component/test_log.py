@@ -328,9 +328,9 @@ def test_a_damaged_ping_is_said_and_spoils_no_file(stage: Stage, publisher: Publ
 
 def test_a_damaged_ping_of_a_caller_keeps_no_other_from_being_erased(stage: Stage, publisher: Publisher) -> None:
     opened(stage, offers=[an_offer(buyers=[a_buyer()])])
-    for _ in range(3):
-        publisher.ping(caller_id=CALLER)
-    publisher.ping(caller_id=OTHER)
+    for caller in (CALLER, CALLER, CALLER, OTHER):
+        publisher.ping(caller_id=caller)
+        stage.clock.forward(1)
     olga = as_user(stage, "olga")
     others, *ids = (f"{number_of(line):024x}" for line in olga.get("/pings")["items"])
     middle = ids[1]

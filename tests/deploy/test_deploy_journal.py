@@ -156,7 +156,7 @@ def test_a_day_that_is_over_becomes_a_file_and_only_who_may_read_it_reports_it(d
     [reading] = [grant for grant in role.grants() if grant.action == "s3:GetObject" and "/days/" in grant.resource]
     with role.without(reading), pytest.raises(AssertionError, match="internal"):
         reported(demo, token, 5)
-    assert reported(demo, token, 5)["pings"] == 3
+    assert reported(demo, token, 6)["pings"] == 3
 
 
 def test_the_function_of_every_minute_with_one_grant_less_fails(demo: Stack, pages: Pages) -> None:

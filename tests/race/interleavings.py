@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise, product
+from itertools import count, pairwise, product
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ from tests.build import KEYS, SETTINGS, START, Clock, Stage, a_buyer, a_pool, an
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+NUMBERS = count(random.SystemRandom().randrange(10**9), 100)
+"""Of endpoints and pools; an endpoint has fewer than a hundred buyers, from its own number on."""
 LIVE = LiveBuyer(
     ping=Exchange(url="https://buyer.example/ping", found={"bid": ("$.bid",)}),
     post=Exchange(url="https://buyer.example/post", accepted=(("$.yes", ("true",)),)),
@@ -208,7 +210,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         random.seed(self.seed)
-        no = random.SystemRandom().randrange(10**9)
+        no = next(NUMBERS)
         rules = self._rules(no) if self.ruled else {}
         tracking = {"static_numbers": {NUMBER: SOURCE}} if self.static else {"pool": self._pool_of(no)}
         self.endpoint: Endpoint = an_endpoint(

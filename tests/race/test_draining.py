@@ -24,6 +24,8 @@ STEPS = LEASE_SECONDS // STEP_SECONDS
 BURST, BURST_OF_USER, LATER = 60, 180, 4
 """Requests of an attacker before the publisher comes, and in each step."""
 PROCESSES = 3
+NOS = count(1)
+"""Of endpoints and pools: the short tags of callers, which are counted, are the same in each run."""
 
 
 class Drain:
@@ -31,7 +33,7 @@ class Drain:
     from the same pool."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
-        no = random.SystemRandom().randrange(10**9)
+        no = next(NOS)
         clock = Clock()
         self.clock, self.open, self.paid = clock, f"open{no}", f"paid{no}"
         self.publishers = [Publisher(Stage(client, clock=clock)) for _ in range(PROCESSES)]

@@ -252,13 +252,13 @@ def test_of_the_users_who_sell_a_caller_of_a_static_number_at_once_one_has_the_r
     for name in users:
         house.stage.give_token(name, name)
     with house.crowd(16) as at_once:
-        for _ in range(10):
+        for n in random.sample(range(10_000), 10):
             endpoint = house.publish(
                 static_numbers={STATIC_NUMBER: "1023"},
                 pool=None,
                 users=tuple(User(name, "publisher") for name in users),
             )
-            caller = f"+1614555{random.randrange(10_000):04}"
+            caller = f"+1614555{n:04}"
             leads = [
                 {"caller_id": caller, "trackdrive_number": STATIC_NUMBER, "auth_token": users[place % 4]}
                 for place in range(16)

@@ -12,14 +12,14 @@ from tests.race.consumers import CALLS, WRITES, Consumers, Fate, a_stage, count_
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ENOUGH_TO_CATCH_A_BUG = 12
+ENOUGH_TO_MEET_ALL, ENOUGH_TO_CATCH_A_BUG = 12, 60
 """Rounds."""
 EVERYWHERE = {(call, fate) for call, fate in product(CALLS, Fate) if call in WRITES or fate is not Fate.IS_LATE}
 
 
 def test_whenever_the_consumer_dies_the_rows_are_what_the_items_say(client: "DynamoDBClient") -> None:
     met, split, repeated = set[tuple[str, Fate]](), 0, 0
-    for seed in range(ENOUGH_TO_CATCH_A_BUG):
+    for seed in range(ENOUGH_TO_MEET_ALL):
         stage = a_stage(client)
         consumers = Consumers(stage, Random(seed))
         play(stage, consumers)
