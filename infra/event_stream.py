@@ -25,7 +25,7 @@ OF_INTEREST = (
     {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {"ping": {"B": [{"exists": True}]}}}},
     {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["refusal", "probe"]}}}},
 )
-"""Changes that become rows, and probes: not what TTL deletes, nor routes, retry keys and bare claims."""
+"""Changes that may become rows, and probes: not what TTL deletes, nor routes and retry keys."""
 
 
 class JournalBucket(Construct):
@@ -55,7 +55,7 @@ class JournalBucket(Construct):
         Validations.of(self.bucket).acknowledge(
             Acknowledgment(
                 id="AwsSolutions::AwsSolutions-S1",
-                reason="Only functions of this stack read it, and their logs say when.",
+                reason="Functions of this stack read it, and who has IAM rights for Athena.",
             )
         )
 

@@ -46,7 +46,7 @@ REFUSED_401, REFUSED_429, BLOCKED = 100, 100, 1000
 """In five minutes: wrong tokens and codes, requests above a limit or a throttle, requests that the firewall blocked."""
 BUDGET_PERCENT = (80, 100)
 POOL_USE_PERCENT = 75
-MINUTES_FAILED = 10
+MINUTES_FAILED = 3
 """In an hour. What one run does not do the next one does; rows that are in no file are kept for three days."""
 PINGS_WORTH_A_SALE = 20
 """In an hour. Fewer may all be lost to another marketplace."""
@@ -200,7 +200,7 @@ class Operations(Construct):
             "JournalSetAside",
             _ours(service, JOURNAL, "SetAside", Stats.SUM),
             1,
-            "The journal could not read a record, and set it aside. `./ringpost journal replay` takes it later.",
+            "The journal set aside a record it cannot read. Deploy one that can, then `./ringpost journal replay`.",
         )
         # A metric that is missing counts nothing in a sum, and nothing is expected where there are no pings either.
         pages = {"pages": _ours(service, JOURNAL, "JournalPages", Stats.SUM)}
@@ -212,7 +212,7 @@ class Operations(Construct):
                 expression=f"IF({answered} > 0 AND SUM([{', '.join([*priced, *pages])}]) <= {answered}, 1, 0)",
                 using_metrics={**priced, **pages},
                 period=A_MINUTE,
-                label="Priced, but no page",
+                label="Leads priced, but no page written",
             ),
             1,
             "For two minutes leads were priced, and the journal wrote no page: the stream does not reach its function.",
@@ -221,7 +221,7 @@ class Operations(Construct):
 
         page = Dashboard(self, "Page", dashboard_name=service, default_interval=Duration.days(1))
         page.add_widgets(
-            _graph("What happened, and its cents", [*happened.values()], right=[*money.values()]),
+            _graph("Pings, bids, sales; amounts in cents", [*happened.values()], right=[*money.values()]),
             _graph(
                 "Refusals",
                 [_sum(status, _by_verb(service, f"Refused_{status}")) for status in REFUSALS],

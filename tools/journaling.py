@@ -22,8 +22,8 @@ def _group() -> None:
 
 @app.command()
 def replay(context: typer.Context) -> None:
-    """Take what the journal could not take before: records that it could not read, and batches that failed for twelve
-    hours. What goes through is removed from there; replaying twice does no harm."""
+    """Read again what the journal set aside: records that it could not read, and batches that failed for twelve hours.
+    Delete what goes through. Replaying twice does no harm."""
     with stack(context) as records, ThreadPoolExecutor(1) as pool:
         pages = Pages(records.dynamo, records.now, pool)
         endpoint_of = remembering(Compiled(records.dynamo, Memory()), {})

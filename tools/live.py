@@ -9,10 +9,10 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from shared.configuration import retention_of
 from shared.domain import keys
 from shared.domain.models import DAY, Ping
 from shared.journal.searching import find_unsettled
+from shared.operators.lead_days import first_kept
 from shared.store.pings import Asked
 from shared.store.records import Records
 from tools import rotation
@@ -64,8 +64,7 @@ def unsettled(context: typer.Context, as_json: Json = False) -> None:
     """The sales that a live buyer may know of and we do not: it said yes and got no number, or its answer was lost."""
     with stack(context) as records, open_journal(records) as fetching:
         now = records.now()
-        lead_days = retention_of(records.versions.current().parts).lead_days
-        ids = find_unsettled(fetching, now - lead_days * DAY, now + DAY)
+        ids = find_unsettled(fetching, first_kept(records, now), now + DAY)
         found = [
             _described(records, ping, buyer_id, asked)
             for ping, claim in records.pings.unsettled_of(ids, now)

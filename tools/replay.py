@@ -55,7 +55,7 @@ def replay(
     ping_id: Annotated[
         str, typer.Argument(metavar="PING_ID", help="Any ping_id of the PING; without one, the last PINGs.")
     ] = "",
-    last: Annotated[int, typer.Option(min=1, help="How many, where no ping_id is given.")] = 1000,
+    last: Annotated[int, typer.Option(min=1, help="How many of the last, without a ping_id.")] = 1000,
     start: Annotated[str, typer.Option("--from", help="Of this day or minute on, like 2026-11-01T14:30.")] = "",
     end: Annotated[str, typer.Option("--to", help="To this day or minute; today without one.")] = "",
     zone: Annotated[str, typer.Option(help="Their time zone, like America/New_York; the account's without one.")] = "",

@@ -32,9 +32,7 @@ def report(
     order: Annotated[str, typer.Option(help="up or down.")] = "",
     dated_by: Annotated[str, typer.Option(help="sale or event: by which time what belongs to a sale counts.")] = "",
     limit: Annotated[str, typer.Option(help="How many groups at most; 100 without.")] = "",
-    numbers: Annotated[
-        str, typer.Option(help="all, or counts: without times and live buyers, by counts of days.")
-    ] = "",
+    numbers: Annotated[str, typer.Option(help="all, or counts: faster, without times and live buyers.")] = "",
     csv: Annotated[Path | None, typer.Option(help="Write all numbers to this file, too.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +53,8 @@ def report(
         try:
             found = reports.describe(office, reports.read_report(office, EVERYTHING, wanted))
         except NotValid as wrong:
-            fail("\n".join(f"{name} {said}" for name, sentences in wrong.errors.items() for said in sentences))
+            said = [(name, each) for name, sentences in wrong.errors.items() for each in sentences]
+            fail("\n".join(f"Or ask Athena:\n{each}" if name == "athena" else f"{name} {each}" for name, each in said))
     if csv:
         csv.write_text(reports.csv_of(found, EVERYTHING), newline="")
     if as_json:

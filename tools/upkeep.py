@@ -15,7 +15,7 @@ from shared.journal.dead_letters import DeadLetters
 from shared.journal.fetching import Fetching
 from shared.journal.manifest import READING_SECONDS
 from shared.journal.passing import PATIENCE_SECONDS, Passing
-from shared.operators.erasing import SETTLED_SECONDS, Erasing
+from shared.operators.erasing import Erasing
 from shared.operators.hourly_work import do_hourly_work
 from shared.operators.repair import Repair
 from shared.store.erasures import Erased, Erasures, Unfinished
@@ -54,7 +54,7 @@ def erase(
             return
         if not yes:
             typer.confirm(f"Erase {number}? It cannot be undone", abort=True)
-        typer.echo(f"This takes {SETTLED_SECONDS} seconds or more, until what is just being written is there.")
+        typer.echo("This may take 15 minutes: files of the journal are written anew without the caller.")
         with working(f"Erasing {number} …"):
             erased = _finish(context, records, fetching, erasing.erase(number, getpass.getuser())).erased
         typer.echo(f"Erased: the leads of {counted(erased.pings, 'ping')}, {erased.sales} of them sold.")
@@ -91,7 +91,10 @@ def _finish(context: typer.Context, records: Records, fetching: Fetching, begun:
 
 def _check_finished(erased: Erased) -> None:
     if not erased.finished_at:
-        fail("Not finished: something of it may be left. Run it again; `journal replay` may have to be run before.")
+        fail(
+            "Not finished: something may be left. Run `./ringpost journal replay`, delete the damaged files that it "
+            "names, and erase again."
+        )
 
 
 def _would_erase(found: Erased) -> str:
@@ -126,4 +129,4 @@ def repair(context: typer.Context) -> None:
             typer.echo(f"Buyer {each.buyer_id}: {each.key} was {each.was}, is {each.now}")
         typer.echo(f"Caps lowered: {len(done.caps.repaired)}. Numbers freed: {done.freed}.")
         if done.caps.why:
-            fail(f"Not repaired: the caps of {counted(done.caps.left, 'item')}. {done.caps.why}")
+            fail(f"Not lowered: some caps of buyers ({done.caps.left} counted separately). {done.caps.why}")

@@ -375,7 +375,7 @@ MOMENT = {"type": "string", "description": "A day like 2026-11-25, or a minute l
 LOG: dict[str, Any] = {
     "from": MOMENT | {"description": f"{MOMENT['description']}; today without from and to"},
     "to": MOMENT,
-    "zone": {"type": "string", "description": "A time zone, like America/New_York; the account's without one"},
+    "zone": {"type": "string", "description": "A time zone, like America/New_York; default: the account's zone"},
     "endpoint": {"type": "string", "description": "Its `vanity_uri`"},
     "user": {"type": "string"},
     "source": {"type": "string", "description": "The traffic source"},

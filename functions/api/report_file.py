@@ -20,7 +20,7 @@ PARAMETERS: dict[str, Any] = {
     "range": {"type": "string", "enum": [*reports.RANGES], "description": "Without from and to; the last 7 days"},
     "from": {**DAY, "description": "The first day, on the clock of the zone"},
     "to": {**DAY, "description": "The last day; today without one"},
-    "zone": {"type": "string", "description": "A time zone, like America/New_York; the account's without one"},
+    "zone": {"type": "string", "description": "A time zone, like America/New_York; default: the account's zone"},
     "by": {"type": "string", "description": f"Up to three of {', '.join(GROUPS)}, with commas between them"},
     "sort": {"type": "string", "description": "The name of a group of `by`, or of a number"},
     "order": {"type": "string", "enum": ["up", "down"]},

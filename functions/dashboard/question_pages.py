@@ -51,7 +51,7 @@ MONTH = "this_month"
 QUESTIONS = (
     Asked("Why did this buyer get no calls?", (Link("one buyer, by day", "/reports/buyer"),)),
     Asked(
-        "Who sends junk?",
+        "Who sends requests that are refused?",
         (
             Link("last 7 days", "/reports/refused", {"range": "last_7_days"}, of_readers=False),
             Link("today", "/reports/refused", {"range": "today"}, of_readers=False),
@@ -89,7 +89,10 @@ QUESTIONS = (
             Link("configuration", "/changes"),
         ),
     ),
-    Asked("Which number belongs to which sale?", (Link("sold leads", "/log", {"outcome": "sold"}, of_readers=False),)),
+    Asked(
+        "Which number belongs to which sale?",
+        (Link("sales and numbers", "/log", {"outcome": "sold"}, of_readers=False),),
+    ),
 )
 
 

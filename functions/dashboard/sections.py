@@ -13,7 +13,7 @@ from shared import configuration
 from shared.configuration import Plain
 from shared.domain import erlang, schedule
 from shared.domain.models import Buyer
-from shared.domain.objections import Malformed, NotValid
+from shared.domain.objections import Malformed, NotValid, Refused
 from shared.office.dashboard import OURS, ROOT, Page, Redirect, View, Visit
 from shared.office.visitors import VisitedOffice
 from shared.operators import access, forecast, issued_tokens, pools, resources, trying
@@ -110,9 +110,12 @@ def _ring_pools(office: Office, listed: list[Plain]) -> Mapping[str, Any]:
 
 
 def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    hours = pools.last_hours(office, found.name)
+    try:
+        hours = pools.last_hours(office, found.name)
+    except (NotValid, Refused):  # without them there is still the form
+        hours = []
     asked = visit.query.get("sales_per_hour", "")
-    busiest = max(hour.leases + hour.exhausted for hour in hours)
+    busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
     sales = min(sales, pools.MAX_SALES_PER_HOUR)
     use, numbers = pools.look_at_pool(office.records, found.name, sales, after=visit.query.get("after", ""))
@@ -120,7 +123,8 @@ def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, An
         "use": use,
         "numbers": numbers,
         "hours": [hour for hour in hours if hour.leases or hour.exhausted],
-        "plot": today.plot_pool("Use in the last 24 hours", hours),
+        "are_readable": bool(hours),
+        "plot": today.plot_pool("Use in the last 24 hours", hours) if hours else None,
         "zone": account_zone(office),
         "percent": round(100 * erlang.BLOCKING),
     }

@@ -17,7 +17,9 @@ GZIP = 31
 
 
 def compress(event: Mapping[str, Any], response: dict[str, Any]) -> dict[str, Any]:
-    """The response, in gzip if it is large enough and the client takes it."""
+    """The response, in gzip if it is text, large enough, and the client takes it."""
+    if response.get("isBase64Encoded"):
+        return response
     headers = response["headers"]
     vary = ", ".join(filter(None, (headers.get("Vary"), "Accept-Encoding")))
     response = response | {"headers": headers | {"Vary": vary}}

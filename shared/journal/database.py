@@ -44,7 +44,7 @@ class TooMuch(Exception):
     """A question that would read so many bytes is not asked."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"It would read {size / 1e6:,.0f} MB of rows; at most {MOST_BYTES / 1e6:,.0f} MB are read.")
+        super().__init__(f"It would read {size / 1e6:,.0f} MB of rows; at most {MOST_BYTES / 1e6:,.0f} MB are read")
 
 
 class FileUnreadable(Exception):

@@ -61,7 +61,7 @@ class Files:
             for day, files in contents.by_day().items()
             if day + DAY + LATE_SECONDS <= now and day not in marked and all(file.kind == "hour" for file in files)
         ]
-        return do_each([partial(self._join, day, files, contents.erasings, now) for day, files in due])
+        return do_each([partial(self._join, day, files, contents.erasures, now) for day, files in due])
 
     def delete_replaced(self, now: int) -> int:
         """Delete files that have not counted for five minutes; how many."""
@@ -85,7 +85,7 @@ class Files:
         return len(strays)
 
     def has_strays(self, until: int) -> bool:
-        """Whether a file that was begun until then does not count: it may have who was erased meanwhile."""
+        """Whether a file from before `until` is left that does not count. It may hold a caller who was erased."""
         names = [name for folder in FOLDERS for name in self.storage.names(folder)]
         known = self.manifest.read().names()
         return any((written_at(name) or until + 1) <= until for name in names if name not in known)
@@ -108,15 +108,15 @@ class Files:
                 made = self._put(database, kind, start, rows, now)
                 becomes = [*(file for file in seen if file not in replaced), *made]
                 with self._deleting_strays(made):
-                    self.manifest.change_day(start // DAY * DAY, seen, becomes, contents.erasings)
+                    self.manifest.change_day(start // DAY * DAY, seen, becomes, contents.erasures)
         for mark in marks:
             self.pages.unmark(mark)
         return is_longer
 
     def forget(self, forgotten: Sequence[Forgotten], now: int) -> bool:
-        """Take callers out of the files that count. Whether none has them: a file that another run replaced meanwhile
-        has to be looked at again. Hours and days that are made from now on do not have who is in `erasures`."""
-        contents = self.manifest.count_erasing()
+        """Remove callers from the files that count. Whether no file has them any more: one that another run replaced
+        meanwhile has to be looked at again. Files of later runs leave out everybody in `erasures`."""
+        contents = self.manifest.count_erasure()
         jobs = [partial(self._forget, file, contents, forgotten, now) for file in contents.files if file.kind != "cube"]
         return do_each(jobs) == len(jobs)
 
@@ -129,17 +129,17 @@ class Files:
                 made = File(file.kind, file.start, new_id(now), file.rows, len(content))
                 self.storage.put(made.name, content)
                 with self._deleting_strays([made]):
-                    self.manifest.replace_file(file, made, contents.erasings)
+                    self.manifest.replace_file(file, made, contents.erasures)
         return True
 
-    def _join(self, day: int, hours: Sequence[File], erasings: int, now: int) -> bool:
+    def _join(self, day: int, hours: Sequence[File], erasures: int, now: int) -> bool:
         erased = self.erasures.forgotten_since(day)
         with open_database() as database:
             files = [self._fetch(database, file) for file in hours]
             rows = parquet.write_rows(database, files, b"", "rows.parquet", erased)
             made = self._put(database, "day", day, rows, now)
             with self._deleting_strays(made):
-                self.manifest.change_day(day, hours, made, erasings)
+                self.manifest.change_day(day, hours, made, erasures)
         return True
 
     @contextmanager

@@ -66,13 +66,13 @@ class Replaced(Struct, frozen=True, array_like=True):
 
 
 class Contents(Struct, frozen=True, array_like=True):
-    """`swept_at` is when it was last looked for files that are nobody's. `erasings` is how many callers were erased:
+    """`swept_at` is when it was last looked for files that are nobody's. `erasures` is how many callers were erased:
     a file that was begun before the last of them may have it."""
 
     files: tuple[File, ...] = ()
     replaced: tuple[Replaced, ...] = ()
     swept_at: int = 0
-    erasings: int = 0
+    erasures: int = 0
 
     def names(self) -> set[str]:
         """Of all files that count, or did minutes ago."""
@@ -106,12 +106,12 @@ class Manifest:
     def read(self) -> Contents:
         return self._read()[1]
 
-    def change_day(self, day: int, seen: Collection[File], becomes: Collection[File], erasings: int) -> None:
-        """Let other files count for a day than those that were seen, when there were so many `erasings`. Raises
+    def change_day(self, day: int, seen: Collection[File], becomes: Collection[File], erasures: int) -> None:
+        """Let other files count for a day than those that were seen, when there were so many `erasures`. Raises
         `Overtaken`."""
 
         def change(contents: Contents) -> Contents:
-            if contents.erasings != erasings:
+            if contents.erasures != erasures:
                 raise Overtaken
             found = {file for file in contents.files if file.day == day}
             if found == {*becomes}:
@@ -124,22 +124,22 @@ class Manifest:
 
         self._change(change)
 
-    def replace_file(self, file: File, made: File, erasings: int) -> None:
+    def replace_file(self, file: File, made: File, erasures: int) -> None:
         """Let `made` count in the place of a file. Raises `Overtaken`, where that does not count any more."""
 
         def change(contents: Contents) -> Contents:
             if made in contents.files:
                 return contents
-            if contents.erasings != erasings or file not in contents.files:
+            if contents.erasures != erasures or file not in contents.files:
                 raise Overtaken
             files = tuple(made if each == file else each for each in contents.files)
             return replace(contents, files=files, replaced=self._with_replaced(contents, [file]))
 
         self._change(change)
 
-    def count_erasing(self) -> Contents:
-        """No file that was begun before counts any more."""
-        return self._change(lambda contents: replace(contents, erasings=contents.erasings + 1))
+    def count_erasure(self) -> Contents:
+        """Count one more erasure. A file that was begun earlier can no longer be made to count."""
+        return self._change(lambda contents: replace(contents, erasures=contents.erasures + 1))
 
     def forget(self, before: int) -> None:
         """The files of days before do not count any more."""

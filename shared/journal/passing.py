@@ -7,9 +7,11 @@ those that it meets. A shard that is stuck holds its own back. Items of two tabl
     journal   PROBES   <run>    wanted: how many there are; seen: the ids of those that were met; delete_at
 """
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from shared.domain.keys import ID_BYTES
@@ -37,7 +39,7 @@ class Passing:
         self.now = now
 
     def start(self) -> str:
-        """Put probes; by what is returned it is asked whether they have passed."""
+        """Put probes. `has_passed` and `is_over` take what this returns."""
         run, ends = os.urandom(RUN_BYTES).hex(), as_number(self.now() + KEPT_SECONDS)
         ids = [os.urandom(ID_BYTES) for _ in range(min(PROBES_A_SHARD * self._count_shards(), MOST_PROBES))]
         self.dynamo.call(
@@ -55,8 +57,13 @@ class Passing:
 
     def has_passed(self, run: str) -> bool:
         """Whether all that was written before `start` has become rows, or was set aside."""
-        noted = self.dynamo.get(self.dynamo.settings.journal_table, _key(run))
+        noted = self._noted(run)
         return noted is not None and "seen" in noted and len(noted["seen"]["BS"]) >= number_of(noted, "wanted")
+
+    def is_over(self, run: str) -> bool:
+        """Whether these probes are too old to be noted."""
+        noted = self._noted(run)
+        return noted is None or number_of(noted, "delete_at") <= self.now()
 
     def wait(self, pause: Callable[[], None]) -> bool:
         """Whether everything has passed within `PATIENCE_SECONDS`; `pause` waits a while."""
@@ -68,10 +75,22 @@ class Passing:
             pause()
         return True
 
+    def _noted(self, run: str) -> Item | None:
+        return self.dynamo.get(self.dynamo.settings.journal_table, _key(run))
+
+    def began_at(self) -> int:
+        """Since when there is this stream: what happened earlier may have no row."""
+        described = self.dynamo.call(self.streams.describe_stream, StreamArn=self._stream(), Limit=1)
+        began: datetime = described["StreamDescription"]["CreationRequestDateTime"]
+        return math.ceil(began.timestamp())
+
+    def _stream(self) -> str:
+        table = self.dynamo.call(self.dynamo.client.describe_table, TableName=self.dynamo.settings.pings_table)
+        return table["Table"]["LatestStreamArn"]
+
     def _count_shards(self) -> int:
         """Those that are written to."""
-        table = self.dynamo.call(self.dynamo.client.describe_table, TableName=self.dynamo.settings.pings_table)
-        request, count = {"StreamArn": table["Table"]["LatestStreamArn"]}, 0
+        request, count = {"StreamArn": self._stream()}, 0
         while True:
             described = self.dynamo.call(self.streams.describe_stream, **request)["StreamDescription"]
             count += sum("EndingSequenceNumber" not in each["SequenceNumberRange"] for each in described["Shards"])

@@ -24,6 +24,8 @@ MOST_GROUPS = 3
 MOST_ROWS = 10_000
 MOST_SECONDS = 3653 * 86_400
 """Ten years."""
+QUARTER = 900
+"""Seconds of a quarter of an hour."""
 MOST_REMEMBERED = 20
 """Reports of a process."""
 
@@ -149,7 +151,7 @@ def read_report(question: Question, now: int, sources: Sources, versions: Versio
     Raises `NotValid`, `TooMuch` and `FileUnreadable`.
     """
     question = check(question)
-    before = period_before(question.period, question.zone, now)
+    before = find_period_before(question, now)
     key = (question, before, sources.files, sources.cubes, hashlib.sha256(sources.lines).digest(), repr(versions))
     if key not in _REMEMBERED:
         report = _read(question, before, sources, versions or {})
@@ -182,6 +184,12 @@ def _read(question: Question, before: Period, sources: Sources, versions: Versio
     if not question.by:
         lines, groups = [Line([], total)], int("total" in whole)
     return Report(question, lines, groups, total, before, whole.get("before", nothing))
+
+
+def find_period_before(question: Question, now: int) -> Period:
+    """What a report is compared with. Cubes count by quarters of an hour."""
+    before = period_before(question.period, question.zone, now)
+    return Period(before.start, before.end - before.end % QUARTER) if question.of_cubes else before
 
 
 def read_versions(sources: Sources) -> list[tuple[str, int]]:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from shared.configuration import retention_of
 from shared.domain.keys import Keys, caller_hash, caller_hashes, of_sandbox, read_ping_id, route_keys
 from shared.domain.models import DAY, Lead, Ping
 from shared.domain.objections import NotFound, Refused
@@ -21,7 +20,8 @@ from shared.journal.fetching import Fetching
 from shared.journal.searching import find_pings
 from shared.operators import log
 from shared.operators.access import Office
-from shared.store.callers import Callers
+from shared.operators.lead_days import first_kept
+from shared.store.callers import Callers, mark_keys
 from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erased, Erasures, Unfinished
 from shared.store.journal import raw_id
@@ -62,10 +62,10 @@ class Erasing:
             Erased(at=self.now(), by=by, caller=caller_hash(keys, caller).hex(), pings=0, sales=0),
             caller_hashes(keys, caller),
             caller_hashes(self.sandbox[0], caller),
+            mark_keys(keys, caller),
         )
-        found = self._erase_all(began, self._pings_of(caller), caller)
-        Callers(self.dynamo, keys).forget(caller)
-        return found
+        self._forget_marks(began)
+        return self._erase_all(began, self._pings_of(caller), caller)
 
     def erase_ping(self, text: str, by: str) -> Unfinished:
         """Begin to erase one ping, by any of its ids: its lead, its answer and its route. Other pings of its caller
@@ -78,6 +78,7 @@ class Erasing:
 
     def erase_again(self, unfinished: Unfinished, others: Iterable[bytes]) -> tuple[Unfinished, list[bytes]]:
         """Erase what requests have left that were under way, and the pings `others`; and the ids of all pings of it."""
+        self._forget_marks(unfinished)
         if not unfinished.callers:
             ids = [bytes.fromhex(unfinished.erased.ping)]
             return self._erase_all(unfinished, [(world, ids[0]) for world in (self.main, self.sandbox)]), ids
@@ -118,6 +119,12 @@ class Erasing:
             ping=ping_id.hex(),
         )
 
+    def _forget_marks(self, unfinished: Unfinished) -> None:
+        """Once: marks that came later are of what the caller did later."""
+        if unfinished.marks:
+            Callers(self.dynamo, self.main[0]).forget_marks(unfinished.marks)
+            self.erasures.note_marks_gone(unfinished)
+
     def _pings_of(self, caller: str) -> list[tuple[World, bytes]]:
         """A caller's pings, under every key; those to sandboxes too."""
         (keys, _), (sandbox_keys, sandbox) = self.main, self.sandbox
@@ -134,8 +141,7 @@ class Erasing:
 
     def _found(self, callers: Sequence[str], until: int) -> set[bytes]:
         """By rows: a ping is kept no longer than a lead."""
-        lead_days = retention_of(self.records.versions.current().parts).lead_days
-        start = self.now() - (lead_days + DAYS_OF_TTL) * DAY
+        start = first_kept(self.records, self.now()) - DAYS_OF_TTL * DAY
         return find_pings(self.fetching, callers, start, until)
 
     def _find(self, text: str) -> tuple[bytes, World, Claim]:
@@ -180,14 +186,20 @@ class Erasing:
             return State.UNKNOWN
         if is_erased(claim.ping):
             return State.UNKNOWN
-        state = pings.forget(ping_id, now)
-        if state is State.CLAIMED:
-            return state
         lead = Lead(claim.ping.lead | (claim.sale.posted if claim.sale else {}))
-        for number in {lead.get("trackdrive_number", ""), claim.sale.number if claim.sale else ""} - {""}:
-            Routes(dynamo).remove(route_keys(keys, number, caller or lead.caller), ping_id, os.urandom(8), now)
-        if lead.caller and caller_hash(keys, lead.caller)[:CALLER_BYTES].hex() in callers:
-            Callers(dynamo, keys).forget(lead.caller)
+        numbers = {lead.get("trackdrive_number", ""), claim.sale.number if claim.sale else ""} - {""}
+
+        def forget_traces() -> None:
+            for number in numbers:
+                Routes(dynamo).remove(route_keys(keys, number, caller or lead.caller), ping_id, os.urandom(8), now)
+            if lead.caller and caller_hash(keys, lead.caller)[:CALLER_BYTES].hex() in callers:
+                Callers(dynamo, keys).forget_marks(mark_keys(keys, lead.caller))
+
+        if claim.state is not State.CLAIMED:
+            forget_traces()  # whoever dies here finds the lead again
+        state = pings.forget(ping_id, now)
+        if state is State.SOLD and claim.sale is None:  # it was sold meanwhile
+            forget_traces()
         return state
 
 

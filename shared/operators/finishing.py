@@ -12,7 +12,7 @@ from shared.operators.erasing import SETTLED_SECONDS, Erasing
 from shared.store.erasures import Erasures, Unfinished
 
 UNFINISHED_DAYS = 30
-"""How long it is gone on with: as long as what was set aside is kept."""
+"""For how long an unfinished erasure is tried: as long as the bucket keeps what was set aside."""
 
 
 class Finishing:
@@ -59,10 +59,10 @@ class Finishing:
         """Whether rows are there of everything that requests did which were under way when it began."""
         if self.now() < unfinished.erased.at + SETTLED_SECONDS:
             return False
-        if not unfinished.probes:
-            self.erasures.wait_for(unfinished, self.passing.start())
-            return False
-        return self.passing.has_passed(unfinished.probes)
+        if unfinished.probes and not self.passing.is_over(unfinished.probes):
+            return self.passing.has_passed(unfinished.probes)
+        self.erasures.wait_for(unfinished, self.passing.start())
+        return False
 
 
 def list_unfinished(erasures: Erasures, now: int) -> list[Unfinished]:

@@ -21,7 +21,7 @@ PAGES_BYTES = 10_000_000
 
 @contextmanager
 def open_period(
-    office: Office, period: Period, named: str = "to", too_much: str = "is too late, or the first day too early."
+    office: Office, period: Period, named: str = "to", too_much: str = "is too far from the first day."
 ) -> Iterator[Database]:
     """A database of the rows of a range; it may have others, too. Raises `NotValid`, which says what is `too_much` of
     what is `named`, and `Refused` where a file cannot be read."""
@@ -57,7 +57,9 @@ def open_newest(office: Office, period: Period, later_seconds: int = 0) -> Itera
         sources, since = _read_newest(office, period, later_seconds)
         with open_rows(sources) as database:
             yield database, since
-    except (TooMuch, FileUnreadable) as unreadable:
+    except TooMuch as much:
+        raise Refused(f"{much}. Ask for a shorter range.") from None
+    except FileUnreadable as unreadable:
         raise Refused(f"{unreadable} Ask for a range without it.") from None
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from shared.configuration import Change, Retention, retention_of
 from shared.domain.key_list import (
     BOTH_SECONDS,
     LONGEST_HOLD_SECONDS,
@@ -22,6 +21,7 @@ from shared.domain.keys import key_of_caller, key_of_token
 from shared.domain.models import DAY
 from shared.domain.objections import NotFound, Refused
 from shared.domain.plurals import counted
+from shared.operators.lead_days import list_lead_days
 from shared.store import keyring
 from shared.store.callers import Callers
 from shared.store.dynamo import ConditionFailed
@@ -32,14 +32,6 @@ KEY_BYTES = 32
 LIVES = {"ping_ids": 2 * LONGEST_HOLD_SECONDS, "sessions": SESSION_SECONDS}
 """How long a text is valid after a key has signed it: a ping waits for its POST, and then for its retries."""
 
-HISTORY = 200
-"""How many entries of the change log are read at once."""
-LEAD_DAYS = {
-    "account": ("retention", "lead_days"),
-    "account.retention": ("lead_days",),
-    "account.retention.lead_days": (),
-}
-"""Where in a changed part of the configuration it is how long leads are kept, by its path."""
 
 ONE = {
     "callers sold": "caller sold",
@@ -158,24 +150,7 @@ def list_standings(records: Records, ring: Keyring) -> list[Standing]:
 
 def _end_of_leads(records: Records, last: int) -> int:
     """Until when leads of pings are kept that came up to `last`: each as long as the account said when it came."""
-    days = retention_of(records.versions.current().parts).lead_days
-    end, before, more = last + days * DAY, 0, True
-    while more:
-        entries, more = records.versions.history(HISTORY, before)
-        for entry in entries:
-            before = entry.version
-            for change in entry.changes:
-                if change.path in LEAD_DAYS:
-                    end = max(end, min(last, entry.at) + _lead_days(change) * DAY)
-    return end
-
-
-def _lead_days(change: Change) -> int:
-    """What a change of the account has ended."""
-    found = change.was
-    for name in LEAD_DAYS[change.path]:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, int) else Retention().lead_days
+    return max(min(last, until) + days * DAY for until, days in list_lead_days(records, last))
 
 
 def describe(standing: Standing) -> str:

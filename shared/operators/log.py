@@ -65,9 +65,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 class Entry(Struct, frozen=True, kw_only=True):
     """A line of the log. `ping_id` is its try-all id; of a request that was refused unpriced it is one that only the
-    log knows. `bid_cents` and `bid_payout_cents` are of the best bid, of a sale those of its own; `revenue_cents` and
-    `payout_cents` are of a sale. Publishers are not told `bid_cents` and `revenue_cents`. `fields` are the names of
-    wrong ones, `number` is ours. Times are seconds since the epoch."""
+    log knows. `bid_cents` and `bid_payout_cents` are of the best bid; of a sale, and of a sold ping that was opened by
+    its item, of the bid that was sold. `revenue_cents` and `payout_cents` are of a sale. Publishers are not told
+    `bid_cents` and `revenue_cents`. `fields` are the names of wrong ones, `number` is ours. Times are seconds since the
+    epoch."""
 
     ping_id: str
     at: int
@@ -374,5 +375,5 @@ def _read_cursor(text: str) -> Cursor:
     except (binascii.Error, ValueError, msgspec.DecodeError):
         cursor = None
     if cursor is None or not (0 <= cursor.at < 2**40 and 0 <= cursor.place < 2**31):
-        raise NotValid({"after": ["must be what `next` said"]})
+        raise NotValid({"after": ["must be the `next` of an earlier answer"]})
     return cursor

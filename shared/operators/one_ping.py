@@ -322,7 +322,10 @@ def _names(endpoint: Endpoint | None, reader: Reader) -> dict[int, str]:
 
 
 def _not_found() -> NotFound:
-    return NotFound("There is no such ping: it is of another stack, older than its retention, or not yours.")
+    return NotFound(
+        "No such ping was found: it is of another stack, not kept any more, or not yours. Open an old one from its "
+        "line in the log."
+    )
 
 
 def _digits(value: str) -> int:

@@ -2,9 +2,9 @@
 
 A buyer's counts of the periods that are open are compared with the rows of its sales, and lowered to them. Only where
 nothing was counted for minutes: then each attempt that had counted is done or dead. Only when everything that was
-written before has gone through the stream, and nothing of the period is set aside. A cap that is full too early stops
-the counting itself, so that its hour comes. And only *if unchanged*: a sale that is counted meanwhile leaves everything
-as it is, until the next hour. Places at once free themselves.
+written before has gone through the stream, which was there when the period began, and nothing of the period is set
+aside. A cap that is full too early stops the counting itself, so that its hour comes. And only *if unchanged*: a sale
+that is counted meanwhile leaves everything as it is, until the next hour. Places at once free themselves.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,11 +30,9 @@ minute more, because `taken_at` is one, and some for the clocks."""
 BATCH = 100
 FIRST_SALE = 1
 
-STREAM_IS_LATE = (
-    f"The journal does not keep up: what was written has not become rows within {PATIENCE_SECONDS // 60} minutes."
-)
-SET_ASIDE = "Records of these periods are set aside. Run `journal replay`."
-UNREADABLE = "A file of the journal cannot be read."
+STREAM_IS_LATE = f"The journal is more than {PATIENCE_SECONDS // 60} minutes late. The next hourly repair tries again."
+SET_ASIDE = "The journal has set records of these periods aside. Run `./ringpost journal replay`, then repair again."
+UNREADABLE = "A file of the journal cannot be read. The next hourly repair tries again."
 
 
 class Repaired(Struct, frozen=True):
@@ -135,22 +133,28 @@ class Repair:
         rows_since = min([*(file.start for file in kept.files), *kept.hours], default=0)
         # A day early, for what was recorded before its row was deleted.
         sold_since = max(rows_since, self.now() - sale_seconds + DAY + 1)
+        streamed_since = self.passing.began_at() + QUIET_SECONDS
         counting, counts = list(wanted), list[_Count]()
         for start in range(0, len(counting), BATCH):
             for of, item in self.counters.read_items(counting[start : start + BATCH]).items():
-                count = self._count(of, found[of[0]], wanted[of], item, sold_since)
+                count = self._count(of, found[of[0]], wanted[of], item, sold_since, streamed_since)
                 counts += [count] if any(count.counted.values()) else []
         return counts
 
-    def _count(self, of: Of, buyer: Buyer, wanted: Iterable[Cap], item: Item, sold_since: int) -> _Count:
-        now = self.now()
+    def _count(
+        self, of: Of, buyer: Buyer, wanted: Iterable[Cap], item: Item, sold_since: int, streamed_since: int
+    ) -> _Count:
+        now, since = self.now(), number_of(item, SINCE)
         taken_at = number_or(item, TAKEN_AT, now)
         local = schedule.local_time(buyer.zone, now)
-        is_whole = number_of(item, SINCE) >= sold_since  # a total is known while the row of the first sale is
         open_caps = {
             key: cap
             for key, cap in caps.caps_by_key(wanted, local).items()
-            if key in item and cap.period and (cap.period != "total" or is_whole) and taken_at <= now - QUIET_SECONDS
+            if key in item
+            and cap.period
+            and (cap.period != "total" or since >= sold_since)  # a total is known while the row of the first sale is
+            and max(_start(cap, buyer, now), since) >= streamed_since
+            and taken_at <= now - QUIET_SECONDS
         }
         return _Count(
             of,
@@ -159,7 +163,7 @@ class Repair:
             {key: number_of(item, key) for key in open_caps},
             open_caps,
             {key: _start(cap, buyer, now) for key, cap in open_caps.items()},
-            number_of(item, SINCE),
+            since,
         )
 
     def _with_sold(self, counts: Sequence[_Count]) -> list[tuple[_Count, dict[str, int]]]:

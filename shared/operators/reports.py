@@ -13,7 +13,7 @@ from shared.domain.schedule import read_zone
 from shared.journal import periods, reports
 from shared.journal.database import FileUnreadable, TooMuch
 from shared.journal.events import BIDS, LETTERS
-from shared.journal.periods import Period, period_before
+from shared.journal.periods import Period
 from shared.journal.reports import COLUMNS, GROUPS, Numbers, Question, Report
 from shared.operators import journal_rows
 from shared.operators.access import Office
@@ -95,7 +95,7 @@ def read_report(office: Office, reader: Reader, wanted: Wanted) -> Report:
     """Raises `NotValid`, and `Refused` where a file cannot be read."""
     question = read_question(office, reader, wanted)
     now = office.records.now()
-    before = period_before(question.period, question.zone, now)
+    before = reports.find_period_before(question, now)
     try:
         sources = journal_rows.read_sources(office, Period(before.start, question.period.end), question.of_cubes)
         versions = {}
@@ -103,17 +103,17 @@ def read_report(office: Office, reader: Reader, wanted: Wanted) -> Report:
             versions = buyers_of(office, reports.read_versions(sources))
         return reports.read_report(question, now, sources, versions)
     except TooMuch as much:
-        raise NotValid(_offer(question, much)) from None
+        raise NotValid(_offer(question, reader, much)) from None
     except FileUnreadable as unreadable:
         raise Refused(f"{unreadable} Ask for a range without it.") from None
 
 
-def _offer(question: Question, much: TooMuch) -> dict[str, list[str]]:
+def _offer(question: Question, reader: Reader, much: TooMuch) -> dict[str, list[str]]:
     """What can be asked in place of a question that reads too much."""
-    offer = {"to": [f"is too late, or `from` too early. {much}"]}
+    offer = {"to": [f"is too far from the first day. {much}"]}
     if not question.of_cubes and not any(name in reports.NOT_IN_CUBES for name in question.by):
-        offer["numbers"] = ["can be counts, which are small: a report without times and live buyers"]
-    if query := write_query(question):
+        offer["numbers"] = ["can be counts: a report without times and live buyers, which reads less"]
+    if reader.sees_all and (query := write_query(question)):
         offer["athena"] = [query]
     return offer
 

@@ -150,9 +150,9 @@ class Callers:
         values = {":ping": as_bytes(ping_id), ":attempt": as_bytes(attempt)}
         self._remove_marks(key, scopes, "#ping{0} = :ping AND #attempt{0} = :attempt", values)
 
-    def forget(self, caller: str) -> None:
-        """Remove what is remembered of a caller's sales. Suppression stays: it protects the caller."""
-        for key in caller_keys(self.keys, "sold", caller):
+    def forget_marks(self, marks: Iterable[bytes]) -> None:
+        """Remove what is remembered of a caller's sales, by `mark_keys`. Suppression stays: it protects the caller."""
+        for key in marks:
             self.dynamo.call(self.dynamo.client.delete_item, TableName=self.table, Key=_key(key))
 
     def everything(self) -> Iterator[tuple[bytes, bool, int]]:
@@ -351,6 +351,11 @@ class Callers:
 
     def _listed_keys(self, entry: str) -> list[bytes]:
         return caller_keys(self.keys, "listed", entry)
+
+
+def mark_keys(keys: Keys, caller: str) -> list[bytes]:
+    """The keys of the items that have the marks of a caller's sales."""
+    return caller_keys(keys, "sold", caller)
 
 
 def _key(hashed: bytes) -> Value:

@@ -1,9 +1,9 @@
 """The record of who was erased, for ever: items of the config table, "ERASED" and the time with whose.
 
 `by` and whom it was for; how many `pings` and `sales` were erased; `callers`, the start of each keyed hash that the
-caller has, and `in_sandbox`, its hashes there; `probes`, what the stream is waited for with; `found_at`, when all its
-pings were erased; `rewritten_at`, when no page and no new file of the journal had the caller any more; `finished_at`,
-when the old files were gone, too.
+caller has, and `in_sandbox`, its hashes there; `marks`, the keys of the marks of its sales, until these are gone;
+`probes`, what the stream is waited for with; `found_at`, when all its pings were erased; `rewritten_at`, when no page
+and no new file of the journal had the caller any more; `finished_at`, when the old files were gone, too.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -29,8 +29,8 @@ HEX = 2 * CALLER_BYTES
 
 
 class Forgotten(Struct, frozen=True, kw_only=True):
-    """Whose hash goes from rows: of `callers` that of what happened until `at`, and of their `pings` all. Without
-    callers that of the pings, whoever it is."""
+    """Whose hash is removed from rows. With `callers`: theirs, from rows up to `at`, and from all rows of `pings`.
+    Without callers: any caller's, from all rows of `pings`."""
 
     at: int
     callers: Sequence[str] = ()
@@ -66,6 +66,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     erased: Erased
     callers: tuple[str, ...]
     in_sandbox: tuple[bytes, ...] = ()
+    marks: tuple[bytes, ...] = ()
     probes: str = ""
     rewritten_at: int = 0
 
@@ -81,19 +82,26 @@ class Erasures:
         self.dynamo = dynamo
         self.table = dynamo.settings.config_table
 
-    def begin(self, erased: Erased, callers: Iterable[bytes] = (), in_sandbox: Sequence[bytes] = ()) -> Unfinished:
-        """`callers` are all keyed hashes of the caller, `in_sandbox` those in the table of sandboxes."""
+    def begin(
+        self,
+        erased: Erased,
+        callers: Iterable[bytes] = (),
+        in_sandbox: Sequence[bytes] = (),
+        marks: Sequence[bytes] = (),
+    ) -> Unfinished:
+        """`callers` are all keyed hashes of the caller, `in_sandbox` those in the table of sandboxes, and `marks` the
+        keys of the marks of its sales."""
         whose = erased.caller or f"ping {erased.ping}"
         starts = tuple(sorted(hashed[:CALLER_BYTES].hex() for hashed in callers))
         key = table_key(KEY, f"{erased.at:012}#{whose}")
         written: dict[str, Any] = {":by": as_text(erased.by), ":none": as_number(0)}
         setting = ["#by = :by", "pings = if_not_exists(pings, :none)", "sales = if_not_exists(sales, :none)"]
         if starts:
-            written |= {":callers": {"SS": [*starts]}, ":in_sandbox": {"BS": [*in_sandbox]}}
-            setting += ["callers = :callers", "in_sandbox = :in_sandbox"]
+            written |= {":callers": {"SS": [*starts]}, ":in_sandbox": {"BS": [*in_sandbox]}, ":marks": {"BS": [*marks]}}
+            setting += ["callers = :callers", "in_sandbox = :in_sandbox", "marks = :marks"]
         update = update_expression(setting, ["probes", "found_at", "rewritten_at", "finished_at"])
         self._change(key, update, written, {"#by": "by"})
-        return Unfinished(key=key, erased=erased, callers=starts, in_sandbox=tuple(in_sandbox))
+        return Unfinished(key=key, erased=erased, callers=starts, in_sandbox=tuple(in_sandbox), marks=tuple(marks))
 
     def count(self, erasing: Unfinished, pings: int, sales: int) -> None:
         """Add what was erased."""
@@ -108,6 +116,9 @@ class Erasures:
     def wait_no_more(self, erasing: Unfinished) -> None:
         """Its pings have to be erased once more, after other probes."""
         self._change(erasing.key, "REMOVE probes", {})
+
+    def note_marks_gone(self, erasing: Unfinished) -> None:
+        self._change(erasing.key, "REMOVE marks", {})
 
     def note_found(self, erasing: Unfinished, now: int) -> None:
         """All its pings are erased. From now on nothing that happened until `erased.at` becomes a row with it: before,
@@ -174,10 +185,15 @@ def _erasing(item: Item) -> Unfinished:
         key=table_key(KEY, text_of(item, "sk")),
         erased=erased,
         callers=known,
-        in_sandbox=tuple(item["in_sandbox"]["BS"]) if "in_sandbox" in item else (),
+        in_sandbox=_set_of(item, "in_sandbox"),
+        marks=_set_of(item, "marks"),
         probes=text_of(item, "probes"),
         rewritten_at=number_or(item, "rewritten_at", 0),
     )
+
+
+def _set_of(item: Item, name: str) -> tuple[bytes, ...]:
+    return tuple(item[name]["BS"]) if name in item else ()
 
 
 def _forgotten(erased: Erased, callers: Sequence[str]) -> Forgotten:

@@ -202,9 +202,6 @@ class Pings:
             ):
                 yield bytes_of(item, "ping_id")
 
-    def _scan(self, condition: str) -> Iterator[tuple[list[Item], Item | None]]:
-        return self.dynamo.pages(self.dynamo.client.scan, TableName=self.table, FilterExpression=condition)
-
     def ask(self, ping_id: bytes, attempt: bytes, claim: Claim) -> None:
         """Write down which live buyers are being asked, before they are. Raises `TemporarilyUnavailable` if the claim
         is not the attempt's any more. `asks` keeps a late arrival from taking back what was written after it."""

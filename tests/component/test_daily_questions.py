@@ -94,7 +94,7 @@ def test_a_publisher_sees_its_own_refusals_and_no_buyer(olga: Operator) -> None:
     assert "acme-media" not in visitor.see("/reports/refused", "range=today").replace("bolt", "")
     assert visitor.get("/reports/buyer").code == 403
     asked = visitor.see("/reports/questions")
-    assert "Who sends junk?" in asked
+    assert "Who sends requests that are refused?" in asked
     assert "profitable" not in asked
 
 
@@ -123,7 +123,7 @@ def test_a_buyer_that_there_is_not_is_said(olga: Operator, buyer: str, code: int
 def test_the_pages_say_it_in_words(olga: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     visitor = Visitor(olga.stage, "olga")
     answer = visitor.get("/reports/buyer", "buyer=1&range=today")
-    assert "It last had no room at 2100-01-01 02:00, UTC" in text(answer)
+    assert "It last missed a ping for lack of room at 2100-01-01 02:00, UTC" in text(answer)
     assert "All 3 1 1 1 1 0 0 1 25.00" in text(answer)
     assert "<b>B" not in answer.text
     junk = visitor.get("/reports/refused", "range=today")
@@ -131,7 +131,7 @@ def test_the_pages_say_it_in_words(olga: Operator, monkeypatch: pytest.MonkeyPat
     assert junk.text.count('href="/dashboard/pings/') == 11
     monkeypatch.setattr(journal_rows, "read_sources", lambda *_: Sources())
     assert "Publishers sent no lead that Buyer A could have had" in visitor.see("/reports/buyer", "buyer=1&range=today")
-    assert "Nothing was refused, 2100-01-01." in visitor.see("/reports/refused", "range=today")
+    assert "Nothing was refused on 2100-01-01." in visitor.see("/reports/refused", "range=today")
 
 
 def test_each_question_has_its_answer_in_two_clicks(olga: Operator) -> None:

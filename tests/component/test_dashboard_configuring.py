@@ -12,7 +12,8 @@ from functions.dashboard.forms import Input, Part, Table
 from functions.dashboard.inputs import FORMS
 from shared import configuration
 from shared.domain import schedule
-from shared.operators import resources, yaml_document
+from shared.domain.objections import Refused
+from shared.operators import pools, resources, yaml_document
 from shared.operators.resources import NAMED_BY, Kind
 from tests.build import Publisher, Stage
 from tests.configurations import Plain, a_buyer, a_contact_field, a_ring_pool, an_offer
@@ -610,6 +611,17 @@ def test_a_pool_tells_its_use_and_what_it_needs(olga: Guest, publisher: Publishe
     assert "leased until 2100-01-01 00:05 UTC" in page.text
     assert "00:00 1 0 % 0 %" in page.text
     assert "12.5 %" in olga.open("/ring_pools").text
+
+
+def test_a_pool_whose_last_hours_cannot_be_read_can_be_changed(olga: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise Refused("A file of the journal is missing.")
+
+    monkeypatch.setattr(pools, "last_hours", missing)
+    page = olga.open("/ring_pools/auto-us")
+    assert "They cannot be shown" in page.text
+    assert olga.fill(page, "/ring_pools/auto-us", {"hold_seconds": "240"}).code in (200, 303)
+    assert "240" in olga.open("/ring_pools/auto-us").html
 
 
 def test_numbers_of_a_pool_are_paged(stage: Stage) -> None:

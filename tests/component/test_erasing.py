@@ -20,12 +20,15 @@ from shared.journal.fetching import HOUR
 from shared.journal.files import LATE_SECONDS
 from shared.journal.manifest import WRITING_SECONDS, File, Overtaken, new_id
 from shared.journal.rows import Row, decode
+from shared.operators import erasing
 from shared.operators.erasing import SETTLED_SECONDS
 from shared.store.packing import UnknownFormat, inflate
 from shared.store.pings import CLAIM_SECONDS, Pings
+from shared.store.routes import Routes
+from tests import office
 from tests.build import CALLER, KEYS, START, Publisher, Stage, an_endpoint
 
-OTHER = "+16145550124"
+OTHER, STATIC = "+16145550124", "+18005550170"
 HASH = caller_hash(KEYS, CALLER)
 START_OF_HASH = HASH[:8].hex()
 TRACES = (
@@ -182,6 +185,56 @@ def test_while_the_stream_is_stuck_nothing_is_called_finished(stage: Stage) -> N
         begun = finishing.go_on(begun)
     assert (begun.erased.finished_at, begun.rewritten_at) == (0, 0)
     assert stage.finish(begun).finished_at
+
+
+def test_probes_of_a_day_ago_are_put_again(stage: Stage) -> None:
+    stage.publish(an_endpoint())
+    finishing = stage.finishing()
+    begun = finishing.erasing.erase(CALLER, "somebody")
+    for _ in range(2):
+        stage.clock.forward(SETTLED_SECONDS)
+        begun = finishing.go_on(begun)  # whose probes nobody meets
+    stage.clock.forward(2 * DAY)
+    assert stage.finish(begun).finished_at
+
+
+def test_what_was_kept_longer_before_is_found_too(stage: Stage) -> None:
+    for lead_days, day in ((365, 0), (30, 50)):
+        retention = {"lead_days": lead_days, "sale_days": 400}
+        office.opened(stage, account={"retention": retention})
+        if not day:
+            assert Publisher(stage).ping(caller_id=CALLER, email="lead@example.com").body["success"]
+        stage.clock.forward(50 * DAY)
+    assert stage.erase(CALLER).pings == 1
+    assert traces(stage) == []
+
+
+@pytest.mark.parametrize("dies_at", ["search", "routes"])
+def test_who_dies_while_it_erases_has_left_neither_marks_nor_routes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    """The minute function, which knows no number, goes on."""
+    numbers = {"static_numbers": {STATIC: "1023"}, "pool": None, "duplicate_seconds": 400 * DAY}
+    stage.publish(an_endpoint(**numbers))
+    sent = {"caller_id": CALLER, "traffic_source_id": "1023", "trackdrive_number": STATIC}
+    assert Publisher(stage).full(**sent).body["success"]
+    stage.bring_stream()
+    if dies_at == "search":  # the mark lives longer than the ping
+        for item in stage.client.scan(TableName="pings")["Items"]:
+            stage.client.delete_item(TableName="pings", Key={"ping_id": item["ping_id"]})
+
+    def die(*_: object) -> None:
+        raise TemporarilyUnavailable
+
+    started = stage.finishing().erasing
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"search": (erasing, "find_pings"), "routes": (Routes, "remove")}[dies_at], die)
+        with pytest.raises(TemporarilyUnavailable):
+            started.erase(CALLER, "somebody")
+    stage.finish_all()
+    assert traces(stage) == []
+    assert stage.route(STATIC) is None
+    assert not stage.finishing().erasing.preview(CALLER, "somebody").marks
 
 
 def test_what_was_set_aside_goes_too_and_its_ping_with_it(stage: Stage) -> None:

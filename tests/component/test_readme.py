@@ -19,7 +19,14 @@ ADDRESS = "http://127.0.0.1:8000"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 SAID = re.compile(r'"(status|buyer_name|rule|name)":"([^"…]+)"')
 SHELL = r"""
-./ringpost() { "$PYTHON" -m tools.command --data "$DATA" "$@"; }
+./ringpost() {
+  for _ in $(seq 60); do  # what was sent a moment ago is not in the journal yet
+    answer=$("$PYTHON" -m tools.command --data "$DATA" "$@") || { echo "$answer"; return 1; }
+    [[ "$*" == erase*--dry-run* && $answer == *"of 0 pings"* ]] || break
+    sleep 0.5
+  done
+  echo "$answer"
+}
 curl() {
   for _ in 1 2 3; do  # on a busy machine there may be no time for the first ask of a live buyer
     answer=$(command curl -sS --fail-with-body "${@//http:\/\/127.0.0.1:8000/$URL}") || { echo "$answer"; return 1; }

@@ -384,6 +384,21 @@ def test_a_sale_that_is_counted_meanwhile_leaves_everything_as_it_is(stage: Stag
     assert counts(stage) == [2, 2, 5000, 2]
 
 
+def test_caps_of_periods_that_are_older_than_the_stream_are_left_alone(stage: Stage) -> None:
+    """Sales of an earlier stream, or of none, have no rows."""
+    endpoint = capped()
+    stage.publish(endpoint)
+    left_by_a_crash(stage, endpoint)
+    stage.clock.forward(QUIET_SECONDS)
+    repair = stage.repair()
+    repair.passing.began_at = lambda: START  # type: ignore[method-assign]
+    assert repair.repair([endpoint]) == Outcome()
+    stage.clock.forward(DAY)
+    left_by_a_crash(stage, endpoint)
+    stage.clock.forward(QUIET_SECONDS)
+    assert {each.key.split("-")[1] for each in repair.repair([endpoint]).repaired} == {"hour", "day"}
+
+
 def test_a_total_is_left_alone_once_its_first_sales_may_be_gone(stage: Stage) -> None:
     endpoint = capped(sale_seconds=40 * DAY)
     stage.publish(endpoint)

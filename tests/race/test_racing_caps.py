@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 from shared.domain.caps import Cap, Kind, Period, is_over, key
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.domain.schedule import local_time
+from shared.journal.fetching import Found
 from shared.operators.repair import Repair
 from shared.store.counters import REPAIRS, SINCE, TAKEN_AT, Counters, Of, Place, Seen
 from shared.store.dynamo import ConditionFailed, Dynamo
@@ -459,9 +460,9 @@ class LateMachine(RuleBasedStateMachine):
     @rule(fates=st.lists(st.sampled_from(FATES), max_size=2))
     def repair(self, fates: list[str]) -> None:
         self.dynamo.fates = iter(fates)
-        passing: Any = SimpleNamespace(wait=lambda _: True)
+        passing: Any = SimpleNamespace(wait=lambda _: True, began_at=lambda: 0)
         letters: Any = SimpleNamespace(last_day=lambda: 0)
-        no_files: Any = None
+        no_files: Any = SimpleNamespace(files_of=lambda *_: Found((), (), ()))
         repair = Repair(self.dynamo, lambda: self.now, no_files, passing, letters, lambda: None)
         amounts = self._amounts()
         repair._with_sold = lambda counts: [  # type: ignore[method-assign]

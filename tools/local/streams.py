@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from tools.stack_access import write_secret
 
 BATCH = 1000
 WINDOW_SECONDS = 1
+TRIMMED_SECONDS, PAUSE_SECONDS = 5, 0.1
+TRIMMED = "TrimmedDataAccessException"
 FAULTS = (FunctionFailed, FunctionTimedOut, BotoCoreError, ClientError)
 """They may be over at the next try."""
 
@@ -48,10 +51,20 @@ class Stream:
     def next_batch(self) -> Batch | None:
         """What comes next, None if nothing does. A shard comes after the one that it continues."""
         for shard in self._shards():
-            records = self.client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)["Records"]
-            if records:
+            if records := self._records(shard):
                 return Batch(shard, [_as_lambda_has_it(record, self._arn) for record in records])
         return None
+
+    def _records(self, shard: str) -> list[dict[str, Any]]:
+        """DynamoDB Local may call a shard trimmed to which the first items are just being written: it is read again."""
+        give_up_at = time.monotonic() + TRIMMED_SECONDS
+        while True:
+            try:
+                return list(self.client.get_records(ShardIterator=self._iterator(shard), Limit=BATCH)["Records"])
+            except ClientError as error:
+                if error.response["Error"]["Code"] != TRIMMED or time.monotonic() > give_up_at:
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def note_done(self, batch: Batch, failures: Mapping[str, Any]) -> bool:
         """Go on after what has gone through: `failures` is the function's answer. Whether all has."""
@@ -80,7 +93,7 @@ class Stream:
                 after = {**of, "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": number}
                 return self.client.get_shard_iterator(**after)["ShardIterator"]
             except ClientError as error:
-                if error.response["Error"]["Code"] != "TrimmedDataAccessException":
+                if error.response["Error"]["Code"] != TRIMMED:
                     raise
         return self.client.get_shard_iterator(**of, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
 
