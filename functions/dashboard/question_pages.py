@@ -1,4 +1,4 @@
-"""The questions of every day, each as an address to keep; why a buyer got no calls; and refused requests."""
+"""Common questions, each as an address to keep; why a buyer got no calls; and refused requests."""
 
 from collections.abc import Mapping
 from typing import Any

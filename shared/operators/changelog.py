@@ -23,7 +23,7 @@ ABSENT: Any = None
 def list_changes(records: Records, *, after: str = "", limit: int = PAGE) -> tuple[list[Applied], str | None]:
     """The newest first; and what to ask for `after`, None at the end. Raises `NotValid`."""
     if after and not _is_version(after):
-        raise NotValid({"after": ["must be what `next` said"]})
+        raise NotValid({"after": ["must be the `next` of an earlier answer"]})
     found, more = records.versions.history(limit, before=int(after or 0))
     return found, str(found[-1].version) if more else None
 

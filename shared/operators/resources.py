@@ -404,5 +404,5 @@ def _order(kind: Kind, name: str) -> tuple[int, str]:
     if kind != "buyers":
         return 0, name
     if not (name.isascii() and name.isdecimal() and len(name) <= 10):
-        raise NotValid({"after": ["must be what `next` said"]})
+        raise NotValid({"after": ["must be the `next` of an earlier answer"]})
     return int(name), ""

@@ -288,8 +288,8 @@ def test_a_search_that_cannot_be_is_told_what_would_be_right(olga: Visitor) -> N
         "number=12": "Number must be a telephone number",
         "buyer=buyer": "Buyer is part of the name of 3 buyers; it must be of one, or an id.",
         "buyer=0": "Buyer is part of the name of 0 buyers",
-        "after=x": "After must be what `next` said.",
-        "buyer=1&after=x": "After must be what `next` said.",
+        "after=x": "After must be the `next` of an earlier answer.",
+        "buyer=1&after=x": "After must be the `next` of an earlier answer.",
     }
     for query, sentence in sentences.items():
         answer = olga.get("/log", query)
@@ -351,7 +351,7 @@ def test_times_are_those_of_the_accounts_zone(stage: Stage, publisher: Publisher
     olga = Visitor(stage, "olga")
     page = olga.see("/log")
     assert "2099-12-31 19:00:00" in page
-    assert "times are America/New_York" in page
+    assert "times in America/New_York" in page
     [row] = rows(olga.get("/log", "as=csv"))
     assert row["time"] == "2099-12-31T19:00:00-05:00"
     assert "Ping of 2099-12-31 19:00:00 America/New_York" in olga.see(f"/pings/{row['ping_id']}")
@@ -516,7 +516,7 @@ def test_a_live_buyer_that_may_have_agreed_is_told_of(stage: Stage, publisher: P
     ping_id = publisher.ping(**sent).body["try_all_buyers_ping_id"]
     assert publisher.post(**sent, ping_id=ping_id).body["buyer_id"] == 1
     page = Visitor(stage, "olga").see(f"/pings/{ping_id}")
-    assert "Buyer D 4 was told at 2100-01-01 00:00:00 UTC, and it is not known what it made of it." in page
+    assert "Buyer D 4 was told at 2100-01-01 00:00:00 UTC, and its answer is not known." in page
     [unsettled] = as_user(stage, "olga").get(f"/pings/{ping_id}")["unsettled"]
     assert unsettled == {"buyer_id": 4, "name": "Buyer D", "at": START, "agreed": False}
 
