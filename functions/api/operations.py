@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Meta, Struct
@@ -312,8 +313,10 @@ def _lines(office: Office, request: Request, **more: str) -> Response:
         raise NotValid({"format": ["must be json or csv"]})
     wanted = log.Wanted(**query, **more)
     if form == "csv":
-        text, _ = log_files.export_pings(office, request.reader, wanted)
-        return Response(text, content_type=report_file.FORMATS[form])
+        text, after = log_files.export_pings(office, request.reader, wanted)
+        path = "/sales?" if more else "/pings?"
+        following = path + urlencode({**request.query, "after": after}) if after else ""
+        return Response(text, content_type=report_file.FORMATS[form], following=following)
     return _page(log.pings(office, request.reader, wanted, _limit(request)))
 
 

@@ -119,8 +119,8 @@ def _log(
     return Page("log.html", values, 422 if wrong else 200)
 
 
-def _file(name: str, text: str, is_whole: bool) -> File:
-    return File(f"{name}.csv" if is_whole else f"{name}-the-first-{text.count(chr(10)) - 1}.csv", text, CSV)
+def _file(name: str, text: str, following: str) -> File:
+    return File(f"{name}-the-first-{text.count(chr(10)) - 1}.csv" if following else f"{name}.csv", text, CSV)
 
 
 def show_ping(office: Office, visit: Visit) -> Page:

@@ -93,12 +93,14 @@ class Request(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """`version` is the ETag; `location` where what was made is, below the API's root."""
+    """`version` is the ETag; `location` where what was made is, and `following` where a file goes on, below the API's
+    root."""
 
     body: Any = None
     code: int = 200
     version: str = ""
     location: str = ""
+    following: str = ""
     content_type: str = "application/json"
 
 
@@ -180,6 +182,7 @@ def _response(said: Response, headers: Mapping[str, str]) -> dict[str, Any]:
             **({} if said.code == 204 else {"Content-Type": said.content_type}),
             **({"ETag": f'"{said.version}"'} if said.version else {}),
             **({"Location": ROOT + said.location} if said.location else {}),
+            **({"Link": f'<{ROOT}{said.following}>; rel="next"'} if said.following else {}),
             **headers,
         },
         "body": "" if said.code == 204 else body,

@@ -179,7 +179,7 @@ def pings_of(office: Office, reader: Reader, caller: str, after: str = "", size:
 
 def read_page(office: Office, reader: Reader, question: Question, size: int) -> Page:
     part = search(office, question, size)
-    cursor = _written(part.goes_on) if part.goes_on else ""
+    cursor = write_cursor(part.goes_on) if part.goes_on else ""
     return Page([entry_of(office, reader, each) for each in part.found], cursor, part.searched_to)
 
 
@@ -364,7 +364,7 @@ def seconds_to_sell(office: Office) -> int:
     return max([SALE_SECONDS, *lives])
 
 
-def _written(cursor: Cursor) -> str:
+def write_cursor(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode()
 
 

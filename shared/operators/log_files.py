@@ -26,22 +26,22 @@ OPERATORS_COLUMNS = {"offer", "bid", "revenue", "buyer_name"}
 """What publishers do not get."""
 
 
-def export_pings(office: Office, reader: Reader, wanted: Wanted) -> tuple[str, bool]:
-    """The lines of the log as CSV, and whether that is everything. Raises `NotValid`, and `Refused` where a file cannot
-    be read."""
+def export_pings(office: Office, reader: Reader, wanted: Wanted) -> tuple[str, str]:
+    """The lines of the log as CSV, and the cursor after which it goes on, "" if that is everything. Raises `NotValid`,
+    and `Refused` where a file cannot be read."""
     question = log.read_question(office, reader, wanted)
     return _export(office, reader, question, wanted.zone or account_zone(office))
 
 
-def export_pings_of(office: Office, reader: Reader, caller: str) -> tuple[str, bool]:
+def export_pings_of(office: Office, reader: Reader, caller: str) -> tuple[str, str]:
     """The same of a caller (E.164)."""
     return _export(office, reader, log.question_of_caller(office, reader, caller), account_zone(office))
 
 
-def _export(office: Office, reader: Reader, question: Question, zone: str) -> tuple[str, bool]:
-    found, goes_on = list[Found](), False
+def _export(office: Office, reader: Reader, question: Question, zone: str) -> tuple[str, str]:
+    found, following = list[Found](), ""
     for part in log.search_on(office, question, EXPORTED_ROWS, EXPORTED_PARTS):
-        found, goes_on = found + part.found, part.goes_on is not None
+        found, following = found + part.found, log.write_cursor(part.goes_on) if part.goes_on else ""
     leads = _masked_leads(office, found)
     fields = sorted({name for lead in leads.values() for name in lead})
     columns = [name for name in COLUMNS if reader.sees_all or name not in OPERATORS_COLUMNS]
@@ -51,7 +51,7 @@ def _export(office: Office, reader: Reader, question: Question, zone: str) -> tu
         cells = _cells(log.entry_of(office, reader, each), clock, names)
         lead = leads.get(each.ping, {})
         lines.append(csv_line([*(cells[name] for name in columns), *(lead.get(name, "") for name in fields)]))
-    return "".join(lines), not goes_on
+    return "".join(lines), following
 
 
 def _cells(entry: Entry, clock: ZoneInfo, names: dict[int, str]) -> dict[str, object]:
