@@ -23,7 +23,7 @@ from shared.journal.pages import Pages
 from shared.journal.rows import decode
 from shared.store.dynamo import Dynamo
 from tests import local_service
-from tests.build import CALLER, KEYS, SETTINGS, Answer, InTurn, Publisher, Stage
+from tests.build import CALLER, KEYS, SETTINGS, Answer, InTurn, Publisher, Stage, hours_of
 from tests.race import consumers
 from tools import costs, engine
 from tools.local.__main__ import secret
@@ -158,13 +158,12 @@ def _visible(report: Report) -> Line:
             local_service.running(data, {"DYNAMODB_ENDPOINT": engine_url}) as url,
             ThreadPoolExecutor(CLIENTS) as clients,
         ):
-            began = int(time.time())
             sending = [clients.submit(_send_pings, url, keys, seconds) for _ in range(report.size(CLIENTS, 1))]
             seen, answered = dict[str, float](), dict[str, float]()
             until = time.monotonic() + seconds + PATIENCE_SECONDS
             while not answered or not answered.keys() <= seen.keys():
                 assert time.monotonic() < until, "pings are not in the journal"
-                for hour in pages.hours(began, int(time.time()) + 1):
+                for hour in hours_of(pages):
                     for row in decode(pages.lines(hour)):
                         seen.setdefault(row.ping, time.monotonic())
                 if all(each.done() for each in sending):

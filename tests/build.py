@@ -381,6 +381,11 @@ def forged(ping_id: str) -> str:
     return ping_id[:-1] + ("B" if ping_id.endswith("A") else "A")
 
 
+def hours_of(pages: Pages) -> list[int]:
+    """Those that have pages, or had."""
+    return [int(item["sk"]["S"]) for item in pages.dynamo.partition(pages.table, "HOURS")]
+
+
 def forget_process() -> None:
     """What `runtime` keeps for a process goes."""
     for kept in vars(runtime).values():

@@ -22,7 +22,7 @@ from shared.journal import rows as journal_rows
 from shared.journal.rows import Row
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
 from shared.store.erasures import Erasures, Forgotten
-from shared.store.items import as_bytes, as_number, as_text, bytes_of, number_of, number_or, table_key, text_of
+from shared.store.items import as_bytes, as_number, bytes_of, number_of, number_or, table_key, text_of
 from shared.store.packing import inflate
 
 HOUR = 3600
@@ -149,21 +149,6 @@ class Pages:
                 item = self.dynamo.get(self.table, {name: item[name] for name in ("pk", "sk")})
             else:
                 return
-
-    def hours(self, start: int, end: int) -> list[int]:
-        """The hours from `start` on and before `end` that have pages. Raises `TemporarilyUnavailable`."""
-        items = self.dynamo.items(
-            self.dynamo.client.query,
-            TableName=self.table,
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={
-                ":pk": as_text("HOURS"),
-                ":first": as_text(_text(start // HOUR * HOUR)),
-                ":last": as_text(_text(max(start, end - 1))),
-            },
-        )
-        return [int(text_of(item, "sk")) for item in items] if start < end else []
 
     def marked(self, before: int) -> list[Mark]:
         """The dirty hours that ended at `before` or earlier. Raises `TemporarilyUnavailable`."""

@@ -153,12 +153,3 @@ def test_a_batch_whose_page_was_there_marks_its_hour_all_the_same(pages: Pages) 
 def test_a_mark_that_has_ended_is_not_made_again(stage: Stage, pages: Pages) -> None:
     pages.unmark(Mark(START, 1))
     assert stage.client.scan(TableName=SETTINGS.journal_table)["Items"] == []
-
-
-def test_the_hours_that_have_pages(pages: Pages) -> None:
-    for hour in (0, 1, 3):
-        pages.write("pings", [a_row(hour, START + hour * HOUR)])
-    assert pages.hours(START, START + 4 * HOUR) == [START, START + HOUR, START + 3 * HOUR]
-    assert pages.hours(START + 60, START + HOUR) == [START]
-    assert pages.hours(START + HOUR, START + 3 * HOUR) == [START + HOUR]
-    assert pages.hours(START, START) == pages.hours(START + HOUR, START) == []

@@ -13,7 +13,7 @@ from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from shared.domain.models import DAY, Sale
+from shared.domain.models import Sale
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.journal.consumer import EndpointOf, consume, remembering
 from shared.journal.pages import HOUR, Pages
@@ -24,7 +24,7 @@ from shared.store.dynamo import Dynamo, Item
 from shared.store.items import bytes_of, number_or
 from shared.store.packing import unpack
 from shared.store.refused_requests import KIND
-from tests.build import SETTINGS, START, Clock, InTurn, Publisher, Stage, a_pool, an_endpoint
+from tests.build import SETTINGS, START, Clock, InTurn, Publisher, Stage, a_pool, an_endpoint, hours_of
 from tools import engine
 from tools.local.streams import Stream
 
@@ -213,8 +213,7 @@ def play(stage: Stage, consumers: Consumers, crowd: int = SELLERS, requests: int
 def count_rows(stage: Stage) -> Counts:
     """As readers of the pages see them."""
     pages = Pages(Dynamo(stage.client, stage.settings), stage.clock, InTurn())
-    hours = pages.hours(START - DAY, stage.clock() + HOUR)
-    rows = [row for hour in hours for row in decode(pages.lines(hour))]
+    rows = [row for hour in hours_of(pages) for row in decode(pages.lines(hour))]
     kinds = Counter(row.kind for row in rows)
     return Counts(kinds["ping"], kinds["sale"], kinds["refused"], sum(row.revenue_cents for row in rows))
 
