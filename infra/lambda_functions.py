@@ -6,10 +6,13 @@ from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Size, Validations
 from aws_cdk.aws_iam import Role, ServicePrincipal
 from aws_cdk.aws_lambda import (
     Alias,
+    ApplicationLogLevel,
     Architecture,
     Function,
+    LoggingFormat,
     Runtime,
     SnapStartConf,
+    SystemLogLevel,
     Tracing,
     VersionOptions,
 )
@@ -73,6 +76,9 @@ class Functions(Construct):
                 environment=variables,
                 role=role,
                 log_group=log,
+                logging_format=LoggingFormat.JSON,
+                application_log_level_v2=ApplicationLogLevel.INFO,
+                system_log_level_v2=SystemLogLevel.WARN,  # START, END and REPORT only of what failed
                 current_version_options=VersionOptions(removal_policy=removal_policy),
             )
             Validations.of(role).acknowledge(

@@ -291,6 +291,12 @@ def test_every_log_ends_some_day(template: Template) -> None:
     }
 
 
+def test_lambda_logs_of_a_request_only_what_failed(template: Template) -> None:
+    for function in properties(template, "AWS::Lambda::Function").values():
+        said = {name: value for name, value in function["LoggingConfig"].items() if name != "LogGroup"}
+        assert said == {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
+
+
 def test_the_secret_is_generated_and_outlives_the_stack(template: Template) -> None:
     secrets = resources(template, "AWS::SecretsManager::Secret")
     assert set(secrets) == {"Secret", "SessionSecret", "BuyerSecrets", "SignInSecret"}
