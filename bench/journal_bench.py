@@ -20,10 +20,9 @@ from bench.throughput import API, URI, publish
 from shared.domain import key_list
 from shared.domain.keys import Keys, read_ping_id
 from shared.journal.pages import Pages
-from shared.journal.rows import decode
 from shared.store.dynamo import Dynamo
 from tests import local_service
-from tests.build import CALLER, KEYS, SETTINGS, Answer, InTurn, Publisher, Stage, hours_of
+from tests.build import CALLER, KEYS, SETTINGS, Answer, InTurn, Publisher, Stage, rows_of
 from tests.race import consumers
 from tools import costs, engine
 from tools.local.__main__ import secret
@@ -163,9 +162,8 @@ def _visible(report: Report) -> Line:
             until = time.monotonic() + seconds + PATIENCE_SECONDS
             while not answered or not answered.keys() <= seen.keys():
                 assert time.monotonic() < until, "pings are not in the journal"
-                for hour in hours_of(pages):
-                    for row in decode(pages.lines(hour)):
-                        seen.setdefault(row.ping, time.monotonic())
+                for row in rows_of(pages):
+                    seen.setdefault(row.ping, time.monotonic())
                 if all(each.done() for each in sending):
                     answered = {ping: at for each in sending for ping, at in each.result().items()}
                 time.sleep(LOOK_SECONDS)

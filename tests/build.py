@@ -33,6 +33,7 @@ from shared.journal.fetching import Fetching
 from shared.journal.manifest import Manifest
 from shared.journal.pages import Pages
 from shared.journal.passing import Passing
+from shared.journal.rows import Row, decode
 from shared.journal.searching import find_unsettled
 from shared.journal.storage import Folder
 from shared.operators.erasing import SETTLED_SECONDS
@@ -381,9 +382,10 @@ def forged(ping_id: str) -> str:
     return ping_id[:-1] + ("B" if ping_id.endswith("A") else "A")
 
 
-def hours_of(pages: Pages) -> list[int]:
-    """Those that have pages, or had."""
-    return [int(item["sk"]["S"]) for item in pages.dynamo.partition(pages.table, "HOURS")]
+def rows_of(pages: Pages) -> list[Row]:
+    """Those of all pages, each once."""
+    hours = [int(item["sk"]["S"]) for item in pages.dynamo.partition(pages.table, "HOURS")]
+    return [*{(row.event, row.place): row for hour in hours for row in decode(pages.lines(hour))}.values()]
 
 
 def forget_process() -> None:

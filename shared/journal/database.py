@@ -29,11 +29,11 @@ _COLUMNS = ", ".join(
 
 ALL_ROWS = f"SELECT {_COLUMNS} FROM (SELECT * FROM new_rows UNION ALL BY NAME SELECT * FROM file_rows)"  # noqa: S608  # nosec B608 (names of columns)
 """What JSON and older files leave out has the default of `Row`."""
+PAGE_ROWS = "CREATE OR REPLACE TABLE page_rows AS SELECT DISTINCT ON (event, coalesce(place, 0)) * FROM page_lines"
 NEW_ROWS = """
-WITH newest AS (SELECT DISTINCT ON (event, coalesce(place, 0)) * FROM page_rows)
-SELECT * FROM newest WHERE NOT EXISTS (
+SELECT * FROM page_rows WHERE NOT EXISTS (
     SELECT 1 FROM file_rows
-    WHERE file_rows.event = newest.event AND coalesce(file_rows.place, 0) = coalesce(newest.place, 0)
+    WHERE file_rows.event = page_rows.event AND coalesce(file_rows.place, 0) = coalesce(page_rows.place, 0)
         AND file_rows."at" >= (SELECT min("at") FROM page_rows)
 )
 """
@@ -68,8 +68,10 @@ class Database:
         return self.connection.read_json(str(file), columns=dict(types), format="newline_delimited")
 
     def take(self, files: Sequence[Path], lines: bytes) -> None:
-        """Make the views `file_rows` and `page_rows` of what is given, and `new_rows` of what only pages have."""
-        self.read_lines(self.keep("pages.jsonl", lines)).create_view("page_rows")
+        """Make the view `file_rows` and the table `page_rows` of what is given, and the view `new_rows` of what only
+        pages have."""
+        self.read_lines(self.keep("pages.jsonl", lines)).create_view("page_lines")
+        self.connection.execute(PAGE_ROWS)
         filed = self.read_lines(self.keep("nothing.jsonl", b""))
         if files:
             filed.create_view("no_rows")

@@ -22,7 +22,7 @@ from shared.journal.storage import Folder
 from shared.publishers import metrics
 from shared.store.compiled import Compiled, Memory
 from shared.store.dynamo import Dynamo
-from tests.build import CALLER, SETTINGS, Counting, InTurn, Publisher, Stage, an_endpoint, forget_process, hours_of
+from tests.build import CALLER, SETTINGS, Counting, InTurn, Publisher, Stage, an_endpoint, forget_process, rows_of
 from tests.component.conftest import Command
 from tools import engine
 from tools.local.streams import Stream
@@ -57,7 +57,7 @@ class Journal:
         return consume(event, self.pages, self.endpoint_of, set_aside or self.dead.add)
 
     def rows(self) -> list[Row]:
-        return [row for hour in hours_of(self.pages) for row in decode(self.pages.lines(hour))]
+        return rows_of(self.pages)
 
     def kinds(self) -> list[str]:
         return sorted(row.kind for row in self.rows())

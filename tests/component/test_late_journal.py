@@ -20,14 +20,13 @@ from shared.journal.pages import HOUR, Pages
 from shared.journal.passing import Passing
 from shared.journal.periods import Period
 from shared.journal.reports import Question, read_report
-from shared.journal.rows import decode
 from shared.operators.finishing import list_unfinished
 from shared.operators.repair import QUIET_SECONDS, Outcome, Repaired
 from shared.store.compiled import Compiled, Memory
 from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
 from shared.store.versions import Versions
-from tests.build import CALLER, KEYS, SETTINGS, START, Publisher, Stage, a_buyer, a_pool, an_endpoint, hours_of
+from tests.build import CALLER, KEYS, SETTINGS, START, Publisher, Stage, a_buyer, a_pool, an_endpoint, rows_of
 from tests.component.test_upkeep import left_by_a_crash
 from tests.race.consumers import Counts, count_items
 from tools import engine
@@ -76,7 +75,7 @@ def test_an_hour_without_consumer_and_minute_function_costs_no_sale_and_is_caugh
         return done
 
     def written() -> int:
-        return sum(len(decode(pages.lines(hour))) for hour in hours_of(pages))
+        return len(rows_of(pages))
 
     for n in range(3):
         sell(stage, n)

@@ -13,9 +13,8 @@ import httpx
 import pytest
 
 from shared.journal.pages import Pages
-from shared.journal.rows import decode
 from shared.store.dynamo import Dynamo
-from tests.build import SETTINGS, InTurn, hours_of
+from tests.build import SETTINGS, InTurn, rows_of
 from tests.local_service import engine_of, running, started
 from tools import demo, engine
 from tools.local.__main__ import NotYours, function_environment, functions, keep_to_owner
@@ -151,7 +150,7 @@ def test_what_is_sold_is_in_the_journal_soon_and_only_once_after_a_restart(tmp_p
 
 
 def kinds(pages: Pages) -> list[str]:
-    return sorted(row.kind for hour in hours_of(pages) for row in decode(pages.lines(hour)))
+    return sorted(row.kind for row in rows_of(pages))
 
 
 def test_secrets_of_buyers_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:

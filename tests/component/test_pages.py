@@ -30,7 +30,8 @@ def a_row(event: int, at: int = START, place: int = 0) -> Row:
 
 
 def read(pages: Pages, hour: int) -> list[tuple[str, int]]:
-    return sorted((row.event, row.place) for row in decode(pages.lines(hour)))
+    """One of each, as readers keep them."""
+    return sorted({(row.event, row.place) for row in decode(pages.lines(hour))})
 
 
 def stored(stage: Stage) -> list[int]:

@@ -17,14 +17,13 @@ from shared.domain.models import Sale
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.journal.consumer import EndpointOf, consume, remembering
 from shared.journal.pages import HOUR, Pages
-from shared.journal.rows import decode
 from shared.settings import Settings
 from shared.store.compiled import Compiled, Memory
 from shared.store.dynamo import Dynamo, Item
 from shared.store.items import bytes_of, number_or
 from shared.store.packing import unpack
 from shared.store.refused_requests import KIND
-from tests.build import SETTINGS, START, Clock, InTurn, Publisher, Stage, a_pool, an_endpoint, hours_of
+from tests.build import SETTINGS, START, Clock, InTurn, Publisher, Stage, a_pool, an_endpoint, rows_of
 from tools import engine
 from tools.local.streams import Stream
 
@@ -213,7 +212,7 @@ def play(stage: Stage, consumers: Consumers, crowd: int = SELLERS, requests: int
 def count_rows(stage: Stage) -> Counts:
     """As readers of the pages see them."""
     pages = Pages(Dynamo(stage.client, stage.settings), stage.clock, InTurn())
-    rows = [row for hour in hours_of(pages) for row in decode(pages.lines(hour))]
+    rows = rows_of(pages)
     kinds = Counter(row.kind for row in rows)
     return Counts(kinds["ping"], kinds["sale"], kinds["refused"], sum(row.revenue_cents for row in rows))
 
