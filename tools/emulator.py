@@ -5,10 +5,12 @@ It runs the functions as processes of that Python, so it wants the bundle for `h
 at a time, so that a condition and its write are never torn apart.
 """
 
+import json
 from string import punctuation
 from typing import Any
 
 from ministack import app
+from ministack.core import iam_actions
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -71,6 +73,15 @@ def mend() -> None:
         return execute(record, event, *rest)
 
     lambda_svc._execute_function_with_config_scope = with_cookies
+
+    name_resource = iam_actions.extract_resource_arn
+
+    def name_stream(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        """A request to a stream names it: else only a grant of everything would let it through."""
+        named: str = name_resource(service, method, path, headers, body, *rest)
+        return json.loads(body).get("StreamArn", named) if service == "dynamodbstreams" else named
+
+    iam_actions.extract_resource_arn = name_stream
 
     secrets["create"] = lambda *given: by_arn(create_secret(*given))
     secrets["update"] = lambda arn, *given: by_arn(update_secret(name(arn), *given))
