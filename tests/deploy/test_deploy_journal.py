@@ -30,6 +30,10 @@ MANIFEST = {"pk": {"S": "MANIFEST"}, "sk": {"S": "MANIFEST"}}
 
 @pytest.fixture
 def demo(stack: Stack) -> Stack:
+    """Whose clock stands still: tests call the function of every minute."""
+    events = stack.account.emulator.client("events")
+    for rule in events.list_rules()["Rules"]:
+        events.disable_rule(Name=rule["Name"])
     apply(stack, CONFIGURATION)
     return stack
 
