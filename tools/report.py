@@ -56,7 +56,10 @@ def report(
             said = [(name, each) for name, sentences in wrong.errors.items() for each in sentences]
             fail("\n".join(f"Or ask Athena:\n{each}" if name == "athena" else f"{name} {each}" for name, each in said))
     if csv:
-        csv.write_text(reports.csv_of(found, EVERYTHING), newline="")
+        try:
+            csv.write_text(reports.csv_of(found, EVERYTHING), newline="")
+        except OSError as wrong:
+            fail(f"{csv}: {wrong.strerror}.")
     if as_json:
         print_json(found)
         return

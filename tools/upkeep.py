@@ -72,7 +72,8 @@ def _erase_ping(context: typer.Context, ping_id: str, yes: bool, dry_run: bool) 
             typer.confirm(f"Erase {ping_id}? It cannot be undone", abort=True)
         with working(f"Erasing {ping_id} …"):
             erased = _finish(context, records, fetching, erasing.erase_ping(ping_id, getpass.getuser())).erased
-        typer.echo(f"Erased: the lead of {'a ping that was sold' if erased.sales else 'one ping'}.")
+        whose = "a ping that was sold" if erased.sales else "one ping"
+        typer.echo(f"Erased: the lead of {whose}." if erased.pings else "It has no lead any more.")
         _check_finished(erased)
 
 

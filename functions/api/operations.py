@@ -343,7 +343,7 @@ def _sources(office: Office, request: Request) -> Response:
 def _erase(office: Office, request: Request) -> Response:
     wanted, by = _body(request, Erase), request.user.name
     if bool(wanted.number) == bool(wanted.ping_id):
-        raise NotValid({"number": ["must be there, or a ping_id in its place"]})
+        raise NotValid({"number": ["must be there or a ping_id, one of the two"]})
     if wanted.ping_id:
         return Response(erasing.erase_ping(office, by, wanted.ping_id, dry_run=wanted.dry_run))
     act = erasing.preview if wanted.dry_run else erasing.erase

@@ -168,7 +168,11 @@ def show_erasures(office: Office, _: Visit) -> Page:
 
 
 def ask_to_erase(office: Office, visit: Visit) -> Page:
-    number = log.read_number(visit.values.get("number", "").strip())
+    typed = visit.values.get("number", "").strip()
+    try:
+        number = log.read_number(typed)
+    except NotValid as wrong:
+        return _erasures(office, typed=typed, wrong=_sentence(wrong.errors))
     return Page("erase.html", {"number": number, "known": erasing.preview(office, visit.user.name, number)})
 
 
@@ -176,16 +180,19 @@ def erase(office: Office, visit: Visit) -> Page:
     return _erasures(office, erasing.erase(office, visit.user.name, visit.values.get("number", "")))
 
 
-def _erasures(office: Office, erased: Erased | None = None) -> Page:
+def _erasures(office: Office, erased: Erased | None = None, typed: str = "", wrong: str = "") -> Page:
     found = erasing.list_erasures(office)
     return Page(
         "erasing.html",
         {
             "erased": erased,
+            "typed": typed,
+            "wrong": wrong,
             "erasures": found[:SHOWN_ERASURES],
             "more": len(found) - SHOWN_ERASURES,
             "retention": log.retention(office),
         },
+        422 if wrong else 200,
     )
 
 

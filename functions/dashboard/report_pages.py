@@ -41,6 +41,7 @@ TITLES = {
 
 def show_report(office: Office, visit: Visit) -> Page | File:
     query = {name: value.strip() for name, value in visit.query.items() if name in SENT and value.strip()}
+    query |= zip(GROUPINGS, query["by"].split(","), strict=False) if query.get("by", "").count(",") in (1, 2) else ()
     try:
         report = reports.read_report(office, visit.reader, _wanted(query))
     except NotValid as wrong:

@@ -241,13 +241,16 @@ def _query(raw: str, operation: Operation[World]) -> dict[str, str]:
     if len(raw) > QUERY_BYTES:
         raise TooLarge(f"The query string may have {QUERY_BYTES // 1024} KB.")
     try:
-        sent = dict(parse_qsl(raw, keep_blank_values=True, errors="strict"))
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict")
     except ValueError:
         raise Malformed("The query string must be UTF-8.") from None
+    sent, names = dict(pairs), Counter(name for name, _ in pairs)
     known = [*operation.query, *(["version"] if operation.versioned else [])]
     if unknown := [name for name in sent if name not in known]:
         hint = f"is no parameter of this operation; it has {', '.join(known) or 'none'}"
         raise NotValid({_shown(name): [hint] for name in unknown[:SHOWN_NAMES]})
+    if repeated := [name for name, times in names.items() if times > 1]:
+        raise NotValid({name: ["is given twice"] for name in repeated})
     return sent
 
 

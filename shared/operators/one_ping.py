@@ -8,6 +8,7 @@ log.
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.configuration import Change
 from shared.domain import keys as signing
@@ -121,7 +122,8 @@ def open_ping(office: Office, reader: Reader, ping_id: str, at: str = "") -> Ope
     the epoch. Raises `NotFound`, and `Refused` where it cannot be read."""
     found = _read(office, ping_id)
     if found is not None and reader.limited_to in (None, found.user):
-        return _open(office, reader, found, is_plain=False)
+        opened = _open(office, reader, found, is_plain=False)
+        return opened if found.is_kept else _with_row(office, reader, opened, found)
     return _open_rows(office, reader, ping_id, at)
 
 
@@ -273,6 +275,16 @@ def _open_rows(office: Office, reader: Reader, ping_id: str, at: str) -> OpenedP
         reasons=_reasons(found, endpoint, names) if reader.sees_all else [],
         sale=_sale_of(entry, names),
     )
+
+
+def _with_row(office: Office, reader: Reader, opened: OpenedPing, found: Opened) -> OpenedPing:
+    """A ping without its lead: what its row still says of it."""
+    line = _find_line(office, reader, found.ping.id, str(found.ping.created_at))
+    if line is None:
+        return opened
+    said = replace(opened.ping, source=line.source, state=line.state, area_code=line.area_code)
+    reasons = _reasons(line, found.endpoint, _names(found.endpoint, reader)) if reader.sees_all else []
+    return replace(opened, ping=said, reasons=reasons)
 
 
 def _find_line(office: Office, reader: Reader, raw: bytes, at: str) -> Found | None:

@@ -122,10 +122,11 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
     """Raises `NotValid`, which names everything that is wrong."""
     wrong = dict[str, list[str]]()
     zone = wanted.zone or account_zone(office)
+    sort = f"{wanted.sort}_cents" if f"{wanted.sort}_cents" in reports.COLUMNS else wanted.sort
     by = tuple(name.strip() for name in wanted.by.split(",") if name.strip())
     if not reader.sees_all and (hidden := [name for name in by if name in OPERATORS_GROUPS]):
         wrong["by"] = [f"{hidden[0]} is for operators; you can group by {', '.join(groups_of(reader))}"]
-    if wanted.sort and wanted.sort not in (*by, *columns_of(reader)):
+    if sort and sort not in (*by, *columns_of(reader)):
         wrong["sort"] = [f"must be one of {', '.join([*by, *columns_of(reader)])}"]
     if wanted.order not in ("", "up", "down"):
         wrong["order"] = ["must be up or down"]
@@ -143,7 +144,7 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
         by=by,
         dated_by=wanted.dated_by or "sale",
         only_user=reader.limited_to,
-        sort=wanted.sort,
+        sort=sort,
         down=wanted.order == "down" if wanted.order else None,
         of_cubes=wanted.numbers == "counts",
         limit=int(wanted.limit) if is_number else 0 if wanted.limit else 100,

@@ -304,6 +304,11 @@ def test_a_name_that_is_given_twice_is_named(olga: Operator, body: bytes, name: 
     assert (answer.code, answer.body["errors"]) == (422, {name: ["is given twice"]})
 
 
+def test_a_parameter_that_is_given_twice_is_named(olga: Operator) -> None:
+    answer = olga.ask("GET", "/reports", query="by=day&range=today&by=hour")
+    assert (answer.code, answer.body["errors"]) == (422, {"by": ["is given twice"]})
+
+
 @pytest.mark.parametrize(
     ("file", "sentence"),
     [

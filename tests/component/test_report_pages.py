@@ -66,6 +66,17 @@ def test_a_report_counts_what_happened(olga: Operator) -> None:
     assert found["before"]["numbers"]["pings"] == 0
 
 
+def test_amounts_are_sorted_by_their_names_without_cents_too(olga: Operator) -> None:
+    for name in ("revenue", "payout", "margin"):
+        assert olga.get("/reports", f"range=today&by=source&sort={name}")["sort"] == f"{name}_cents"
+
+
+def test_the_page_shows_the_groups_of_an_address_with_commas(olga: Operator, stage: Stage) -> None:
+    page = Visitor(stage, "olga").get("/reports", "range=today&by=source,buyer").text
+    assert page.count("selected>Source</option>") == page.count("selected>Buyer</option>") == 1
+    assert items(olga, "range=today&by=source,buyer")
+
+
 def test_the_day_is_that_of_the_zone(olga: Operator) -> None:
     days = [keys["day"] for keys, _ in items(olga, "range=last_7_days&by=day&zone=America/New_York")]
     assert days == ["2099-12-31"]

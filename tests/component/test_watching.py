@@ -636,12 +636,17 @@ def test_a_caller_is_erased_after_a_question_and_it_is_recorded(olga: Visitor, p
     assert "The lead is not kept" in page
     assert "caller_id" not in page
     assert "Revenue 25.00" in page
+    assert "Buyer C 3 filter not kept" in page
+    assert "Lead from" in page, page
     olga.stage.finish_all()
     assert ids(olga.send("/log", number=CALLER)) == []
     assert "2100-01-01 00:00:00 olga 2 1" in olga.see("/erasing")
     assert "No ping of this caller is kept." in text(olga.send("/erasing", number=CALLER))
     for path in ("/erasing", "/erasing/confirmed"):
         assert olga.send(path, number="x").code == 422
+    again = olga.send("/erasing", number="614")
+    assert "Number must be a telephone number" in text(again)
+    assert 'value="614"' in again.text
 
 
 def test_a_form_of_another_visit_erases_nobody(olga: Visitor, publisher: Publisher) -> None:

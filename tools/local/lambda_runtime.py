@@ -127,7 +127,7 @@ class Runtime:
 
     async def keep(self) -> None:
         """Keeps the workers alive until it is canceled; then none is left. Raises `FunctionDoesNotStart`."""
-        with self._log.open("wb", buffering=0) as log:
+        with self._log.open("ab", buffering=0) as log:
             tasks = [
                 asyncio.create_task(self._keep(port, worker, log.fileno())) for port, worker in self._workers.items()
             ]
