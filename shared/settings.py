@@ -21,8 +21,6 @@ class Settings:
     Only the dashboard has `session_secret_…`, which signs its visitors' sessions. `origin_secret_arns`, with commas
     between them, name the secrets that CloudFront sends if it is in front of the API.
 
-    Only functions that have to do with calls have `calls_table`.
-
     The journal is in `journal_table`, its files in `journal_bucket` (deployed) or `journal_folder` (local run);
     functions that publishers call have none of them.
 
@@ -37,7 +35,6 @@ class Settings:
     sandbox_pings_table: str
     sandbox_leases_table: str
     sandbox_callers_table: str
-    calls_table: str = ""
     journal_table: str = ""
     secret_arn: str = ""
     secret_file: str = ""
@@ -96,7 +93,6 @@ def read(environment: Mapping[str, str]) -> Settings:
         sandbox_pings_table=variable("SANDBOX_PINGS_TABLE"),
         sandbox_leases_table=variable("SANDBOX_LEASES_TABLE"),
         sandbox_callers_table=variable("SANDBOX_CALLERS_TABLE"),
-        calls_table=choice("CALLS_TABLE"),
         journal_table=choice("JOURNAL_TABLE"),
         secret_arn=secret_arn,
         secret_file="" if secret_arn else secret_file,

@@ -69,7 +69,6 @@ SETTINGS = Settings(
     pings_table="pings",
     leases_table="leases",
     callers_table="callers",
-    calls_table="calls",
     journal_table="journal",
     sandbox_pings_table="sandbox-pings",
     sandbox_leases_table="sandbox-leases",

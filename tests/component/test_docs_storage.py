@@ -19,7 +19,7 @@ from tests.watchers import Visitor
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/storage.md").read_text()
-TABLES = ("config", "pings", "calls", "leases", "callers", "journal")
+TABLES = ("config", "pings", "leases", "callers", "journal")
 NOT_PLAYED = {"repairs"}
 """What only the repair of a cap writes: the name stands in the code."""
 STATIC_NUMBER = "+18005550170"
