@@ -2,45 +2,31 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode
+from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
-from functions.api import report_file
+from functions.api import history
+from functions.api.reading import PAGED, Lookup, Operation, read_body, read_limit
 from shared import configuration
 from shared.domain.objections import NotValid, VersionMissing
-from shared.office import openapi, rest
+from shared.office import openapi
 from shared.office.rest import FILE, Request, Response
 from shared.operators import (
     access,
-    buyer_report,
     changelog,
     comparing,
     configuration_warnings,
-    day,
-    erasing,
     issued_tokens,
-    log,
-    log_files,
-    one_ping,
     pools,
-    refused_report,
-    reports,
     resources,
-    sources,
     suppression_lists,
     whole_file,
 )
 from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
-from shared.operators.resources import FILTERS, LONGEST_PAGE, NAMED_BY, ONE, PAGE, Kind, Page, Resource
-from shared.store.erasures import Erased
+from shared.operators.resources import FILTERS, NAMED_BY, ONE, Kind, Page, Resource
 from shared.store.tokens import Token
 from shared.store.versions import Applied
-
-Operation = rest.Operation[Office]
-T = TypeVar("T")
 
 SCHEMAS: dict[Kind, str] = {
     "account": "Account",
@@ -52,8 +38,6 @@ SCHEMAS: dict[Kind, str] = {
 }
 """What a resource of each kind is called in the description."""
 
-LIMIT = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE}
-PAGED: dict[str, Any] = {"after": {"type": "string", "description": "`next` of the page before"}, "limit": LIMIT}
 CONFIRMED: dict[str, Any] = {
     "confirm": {"type": "string", "description": "The word that the status `unconfirmed` asks for"}
 }
@@ -65,29 +49,6 @@ class Entries(Struct, forbid_unknown_fields=True):
     """Telephone numbers, and prefixes with a star at their end."""
 
     entries: Annotated[list[str], Meta(min_length=1, max_length=suppression_lists.ENTRIES_AT_ONCE)]
-
-
-class Lookup(Struct, forbid_unknown_fields=True):
-    """`region` is the country of a number that does not say one."""
-
-    number: str
-    region: str = "US"
-
-
-class Erase(Struct, forbid_unknown_fields=True):
-    """A caller by its `number`, or one ping by its `ping_id`. A `dry_run` changes nothing."""
-
-    number: str = ""
-    region: str = "US"
-    ping_id: str = ""
-    dry_run: bool = False
-
-
-class Caller(Lookup, forbid_unknown_fields=True):
-    """And which of its pings: `after` is `next` of the page before."""
-
-    after: str = ""
-    limit: Annotated[int, Meta(ge=1, le=LONGEST_PAGE)] = PAGE
 
 
 class Undone(Struct):
@@ -106,7 +67,7 @@ def _list(kind: Kind) -> Callable[[Office, Request], Response]:
                 filters={name: request.query[name] for name in FILTERS[kind] if name in request.query},
                 search=request.query.get("search", ""),
                 after=request.query.get("after", ""),
-                limit=_limit(request),
+                limit=read_limit(request),
             )
         )
 
@@ -199,12 +160,10 @@ def _warnings(office: Office, _: Request) -> Response:
 @cache
 def _description() -> Any:
     parts = {schema: getattr(configuration, schema) for schema in SCHEMAS.values()}
-    structs = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression_lists.Changed,
+    structs: list[type] = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression_lists.Changed,
               suppression_lists.Found, suppression_lists.SuppressionList, issued_tokens.Issued,
-              issued_tokens.WantedToken, comparing.Difference, whole_file.AppliedFile, Caller,
-              Erase, Erased, configuration_warnings.Warning, log.Entry, one_ping.OpenedPing,
-              reports.Counted, buyer_report.BuyerReport, refused_report.RefusedReport,
-              day.Day, sources.TrafficSources]  # fmt: skip
+              issued_tokens.WantedToken, comparing.Difference, whole_file.AppliedFile, configuration_warnings.Warning,
+              *history.STRUCTS]  # fmt: skip
     return openapi.document(OPERATIONS, parts, structs)
 
 
@@ -229,7 +188,7 @@ def _tokens(office: Office, request: Request) -> Response:
 
 
 def _issue(office: Office, request: Request) -> Response:
-    wanted = _body(request, issued_tokens.WantedToken)
+    wanted = read_body(request, issued_tokens.WantedToken)
     return Response(issued_tokens.issue(office.records, request.user.name, request.path["name"], wanted), 201)
 
 
@@ -240,7 +199,7 @@ def _revoke(office: Office, request: Request) -> Response:
 
 def _numbers(office: Office, request: Request) -> Response:
     after = request.query.get("after", "")
-    return Response(pools.numbers(office.records, request.path["name"], after=after, limit=_limit(request)))
+    return Response(pools.numbers(office.records, request.path["name"], after=after, limit=read_limit(request)))
 
 
 def _use(office: Office, request: Request) -> Response:
@@ -259,7 +218,7 @@ def _lists(office: Office, _: Request) -> Response:
 
 
 def _look_up(office: Office, request: Request) -> Response:
-    wanted = _body(request, Lookup)
+    wanted = read_body(request, Lookup)
     found = suppression_lists.look_up(office.callers, wanted.number, wanted.region)
     return Response(Page(found, None, len(found)))
 
@@ -273,7 +232,7 @@ def _unsuppress(office: Office, request: Request) -> Response:
 
 
 def _changed(office: Office, request: Request, where: suppression_lists.Where) -> Response:
-    texts = _body(request, Entries).entries
+    texts = read_body(request, Entries).entries
     return Response(
         suppression_lists.change(office.records, office.callers, request.user.name, request.path["name"], texts, where)
     )
@@ -281,7 +240,7 @@ def _changed(office: Office, request: Request, where: suppression_lists.Where) -
 
 def _changes(office: Office, request: Request) -> Response:
     found, following = changelog.list_changes(
-        office.records, after=request.query.get("after", ""), limit=_limit(request)
+        office.records, after=request.query.get("after", ""), limit=read_limit(request)
     )
     return Response({"items": found, "next": following})
 
@@ -295,111 +254,10 @@ def _undo(office: Office, request: Request) -> Response:
     return Response(Undone(changelog.undo(office.records, request.user.name, request.path["version"], confirmed)))
 
 
-# What has happened.
-
-
-def _pings(office: Office, request: Request) -> Response:
-    return _lines(office, request)
-
-
-def _sales(office: Office, request: Request) -> Response:
-    return _lines(office, request, outcome="sold")
-
-
-def _lines(office: Office, request: Request, **more: str) -> Response:
-    query = {LOGGED.get(name, name): value for name, value in request.query.items() if name != "limit"}
-    form = query.pop("format", "json")
-    if form not in ("json", "csv"):
-        raise NotValid({"format": ["must be json or csv"]})
-    wanted = log.Wanted(**query, **more)
-    if form == "csv":
-        text, after = log_files.export_pings(office, request.reader, wanted)
-        path = "/sales?" if more else "/pings?"
-        following = path + urlencode({**request.query, "after": after}) if after else ""
-        return Response(text, content_type=report_file.FORMATS[form], following=following)
-    return _page(log.pings(office, request.reader, wanted, _limit(request)))
-
-
-def _ping(office: Office, request: Request) -> Response:
-    at = request.query.get("at", "")
-    return Response(one_ping.open_ping(office, request.reader, request.path["ping_id"], at))
-
-
-def _pings_of(office: Office, request: Request) -> Response:
-    wanted = _body(request, Caller)
-    caller = log.read_number(wanted.number, wanted.region)
-    return _page(log.pings_of(office, request.reader, caller, wanted.after, wanted.limit))
-
-
-def _day(office: Office, request: Request) -> Response:
-    return Response(day.count_day(office, request.reader, **request.query))
-
-
-def _sources(office: Office, request: Request) -> Response:
-    wanted = reports.Wanted(**report_file.read_parameters(request))
-    return Response(sources.count_sources(office, request.reader, wanted))
-
-
-def _erase(office: Office, request: Request) -> Response:
-    wanted, by = _body(request, Erase), request.user.name
-    if bool(wanted.number) == bool(wanted.ping_id):
-        raise NotValid({"number": ["must be there or a ping_id, one of the two"]})
-    if wanted.ping_id:
-        return Response(erasing.erase_ping(office, by, wanted.ping_id, dry_run=wanted.dry_run))
-    act = erasing.preview if wanted.dry_run else erasing.erase
-    return Response(act(office, by, wanted.number, wanted.region))
-
-
-def _page(page: log.Page) -> Response:
-    return Response({"items": page.entries, "next": page.cursor or None})
-
-
 def _resource(resource: Resource) -> Response:
     return Response(resource.with_version, version=resource.version)
 
 
-def _limit(request: Request) -> int:
-    text = request.query.get("limit", str(PAGE))
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= LONGEST_PAGE):
-        raise NotValid({"limit": [f"must be a whole number from 1 to {LONGEST_PAGE}"]})
-    return int(text)
-
-
-def _body(request: Request, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(request.body, kind)
-    except msgspec.ValidationError as wrong:
-        sentence, _, place = str(wrong).partition(" - at `$")
-        raise NotValid({place.strip("`.").removeprefix("."): [sentence]}) from None
-
-
-LOGGED = {"from": "start", "to": "end"}
-MOMENT = {"type": "string", "description": "A day like 2026-11-25, or a minute like 2026-11-25T14:30"}
-LOG: dict[str, Any] = {
-    "from": MOMENT | {"description": f"{MOMENT['description']}; today without from and to"},
-    "to": MOMENT,
-    "zone": {"type": "string", "description": "A time zone, like America/New_York; default: the account's zone"},
-    "endpoint": {"type": "string", "description": "Its `vanity_uri`"},
-    "user": {"type": "string"},
-    "source": {"type": "string", "description": "The traffic source"},
-    "state": {"type": "string", "description": "Where the lead is from, like TX"},
-    "buyer": {"type": "string", "description": "Its id, or a part of its name: sales, by the time they were sold"},
-    "number": {"type": "string", "description": "A number of ours: its sales, by the time they were sold"},
-    "format": {"type": "string", "enum": ["json", "csv"], "default": "json"},
-    **PAGED,
-}
-DAY: dict[str, Any] = {
-    "day": {"type": "string", "format": "date", "description": "A day of the zone; today without one"},
-    "zone": report_file.PARAMETERS["zone"],
-}
-SOURCES: dict[str, Any] = {name: report_file.PARAMETERS[name] for name in ("range", "from", "to", "zone", "limit")} | {
-    "range": report_file.PARAMETERS["range"] | {"description": "Without from and to; today"}
-}
-ANY_LINE: dict[str, Any] = {
-    "outcome": {"type": "string", "enum": [*log.OUTCOMES], "description": "What became of it"},
-    "status": {"type": "string", "enum": [*log.STATUSES], "description": "The status of the answer"},
-}
-AT = {"at": {"type": "string", "description": "When it came, if its item is gone: the `at` of its line of the log"}}
 SALES_PER_HOUR = {"type": "integer", "minimum": 0, "maximum": pools.MAX_SALES_PER_HOUR}
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -447,44 +305,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("GET", "/changes/{version}", "Get a change", _change, READERS, gives="Applied"),
     Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone", query=CONFIRMED),
-    Operation(
-        "GET", "/pings", "List PINGs and refused requests, the newest first", _pings, EVERYBODY, gives="Entry",
-        many=True, query={**ANY_LINE, **LOG}, other_types=("text/csv",),
-    ),
-    Operation(
-        "GET", "/pings/{ping_id}", "Open a ping, with its lead masked", _ping, EVERYBODY, gives="OpenedPing", query=AT,
-    ),
-    Operation(
-        "GET", "/sales", "List sales, the newest first", _sales, EVERYBODY, gives="Entry", many=True, query=LOG,
-        other_types=("text/csv",),
-    ),
-    Operation(
-        "POST", "/callers/lookup", "List the pings of a caller, the newest first", _pings_of, EVERYBODY, takes="Caller",
-        gives="Entry", many=True,
-    ),
-    Operation(
-        "POST", "/callers/erase", "Erase a caller's leads, forever", _erase, OPERATORS, takes="Erase", gives="Erased"
-    ),
-    Operation(
-        "GET", "/day", "Count what happened on a day, by hour, endpoint, ring pool and buyer", _day, EVERYBODY,
-        gives="Day", query=DAY,
-    ),
-    Operation(
-        "GET", "/sources", "Count what each traffic source sent in a range", _sources, EVERYBODY,
-        gives="TrafficSources", query=SOURCES,
-    ),
-    Operation(
-        "GET", "/reports", "Count what happened in a range, in groups", report_file.answer_report, EVERYBODY,
-        gives="Counted", query=report_file.PARAMETERS, other_types=report_file.OTHER_TYPES,
-    ),
-    Operation(
-        "GET", "/reports/buyer", "Say why a buyer got no calls", report_file.answer_buyer, READERS,
-        gives="BuyerReport", query=report_file.BUYER,
-    ),
-    Operation(
-        "GET", "/reports/refused", "Count what was refused, by traffic source", report_file.answer_refused, EVERYBODY,
-        gives="RefusedReport", query=report_file.RANGE,
-    ),
+    *history.OPERATIONS,
     Operation("GET", "/configuration", "Write the configuration as YAML", _written, READERS, gives=FILE),
     Operation(
         "PUT", "/configuration", "Apply a YAML file", _apply, OPERATORS, takes=FILE, gives="AppliedFile",

@@ -196,7 +196,7 @@ class Erasing:
                 Callers(dynamo, keys).forget_marks(mark_keys(keys, lead.caller))
 
         if claim.state is not State.CLAIMED:
-            forget_traces()  # whoever dies here finds the lead again
+            forget_traces()  # before the lead: if this run stops here, the next one still finds what to remove
         state = pings.forget(ping_id, now)
         if state is State.SOLD and claim.sale is None:  # it was sold meanwhile
             forget_traces()

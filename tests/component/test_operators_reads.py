@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from functions.api.operations import OPERATIONS, Operation
+from functions.api.operations import OPERATIONS
+from functions.api.reading import Operation
 from tests.build import CALLER, Publisher, Stage
 from tests.large import BUYERS, ENDPOINTS, PAGES, marketplace
 from tests.office import Operator, as_user
