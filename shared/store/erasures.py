@@ -1,7 +1,7 @@
 """The record of who was erased, for ever: items of the config table, "ERASED" and the time with whose.
 
 `by` and whom it was for; how many `pings` and `sales` were erased; `callers`, the start of each keyed hash that the
-caller has, and `in_sandbox`, its hashes there; `marks`, the keys of the marks of its sales, until these are gone;
+caller has, and `in_sandbox`, its hashes there; `marks`, the keys of the marks of its sales, until `marks_gone`;
 `probes`, what the stream is waited for with; `found_at`, when all its pings were erased; `rewritten_at`, when no page
 and no new file of the journal had the caller any more; `finished_at`, when the old files were gone, too.
 """
@@ -118,7 +118,8 @@ class Erasures:
         self._change(erasing.key, "REMOVE probes", {})
 
     def note_marks_gone(self, erasing: Unfinished) -> None:
-        self._change(erasing.key, "REMOVE marks", {})
+        """They stay gone if `begin` arrives once more: marks of later sales may be under these keys."""
+        self._change(erasing.key, "SET marks_gone = :true REMOVE marks", {":true": {"BOOL": True}})
 
     def note_found(self, erasing: Unfinished, now: int) -> None:
         """All its pings are erased. From now on nothing that happened until `erased.at` becomes a row with it: before,
@@ -186,7 +187,7 @@ def _erasing(item: Item) -> Unfinished:
         erased=erased,
         callers=known,
         in_sandbox=_set_of(item, "in_sandbox"),
-        marks=_set_of(item, "marks"),
+        marks=() if "marks_gone" in item else _set_of(item, "marks"),
         probes=text_of(item, "probes"),
         rewritten_at=number_or(item, "rewritten_at", 0),
     )

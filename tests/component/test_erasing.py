@@ -22,6 +22,7 @@ from shared.journal.manifest import WRITING_SECONDS, File, Overtaken, new_id
 from shared.journal.rows import Row, decode
 from shared.operators import erasing
 from shared.operators.erasing import SETTLED_SECONDS
+from shared.store.erasures import Erasures
 from shared.store.packing import UnknownFormat, inflate
 from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.routes import Routes
@@ -235,6 +236,25 @@ def test_who_dies_while_it_erases_has_left_neither_marks_nor_routes(
     assert traces(stage) == []
     assert stage.route(STATIC) is None
     assert not stage.finishing().erasing.preview(CALLER, "somebody").marks
+
+
+def test_an_erasing_that_begins_once_more_late_takes_no_mark_of_a_later_sale(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.publish(an_endpoint(duplicate_seconds=DAY))
+    kept, change = list[Any](), Erasures._change
+
+    def keep(*sent: Any) -> None:
+        kept.append(sent)
+        change(*sent)
+
+    monkeypatch.setattr(Erasures, "_change", keep)
+    begun = stage.finishing().erasing.erase(CALLER, "somebody")
+    stage.clock.forward(1)
+    assert Publisher(stage).full(caller_id=CALLER).body["success"]
+    change(*kept[0])
+    assert stage.finish(begun).finished_at
+    assert Publisher(stage).ping(caller_id=CALLER).body["status"] == "duplicate_caller"
 
 
 def test_what_was_set_aside_goes_too_and_its_ping_with_it(stage: Stage) -> None:
