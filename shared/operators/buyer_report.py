@@ -14,8 +14,6 @@ from shared.operators.access import Office
 from shared.operators.names import buyer_names
 from shared.operators.reports import REASONS, Wanted
 
-OF_CALLS = "$"
-"""The letter of what calls brought beside their sales."""
 CAPPED = tuple(letter for letter, reason in REASONS.items() if reason in ("cap", "concurrency"))
 
 
@@ -103,10 +101,9 @@ def read_buyer(office: Office, buyer: str, wanted: Wanted) -> BuyerReport:
 
 
 def _read_lines(office: Office, period: Period, zone: str, buyer: int) -> list[_Line]:
-    """A ping at the end of the period may be sold after it, and called after that."""
+    """A ping at the end of the period may be sold after it."""
     spans = offsets(period, zone)
-    later_seconds = log.seconds_to_sell(office) + journal_rows.called_seconds(office)
-    with journal_rows.open_period(office, Period(period.start, period.end + later_seconds)) as database:
+    with journal_rows.open_period(office, Period(period.start, period.end + log.seconds_to_sell(office))) as database:
         versions = reports.buyers_of(office, database.ask("versions.sql", {}))
         places = [(key, buyers.index(buyer) + 1) for key, buyers in versions.items() if buyer in buyers]
         found = database.ask(
@@ -130,8 +127,8 @@ def _count(lines: Iterable[_Line], buyer: int) -> Counts:
     counted = Counter[Any]()
     reasons = Counter[str]()
     for line in lines:
-        if line.letter in ("", OF_CALLS):
-            counted["sales"] += line.times if not line.letter else 0
+        if not line.letter:
+            counted["sales"] += line.times
             counted["revenue_cents"] += line.revenue_cents
             continue
         counted["pings"] += line.times
