@@ -10,13 +10,19 @@ PLACE = --context stage=$(STAGE) --context account=$(ACCOUNT) --context region=$
 PLAN = $(BIN)/python -m infra.plan $@ "$(STAGE)" "$(ACCOUNT)" "$(REGION)"
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run configure check test bench chaos emulator costs synth fuzz audit sbom golden release bootstrap deploy diff destroy named lock clean
+.PHONY: run configure call call-sip check test bench chaos emulator costs synth fuzz audit sbom golden release bootstrap deploy diff destroy named lock clean
 
 run: .venv/run.stamp  ## the whole service on http://127.0.0.1:$(PORT)
 	@exec $(BIN)/python -m tools.local --port $(PORT)
 
 configure: .venv/run.stamp  ## the operator's command: make configure ARGS="apply my.yaml", STAGE=dev for a deployed stage
 	@$(if $(REGION),AWS_REGION=$(REGION)) $(BIN)/python -m tools.command $(if $(STAGE),--stage $(STAGE)) $(ARGS)
+
+call: .venv/run.stamp  ## a simulated call to what runs here: make call ARGS="+18005550100 from +16145550123 busy 1 talk 95"
+	@$(BIN)/python -m tools.calling $(ARGS)
+
+call-sip: .venv/dev.stamp  ## a real SIP call to what runs here, on the loopback, by sippy and sipp
+	@$(BIN)/python -m tools.calling.sip
 
 check: .venv/dev.stamp build/checkov.stamp  ## format, lint, types, import contracts, locks, licenses, static checks
 	$(BIN)/ruff format --check .
@@ -53,7 +59,7 @@ golden: .venv/dev.stamp  ## write what this code packs into its tables: make gol
 release: .venv/dev.stamp  ## check that a version can be released, and tag it: make release VERSION=0.1.0
 	@$(BIN)/python -m tools.release "$(VERSION)"
 
-costs: .venv/dev.stamp  ## what a million PINGs and POSTs cost at list prices
+costs: .venv/dev.stamp  ## what a million PINGs, POSTs and calls cost at list prices
 	@$(BIN)/python -m tools.costs
 
 emulator: build/emulator.stamp  ## AWS on http://127.0.0.1:4566, for trying a deployment without an account

@@ -13,6 +13,8 @@ from contextlib import redirect_stdout
 from bench import (
     applies_bench,
     bundle_bench,
+    call_counts,
+    calls_bench,
     counts,
     journal_bench,
     leasing_bench,
@@ -27,12 +29,14 @@ from bench.report import Report, say
 
 SECTIONS = {
     "counts": counts.run,
+    "call-counts": call_counts.run,
     "leasing": leasing_bench.run,
     "applies": applies_bench.run,
     "matching": matching_bench.run,
     "live": live_bench.run,
     "suppression": suppression_bench.run,
     "throughput": throughput.run,
+    "calls": calls_bench.run,
     "report": report_bench.run,
     "journal": journal_bench.run,
     "startup": startup.run,

@@ -31,9 +31,13 @@ def run(report: Report) -> None:
         sizes = [] if report.short else [("operators'", _built(target, Path(place) / "whole"), _mb(plain))]
         bundle.trim(plain, bundle.OPERATORS_ONLY)
         sizes.append(("publishers'", _built(bundle.for_publishers(target), Path(place) / "lean"), _mb(plain)))
+        with_signatures = bundle.targets(target)["telephony"]
+        telephony = 0.0 if report.short else _built(with_signatures, Path(place) / "telephony")
         report.table(("bundle", "MB", "pip install --target of the same dependencies"), sizes)
         for name, made, installed in sizes:
             report.goal(f"{name} bundle ÷ pip install", made / installed, 0.3)
+        if telephony:
+            say(f"  That of telephony has {telephony:.1f} MB.")
         if target.compiler:
             host = replace(target, wheels=bundle.wheels(platform.machine()))
             _starts(report, host, target.compiler, Path(place), report.size(RUNS, 1))

@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests import local_service
 from tests.build import CALLER, Stage, a_pool, an_endpoint
 from tools import engine
-from tools.local.__main__ import secret
+from tools.local.__main__ import TABLES, secret
 
 CLIENTS = (1, 8, 32)
 SECONDS = 3.0
@@ -50,17 +50,7 @@ def run(report: Report) -> None:
 
 def publish(engine_url: str, secret_hex: str) -> None:
     """A benchmark endpoint, where the local run looks for its configuration."""
-    settings = Settings(
-        config_table="ringpost-config",
-        pings_table="ringpost-pings",
-        leases_table="ringpost-leases",
-        callers_table="ringpost-callers",
-        journal_table="ringpost-journal",
-        sandbox_pings_table="ringpost-sandbox-pings",
-        sandbox_leases_table="ringpost-sandbox-leases",
-        sandbox_callers_table="ringpost-sandbox-callers",
-        secret=secret_hex,
-    )
+    settings = Settings(**TABLES, secret=secret_hex)
     client = engine.client(engine_url)
     engine.create_tables(client, settings)
     stage = Stage(client, settings=settings, keys=key_list.derive(bytes.fromhex(secret_hex)))

@@ -30,7 +30,8 @@ from infra.monitoring import VERBS
 from infra.stages import CloudFront, Domain
 from shared.settings import HOST, ORIGIN, VIEWER
 
-VERB_PATH = f"^/+api/+v1/+inbound_webhooks/+({'|'.join(VERBS)})/"
+VERB_PATH = f"^/+(api/+v1/+inbound_webhooks/+({'|'.join(VERBS)})|calls)/"
+"""Of the three verbs, and of the webhooks of calls."""
 KEPT_BY_CLOUDFRONT = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
 """Errors that CloudFront caches for ten seconds by default."""
 A_MINUTE = 60

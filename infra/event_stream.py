@@ -1,8 +1,8 @@
 """The journal's way out of the tables: what happened to pings goes to a function in batches, and files to a bucket."""
 
 import json
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from aws_cdk import Acknowledgment, CfnElement, Duration, RemovalPolicy, Stack, Validations
 from aws_cdk.aws_dynamodb import Table
@@ -21,11 +21,17 @@ LETTER_DAYS = 30
 """How long the bucket keeps what has to be replayed."""
 BACKSTOP_DAYS = 3700
 """How long it keeps files at most. Ringpost deletes them sooner."""
-OF_INTEREST = (
+Filters = Sequence[Mapping[str, Any]]
+OF_PINGS: Filters = (
     {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {"ping": {"B": [{"exists": True}]}}}},
     {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["refusal", "probe"]}}}},
 )
 """Changes that may become rows, and probes: not what TTL deletes, nor routes and retry keys."""
+OF_CALLS: Filters = (
+    {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {"call": {"B": [{"exists": True}]}}}},
+    {"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["probe"]}}}},
+)
+"""Every fact of a call, as each may change when it is due, and probes: not what TTL deletes."""
 
 
 class JournalBucket(Construct):
@@ -86,10 +92,18 @@ def grant_shards(function: Alias, table: Table) -> None:
 
 
 class EventStream(Construct):
-    """Brings the stream of a table to a function, each record until it has gone through."""
+    """Brings what passes one of the filters in the stream of a table to a function, each record until it has gone
+    through."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, table: Table, function: Alias, files: JournalBucket
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        table: Table,
+        filters: Filters,
+        function: Alias,
+        files: JournalBucket,
     ) -> None:
         super().__init__(scope, construct_id)
         stream = table.table_stream_arn or ""
@@ -114,7 +128,7 @@ class EventStream(Construct):
             function_response_types=["ReportBatchItemFailures"],
             maximum_record_age_in_seconds=int(RETRIED.to_seconds()),
             filter_criteria=CfnEventSourceMapping.FilterCriteriaProperty(
-                filters=[CfnEventSourceMapping.FilterProperty(pattern=json.dumps(each)) for each in OF_INTEREST]
+                filters=[CfnEventSourceMapping.FilterProperty(pattern=json.dumps(each)) for each in filters]
             ),
             destination_config=CfnEventSourceMapping.DestinationConfigProperty(
                 on_failure=CfnEventSourceMapping.OnFailureProperty(destination=files.bucket.bucket_arn)

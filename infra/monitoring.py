@@ -28,6 +28,9 @@ NAMESPACE = "Ringpost"
 VERBS = ("ping", "post", "full")
 JOURNAL = "journal"
 HAPPENED, MONEY = ("Pings", "Unmatched", "Bids", "Sales"), ("RevenueCents", "PayoutCents")
+CALLS = ("Calls", "ConnectedCalls", "ConvertedCalls", "NeverCalled")
+CALL = "call"
+"""The function that telephony providers call."""
 REFUSALS = (
     "no_matching_buyer", "no_number_available", "too_many_leases", "ping_id_expired", "unauthorized",
     "temporarily_unavailable",
@@ -50,6 +53,12 @@ MINUTES_FAILED = 3
 """In an hour. What one run does not do the next one does; rows that are in no file are kept for three days."""
 PINGS_WORTH_A_SALE = 20
 """In an hour. Fewer may all be lost to another marketplace."""
+CALLS_WORTH_A_LOOK, CONNECTED_PERCENT = 20, 20
+"""In an hour. A call that still lasts is not counted as connected yet."""
+SALES_WORTH_A_LOOK, NEVER_CALLED_PERCENT = 20, 50
+"""In an hour, of the sales whose hold ended without a call and the calls that came."""
+WEBHOOKS_REFUSED = 20
+"""In five minutes."""
 
 
 class Operations(Construct):
@@ -68,6 +77,7 @@ class Operations(Construct):
         access_log: LogGroup,
         firewall: str | None,
         functions: Sequence[IFunction],
+        call: IFunction,
         hourly: IFunction,
         minute: IFunction,
         journal: IFunction,
@@ -106,12 +116,14 @@ class Operations(Construct):
             _add_budget(self, service, topic, monthly_budget_dollars)
         errors = _of_api(api_id, "5xx", Stats.SUM)
         p99 = {f"p99_{verb}": _ours(service, verb, "Latency", Stats.percentile(99)) for verb in VERBS}
-        by_lambda, by_dynamodb = _throttled(functions, tables)
+        by_lambda, reads, writes = _throttled(functions, tables)
         use = {verb: _ours(service, verb, "PoolUse", Stats.percentile(90)) for verb in VERBS[1:]}
         exhausted = _sum("Pool exhausted", _by_verb(service, "PoolExhausted"))
         skewed = _sum("Wrong clocks", _by_verb(service, "ClockSkew"))
         happened = {name: _ours(service, JOURNAL, name, Stats.SUM) for name in HAPPENED}
         money = {name: _ours(service, JOURNAL, name, Stats.SUM) for name in MONEY}
+        calls = {name: _ours(service, JOURNAL, name, Stats.SUM) for name in CALLS}
+        webhooks_refused = _ours(service, CALL, "WebhooksRefused", Stats.SUM)
 
         alarm(
             "Errors",
@@ -127,12 +139,13 @@ class Operations(Construct):
             periods=3,
         )
         alarm("Throttled", by_lambda, 1, "Lambda refused calls: the account's concurrency is at its limit.")
-        alarm(
-            "TablesThrottled",
-            by_dynamodb,
-            1,
-            "DynamoDB refused calls: a partition is at its limit, or a table at its maximum in infra/stages.py.",
-        )
+        for name, throttled in {"ReadsThrottled": reads, "WritesThrottled": writes}.items():
+            alarm(
+                name,
+                throttled,
+                1,
+                "DynamoDB refused calls: a partition is at its limit, or a table at its maximum in infra/stages.py.",
+            )
         for status, at_least, why in (
             (401, REFUSED_401, "Somebody tries tokens, or a publisher's token is wrong."),
             (429, REFUSED_429, "A limit of an endpoint or a throttle of the stage is reached: a flood, or a good day."),
@@ -176,6 +189,38 @@ class Operations(Construct):
             ),
             1,
             f"At least {PINGS_WORTH_A_SALE} leads were priced in an hour, and none was sold.",
+        )
+        alarm(
+            "CallsNotConnected",
+            MathExpression(
+                expression=f"IF(arrived >= {CALLS_WORTH_A_LOOK} "
+                f"AND connected * 100 < arrived * {CONNECTED_PERCENT}, 1, 0)",
+                using_metrics={"arrived": calls["Calls"], "connected": calls["ConnectedCalls"]},
+                period=Duration.hours(1),
+                label="Calls without a buyer",
+            ),
+            1,
+            f"At least {CALLS_WORTH_A_LOOK} calls came in an hour, and a buyer was connected with fewer than "
+            f"{CONNECTED_PERCENT} percent of them. The log of calls says what became of each.",
+        )
+        alarm(
+            "NeverCalled",
+            MathExpression(
+                expression=f"IF(never + arrived >= {SALES_WORTH_A_LOOK} "
+                f"AND never * 100 >= (never + arrived) * {NEVER_CALLED_PERCENT}, 1, 0)",
+                using_metrics={"never": calls["NeverCalled"], "arrived": calls["Calls"]},
+                period=Duration.hours(1),
+                label="Sales that were never called",
+            ),
+            1,
+            f"In an hour {NEVER_CALLED_PERCENT} percent of the sales or more ended without a call: publishers do not "
+            "call the numbers they got, or the calls do not reach us. `./ringpost numbers check` says which do not.",
+        )
+        alarm(
+            "WebhooksRefused",
+            webhooks_refused,
+            WEBHOOKS_REFUSED,
+            "Webhooks of calls had no right signature: a provider's token was changed, or somebody tries.",
         )
 
         alarm(
@@ -237,7 +282,12 @@ class Operations(Construct):
             _graph("Requests, 4xx and 5xx", [_of_api(api_id, name, Stats.SUM) for name in ("Count", "4xx")] + [errors]),
         )
         page.add_widgets(
-            _graph("Throttled, and wrong clocks", [by_lambda, by_dynamodb], right=[skewed]),
+            _graph("Calls, and sales never called", [*calls.values()]),
+            _graph("Webhooks of calls, milliseconds (p99)", [call.metric_duration(statistic=Stats.percentile(99))]),
+            _graph("Webhooks of calls that were refused", [webhooks_refused]),
+        )
+        page.add_widgets(
+            _graph("Throttled, and wrong clocks", [by_lambda, reads, writes], right=[skewed]),
             _graph(
                 "Functions at once",
                 [each.metric("ConcurrentExecutions", statistic=Stats.MAXIMUM) for each in functions],
@@ -325,12 +375,14 @@ def _sum(label: str, metrics: Mapping[str, IMetric]) -> MathExpression:
 
 
 def _throttled(functions: Sequence[IFunction], tables: Sequence[ITable]) -> Iterator[MathExpression]:
-    """One for each service: an alarm may look at ten metrics."""
-    throttles = [function.metric_throttles(statistic=Stats.SUM) for function in functions]
-    names = ("ReadThrottleEvents", "WriteThrottleEvents")
-    events = [table.metric(name, statistic=Stats.SUM) for table in tables for name in names]
-    for service, metrics in {"Lambda": throttles, "DynamoDB": events}.items():
-        yield _sum(f"By {service}", {f"{service.lower()}{place}": metric for place, metric in enumerate(metrics)})
+    """Calls of functions, reads and writes of tables, one by one: an alarm may look at ten metrics."""
+    throttled = {
+        "Functions": [function.metric_throttles(statistic=Stats.SUM) for function in functions],
+        "Reads": [table.metric("ReadThrottleEvents", statistic=Stats.SUM) for table in tables],
+        "Writes": [table.metric("WriteThrottleEvents", statistic=Stats.SUM) for table in tables],
+    }
+    for what, metrics in throttled.items():
+        yield _sum(what, {f"{what.lower()}{place}": metric for place, metric in enumerate(metrics)})
 
 
 def _graph(title: str, left: Sequence[IMetric], right: Sequence[IMetric] = ()) -> GraphWidget:

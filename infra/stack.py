@@ -15,7 +15,7 @@ from infra.api import Api
 from infra.athena import Athena
 from infra.bundle import Codes
 from infra.cloudfront import Front
-from infra.event_stream import EventStream, JournalBucket, grant_shards
+from infra.event_stream import OF_CALLS, OF_PINGS, EventStream, JournalBucket, grant_shards
 from infra.lambda_functions import Functions
 from infra.monitoring import Operations
 from infra.sign_in import SignIn
@@ -80,6 +80,19 @@ class Ringpost(Stack):
                 id="AwsSolutions::AwsSolutions-SMG4", reason="Buyers give them out, and renew them when they want."
             )
         )
+        provider_secrets = Secret(
+            self,
+            "ProviderSecrets",
+            description="What the webhooks of telephony providers are checked with: a JSON object of the operator's",
+            secret_string_value=SecretValue.unsafe_plain_text("{}"),
+            removal_policy=stage.removal_policy,
+        )
+        Validations.of(provider_secrets).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions::AwsSolutions-SMG4",
+                reason="Providers give them out; while one is rotated, both are in it.",
+            )
+        )
         api = Api(self, "Api", name=construct_id, domain=None if stage.cloudfront else stage.domain)
         front = (
             Front(self, "Front", name=construct_id, api_id=api.id, cloudfront=stage.cloudfront, domain=stage.domain)
@@ -112,7 +125,9 @@ class Ringpost(Stack):
         )
         files = JournalBucket(self, "Journal")
         athena = Athena(self, "Athena", name=construct_id, bucket=files.bucket)
-        of_journal = replace(settings, journal_table=tables.journal.table_name, journal_bucket=files.bucket.bucket_name)
+        of_calls = replace(settings, calls_table=tables.calls.table_name)
+        of_call = replace(of_calls, provider_secrets_arn=provider_secrets.secret_arn)
+        of_journal = replace(of_calls, journal_table=tables.journal.table_name, journal_bucket=files.bucket.bucket_name)
         of_dashboard = replace(
             of_journal,
             session_secret_arn=session_secret.secret_arn,
@@ -121,7 +136,7 @@ class Ringpost(Stack):
             cognito_client_id=sign_in.client_id,
             cognito_secret_arn=sign_in.secret.secret_arn,
         )
-        with_journal = [name for name, function in FUNCTIONS.items() if function.bundle == "operators"]
+        of_operators = [name for name, function in FUNCTIONS.items() if function.bundle == "operators"]
         functions = Functions(
             self,
             "Functions",
@@ -133,7 +148,8 @@ class Ringpost(Stack):
             reserve=stage.reserve,
             service=construct_id,
             environment=settings.environment(),
-            own=dict.fromkeys(with_journal, of_journal.environment()) | {"dashboard": of_dashboard.environment()},
+            own=dict.fromkeys(of_operators, of_journal.environment())
+            | {"dashboard": of_dashboard.environment(), "call": of_call.environment()},
             log_retention=stage.log_retention,
             removal_policy=stage.removal_policy,
         ).by_name
@@ -156,10 +172,11 @@ class Ringpost(Stack):
             access_log=access_log,
             firewall=front.firewall if front else None,
             functions=answering,
+            call=functions["call"],
             hourly=functions["hourly"],
             minute=functions["minute"],
             journal=functions["journal"],
-            tables=(tables.config, tables.pings, tables.leases, tables.callers, tables.journal),
+            tables=(tables.config, tables.pings, tables.calls, tables.leases, tables.callers, tables.journal),
             addresses=stage.alarm_addresses,
             monthly_budget_dollars=stage.monthly_budget_dollars,
         )
@@ -173,8 +190,22 @@ class Ringpost(Stack):
             tables.callers.grant(function, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
             _may_read(function, secret, buyer_secrets)
         for seller in (functions["post"], functions["full"]):
-            _grant(seller, tables.pings, "dynamodb:UpdateItem")
-            tables.leases.grant(seller, "dynamodb:UpdateItem")
+            _grant(seller, tables.pings, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+            tables.leases.grant(seller, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        # It queries for the endpoint of an overflow number, which a caller that nobody announced is sold by.
+        tables.config.grant(functions["call"], "dynamodb:GetItem", "dynamodb:Query")
+        _grant(
+            functions["call"],
+            tables.pings,
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        )
+        tables.calls.grant(functions["call"], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions["call"], "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.callers.grant(functions["call"], "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        _may_read(functions["call"], secret, buyer_secrets, provider_secrets)
         for function in (functions["sandbox"], functions["instructions"]):
             tables.config.grant(function, "dynamodb:GetItem", "dynamodb:BatchGetItem")
             _grant(function, tables.sandbox_pings, "dynamodb:GetItem")
@@ -197,6 +228,7 @@ class Ringpost(Stack):
                 "dynamodb:DeleteItem",
             )
             tables.leases.grant(office, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+            tables.calls.grant(office, "dynamodb:GetItem", "dynamodb:UpdateItem")
             tables.callers.grant(
                 office,
                 "dynamodb:BatchGetItem",
@@ -230,14 +262,21 @@ class Ringpost(Stack):
         tables.config.grant(
             functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"
         )
-        tables.leases.grant(functions["hourly"], "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.calls.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:PutItem")
         tables.journal.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem")
-        _grant(functions["hourly"], tables.pings, "dynamodb:PutItem")
+        _grant(functions["hourly"], tables.pings, "dynamodb:BatchGetItem", "dynamodb:PutItem")
         files.grant(functions["hourly"], "s3:GetObject", names=("hours/*", "days/*"))
         _may_read(functions["hourly"], secret)
 
-        EventStream(self, "Events", table=tables.pings, function=functions["journal"], files=files)
+        EventStream(self, "Events", table=tables.pings, filters=OF_PINGS, function=functions["journal"], files=files)
+        EventStream(
+            self, "CallEvents", table=tables.calls, filters=OF_CALLS, function=functions["journal"], files=files
+        )
         tables.config.grant(functions["journal"], "dynamodb:GetItem", "dynamodb:Query")
+        tables.leases.grant(functions["journal"], "dynamodb:GetItem", "dynamodb:UpdateItem")
+        _grant(functions["journal"], tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        _may_read(functions["journal"], secret)
         tables.journal.grant(functions["journal"], "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.config.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")
         tables.journal.grant(
@@ -248,6 +287,7 @@ class Ringpost(Stack):
             functions["minute"],
             tables.pings,
             "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
             "dynamodb:UpdateItem",
             "dynamodb:DeleteItem",
             "dynamodb:PutItem",
@@ -257,9 +297,14 @@ class Ringpost(Stack):
         )
         _grant(functions["minute"], tables.sandbox_pings, "dynamodb:Query", index="of_caller")
         tables.callers.grant(functions["minute"], "dynamodb:DeleteItem")
+        tables.calls.grant(
+            functions["minute"], "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"
+        )
+        tables.leases.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:UpdateItem")
         _may_read(functions["minute"], secret)
         for waiting in (functions["hourly"], functions["minute"]):
             grant_shards(waiting, tables.pings)
+            grant_shards(waiting, tables.calls)
 
         CfnOutput(self, "Version", value=settings.version)
         CfnOutput(self, "Url", value=address.url)
@@ -271,6 +316,7 @@ class Ringpost(Stack):
             )
         CfnOutput(self, "ConfigTable", value=tables.config.table_name)
         CfnOutput(self, "PingsTable", value=tables.pings.table_name)
+        CfnOutput(self, "CallsTable", value=tables.calls.table_name)
         CfnOutput(self, "LeasesTable", value=tables.leases.table_name)
         CfnOutput(self, "CallersTable", value=tables.callers.table_name)
         CfnOutput(self, "JournalTable", value=tables.journal.table_name)
@@ -283,6 +329,7 @@ class Ringpost(Stack):
         CfnOutput(self, "SecretArn", value=secret.secret_arn)
         CfnOutput(self, "SessionSecretArn", value=session_secret.secret_arn)
         CfnOutput(self, "BuyerSecretsArn", value=buyer_secrets.secret_arn)
+        CfnOutput(self, "ProviderSecretsArn", value=provider_secrets.secret_arn)
 
 
 def _grant(grantee: IGrantable, table: Table, *actions: str, index: str = "") -> None:

@@ -38,7 +38,8 @@ class Units:
 class CloudFront:
     """CloudFront and a firewall (WAF) in front of the API, whose own address is then closed.
 
-    One source address may send `verbs_a_minute` requests to the three verbs and `others_a_minute` to all other paths;
+    One source address may send `verbs_a_minute` requests to the three verbs and as webhooks of calls, which come from a
+    few addresses of a provider, and `others_a_minute` to all other paths;
     the firewall answers 429 to more. It is in us-east-1: a stack in another region names a firewall that is there, by
     `web_acl_arn`, which has limits of its own.
 
@@ -57,8 +58,9 @@ class Stage:
     """`removal_policy` says what becomes of tables, logs and older versions when the stack, or they themselves, are
     deleted.
 
-    `throttle` is for each of the three verbs, `throttle_operators` for the operators' API, `throttle_elsewhere` for
-    every other path. `second_factor` asks those who sign in with a password for an authenticator app, too.
+    `throttle` is for each of the three verbs and for the webhooks of calls, `throttle_operators` for the operators'
+    API, `throttle_elsewhere` for every other path. `second_factor` asks those who sign in with a password for an
+    authenticator app, too.
     `alarm_addresses` get an e-mail from AWS first, and alarms only once they have said yes to it. `snap_start` restores
     functions from a snapshot instead of starting them: it has a price of its own, see docs/decisions/log.md.
     `memory_mb` buys CPU too: `make costs` counts a million at 512, most of it fees that memory does not change.
@@ -88,7 +90,7 @@ class Stage:
     cloudfront: CloudFront | None = None
 
 
-UNITS_OF = ("config", "pings", "leases", "callers", "journal", "sandbox")
+UNITS_OF = ("config", "pings", "calls", "leases", "callers", "journal", "sandbox")
 """The last is for each of the sandbox's three tables."""
 
 
@@ -106,6 +108,7 @@ STAGES = {
             units={
                 "config": Units(reads=1000, writes=300),
                 "pings": Units(reads=1000, writes=1000),
+                "calls": Units(reads=500, writes=500),
                 "leases": Units(reads=1000, writes=600),
                 "callers": Units(reads=500, writes=500),
                 "journal": Units(reads=500, writes=200),
@@ -125,6 +128,7 @@ STAGES = {
             units={
                 "config": Units(reads=8000, writes=1000),
                 "pings": Units(reads=10_000, writes=16_000),
+                "calls": Units(reads=4000, writes=4000),
                 "leases": Units(reads=20_000, writes=10_000),
                 "callers": Units(reads=8000, writes=8000),
                 "journal": Units(reads=2000, writes=2000),

@@ -22,7 +22,7 @@ TYPES = {"S": AttributeType.STRING, "B": AttributeType.BINARY, "N": AttributeTyp
 
 
 class Tables(Construct):
-    """`config` and `leases` stay, and of `callers` what is suppressed; the rest goes some time after it has expired.
+    """`config` and `leases` stay, and of `callers` what is suppressed; the rest goes some time after it has ended.
     The sandbox has tables of its own, so that it needs no grant on the others. `units` are the maxima of a second."""
 
     def __init__(
@@ -69,6 +69,7 @@ class Tables(Construct):
 
         self.config = table("Config", schema.CONFIG, units["config"])
         self.pings = table("Pings", schema.PINGS, units["pings"])
+        self.calls = table("Calls", schema.CALLS, units["calls"])
         self.leases = table("Leases", schema.LEASES, units["leases"])
         self.callers = table("Callers", schema.CALLERS, units["callers"])
         self.journal = table("Journal", schema.JOURNAL, units["journal"])

@@ -31,6 +31,7 @@ from shared.store.dynamo import COMMAND_ATTEMPT_SECONDS, FIRST_PAUSE, LONGEST_PA
 from shared.store.keyring import Keyring, read_secrets
 from shared.store.pings import Pings
 from shared.store.refused_requests import RefusedRequests
+from shared.store.reservations import Reservations
 from shared.store.retries import RetryKeys
 from shared.store.rings import KnownExhausted, Rings
 from shared.store.routes import Routes
@@ -42,10 +43,15 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
     from shared.bidders.asking import Asking
+    from shared.domain.models import Provider
+    from shared.flows.telephony import KnownVersions as KnownEndpoints
+    from shared.flows.telephony import Telephony
     from shared.journal.consumer import EndpointOf, KnownVersions
     from shared.journal.dead_letters import DeadLetters
+    from shared.journal.due import DueWork
     from shared.journal.fetching import Fetching
     from shared.journal.files import Files
+    from shared.journal.follow_up import FollowUp
     from shared.journal.pages import Pages
     from shared.journal.storage import Storage
     from shared.office.cognito import Cognito
@@ -53,12 +59,17 @@ if TYPE_CHECKING:
     from shared.operators.access import Office
     from shared.operators.finishing import Finishing
     from shared.operators.repair import Repair
+    from shared.providers.webhooks import Secrets
+    from shared.store.owners import Known as KnownOwner
+    from shared.store.providers import Memory as ProvidersMemory
     from shared.store.records import Records
     from shared.store.versions import Known, Versions
 
 REQUEST_SECONDS = 7
 OFFICE_SECONDS = 25
 """Applying a configuration takes seconds; the function has 29."""
+CALL_SECONDS = 4
+"""For a webhook of a call; the function has 5. A provider waits for 15 in all."""
 JOURNAL_SECONDS = 50
 """For a batch of the stream; the function has 60."""
 BUYER_SECRETS_SECONDS = 300
@@ -251,19 +262,56 @@ def _store_with_journal() -> tuple[Dynamo, ThreadPoolExecutor]:
     return process, io_pool
 
 
-def journal() -> "tuple[Pages, EndpointOf, DeadLetters]":
+def journal() -> "tuple[Pages, EndpointOf, DeadLetters, FollowUp]":
     """What the journal function works with, for one batch. Raises `MissingSetting` without a journal table or a place
     for files."""
+    from shared.flows import settling
     from shared.journal.consumer import remembering
     from shared.journal.dead_letters import DeadLetters
+    from shared.journal.follow_up import FollowUp
     from shared.journal.pages import Pages
+    from shared.journal.timetable import Timetable
+    from shared.store.calls import Calls
 
     process, io_pool = _store_with_journal()
     dynamo = Dynamo(process.client, process.settings, time.monotonic() + JOURNAL_SECONDS)
+    endpoint_of = remembering(Compiled(dynamo, Memory()), _known_versions())
     return (
         Pages(dynamo, _now, io_pool),
-        remembering(Compiled(dynamo, Memory()), _known_versions()),
+        endpoint_of,
         DeadLetters(_storage(), _now),
+        FollowUp(
+            Calls(dynamo),
+            Timetable(dynamo, _now, _begun()),
+            endpoint_of,
+            lambda stored, call_id: settling.give_back(telephony(), call_id, stored),
+        ),
+    )
+
+
+@cache
+def _begun() -> set[str]:
+    """The tables whose timetable this process knows to have begun."""
+    return set()
+
+
+def calls_due() -> "DueWork":
+    """What the minute function does of the timetable: its calls have no deadline but its own time-out. Only a call that
+    has to be settled needs keys. Raises `MissingSetting` without a journal table."""
+    from shared.flows import settling
+    from shared.journal.consumer import remembering
+    from shared.journal.due import DueWork
+    from shared.journal.timetable import Timetable
+
+    process, io_pool = _store_with_journal()
+    dynamo = Dynamo(process.client, process.settings)
+    return DueWork(
+        Timetable(dynamo, _now, _begun()),
+        lambda call_id: settling.settle_due(telephony(), call_id),
+        Reservations(dynamo, {}),
+        remembering(Compiled(dynamo, Memory()), _known_versions()),
+        io_pool,
+        _now,
     )
 
 
@@ -303,17 +351,23 @@ def make_finishing(records: "Records", fetching: "Fetching", stream_client: Any)
     from shared.journal.consumer import consume, remembering
     from shared.journal.dead_letters import DeadLetters
     from shared.journal.files import Files
+    from shared.journal.follow_up import FollowUp
     from shared.journal.forgetting import Forgetting
     from shared.journal.passing import Passing
+    from shared.journal.timetable import Timetable
     from shared.operators.erasing import Erasing
     from shared.operators.finishing import Finishing
+    from shared.store.calls import Calls
 
     dynamo, now, pages = records.dynamo, records.now, fetching.pages
     erasing = Erasing(records, fetching)
     files = Files(fetching.manifest, fetching.storage, pages, erasing.erasures)
     endpoint_of = remembering(Compiled(dynamo, Memory()), {})
     letters = DeadLetters(fetching.storage, now)
-    forgetting = Forgetting(files, letters, lambda event, set_aside: consume(event, pages, endpoint_of, set_aside), now)
+    follow = FollowUp(Calls(dynamo), Timetable(dynamo, now, set()), endpoint_of)
+    forgetting = Forgetting(
+        files, letters, lambda event, set_aside: consume(event, pages, endpoint_of, set_aside, follow), now
+    )
     return Finishing(erasing, Passing(dynamo, stream_client, now), forgetting)
 
 
@@ -361,16 +415,17 @@ def _now() -> int:
     return int(time.time())
 
 
-def world() -> World:
+def world(seconds: float = REQUEST_SECONDS) -> World:
+    """The world of one request, whose calls to the store end within so many `seconds`."""
     came_in = time.monotonic()
 
     def elapsed() -> float:
         return time.monotonic() - came_in
 
     process, ring, memory, exhausted, counted, skew, io_pool = _process()
-    if seconds := skew.take_news():
-        webhooks.log_skew(seconds)
-    dynamo = Dynamo(process.client, process.settings, came_in + REQUEST_SECONDS)
+    if seconds_off := skew.take_news():
+        webhooks.log_skew(seconds_off)
+    dynamo = Dynamo(process.client, process.settings, came_in + seconds)
     signing_keys = _keys(ring, dynamo)
     if ring.is_due():
         io_pool.submit(_renew, ring, dynamo)
@@ -382,6 +437,7 @@ def world() -> World:
         retry_keys=RetryKeys(dynamo),
         rings=Rings(dynamo, exhausted),
         counters=Counters(dynamo, counted),
+        reservations=Reservations(dynamo, counted),
         callers=Callers(dynamo, signing_keys, memory.noted),
         live=LiveBuyers(_asking, lambda name: _buyer_secrets()(name), signing_keys),
         keys=signing_keys,
@@ -393,6 +449,54 @@ def world() -> World:
         pause=lambda looks: time.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**looks)),
         newest_keys=lambda: ring.check_again(dynamo, _now()),
     )
+
+
+def telephony(seconds: float = CALL_SECONDS) -> "Telephony":
+    """The world of one webhook, or of what is due of calls."""
+    from shared.flows.telephony import Telephony
+    from shared.store.calls import Calls
+    from shared.store.owners import Owners
+
+    made, (owners, versions) = world(seconds), _known_of_calls()
+    dynamo = made.compiled.dynamo
+    return Telephony(made, Calls(dynamo), Owners(dynamo, owners), versions)
+
+
+@cache
+def _known_of_calls() -> "tuple[dict[str, KnownOwner], KnownEndpoints]":
+    return {}, {}
+
+
+def find_provider(name: str) -> "tuple[Provider, Secrets] | None":
+    """An account at a provider of telephony, with what its signatures are checked with; None if there is none. Raises
+    `TemporarilyUnavailable`."""
+    from shared.providers.webhooks import Secrets
+    from shared.store.providers import Providers
+
+    process, *_ = _process()
+    dynamo = Dynamo(process.client, process.settings, time.monotonic() + CALL_SECONDS)
+    provider = Providers(dynamo, _known_providers()).find(name, _now())
+    if provider is None:
+        return None
+    try:
+        keys = tuple(_provider_secrets()(token) for token in provider.tokens)
+    except Unaskable as missing:
+        raise TemporarilyUnavailable from missing
+    return provider, Secrets(account=provider.account, keys=keys)
+
+
+@cache
+def _known_providers() -> "ProvidersMemory":
+    from shared.store.providers import Memory as ProvidersMemory
+
+    return ProvidersMemory()
+
+
+@cache
+def _provider_secrets() -> BuyerSecrets:
+    process, *_ = _process()
+    arn, text = process.settings.provider_secrets_arn, process.settings.provider_secrets or "{}"
+    return BuyerSecrets(lambda: _secret(arn, BUYER_SECRETS) if arn else text.encode())
 
 
 @cache

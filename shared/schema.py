@@ -30,6 +30,7 @@ PINGS = Table(keys={"ping_id": "B"}, ttl="delete_at", stream=True, indexes={})
 OF_CALLER = "of_caller"
 SANDBOX_PINGS = Table(keys={"ping_id": "B"}, ttl="delete_at", indexes={OF_CALLER: Index(keys={"caller": "B"})})
 """Sandboxes have no stream and no journal, so erasing finds a caller there by an index."""
+CALLS = Table(keys={"call_id": "B"}, ttl="delete_at", stream=True, indexes={})
 LEASES = Table(keys={"pk": "S", "sk": "S"}, indexes={})
 CALLERS = Table(keys={"caller": "B"}, ttl="delete_at", indexes={})
 JOURNAL = Table(keys={"pk": "S", "sk": "S"}, ttl="delete_at", indexes={})

@@ -21,6 +21,9 @@ class Settings:
     Only the dashboard has `session_secret_…`, which signs its visitors' sessions. `origin_secret_arns`, with commas
     between them, name the secrets that CloudFront sends if it is in front of the API.
 
+    Only functions that have to do with calls have `calls_table`; only `call` has the secrets of telephony providers,
+    `provider_secrets_arn` (deployed) or `provider_secrets` (a JSON object, as those of live buyers).
+
     The journal is in `journal_table`, its files in `journal_bucket` (deployed) or `journal_folder` (local run);
     functions that publishers call have none of them.
 
@@ -35,6 +38,7 @@ class Settings:
     sandbox_pings_table: str
     sandbox_leases_table: str
     sandbox_callers_table: str
+    calls_table: str = ""
     journal_table: str = ""
     secret_arn: str = ""
     secret_file: str = ""
@@ -44,6 +48,8 @@ class Settings:
     origin_secret_arns: str = ""
     buyer_secrets_arn: str = ""
     buyer_secrets: str = ""
+    provider_secrets_arn: str = ""
+    provider_secrets: str = ""
     journal_bucket: str = ""
     journal_folder: str = ""
     cognito_url: str = ""
@@ -93,6 +99,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         sandbox_pings_table=variable("SANDBOX_PINGS_TABLE"),
         sandbox_leases_table=variable("SANDBOX_LEASES_TABLE"),
         sandbox_callers_table=variable("SANDBOX_CALLERS_TABLE"),
+        calls_table=choice("CALLS_TABLE"),
         journal_table=choice("JOURNAL_TABLE"),
         secret_arn=secret_arn,
         secret_file="" if secret_arn else secret_file,
@@ -102,6 +109,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         origin_secret_arns=choice("ORIGIN_SECRET_ARNS"),
         buyer_secrets_arn=choice("BUYER_SECRETS_ARN"),
         buyer_secrets=choice("BUYER_SECRETS"),
+        provider_secrets_arn=choice("PROVIDER_SECRETS_ARN"),
+        provider_secrets=choice("PROVIDER_SECRETS"),
         journal_bucket=choice("JOURNAL_BUCKET"),
         journal_folder=choice("JOURNAL_FOLDER"),
         cognito_url=choice("COGNITO_URL"),

@@ -26,32 +26,39 @@ from shared.domain.leasing import Lease, shards_of
 from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import DAY, Buyer, Endpoint, Field, Ping, RingPool, Shard
 from shared.domain.templates import Unaskable
-from shared.flows import World
-from shared.journal.consumer import consume, remembering
+from shared.flows import World, settling
+from shared.flows.telephony import KnownVersions, Telephony
+from shared.journal.consumer import EndpointOf, consume, remembering
 from shared.journal.dead_letters import DeadLetters
+from shared.journal.due import Done, DueWork
 from shared.journal.fetching import Fetching
+from shared.journal.follow_up import FollowUp
 from shared.journal.manifest import Manifest
 from shared.journal.pages import Pages
 from shared.journal.passing import Passing
 from shared.journal.rows import Row, decode
 from shared.journal.searching import find_unsettled
 from shared.journal.storage import Folder
+from shared.journal.timetable import Timetable
 from shared.operators.erasing import SETTLED_SECONDS
 from shared.operators.finishing import Finishing, list_unfinished
 from shared.operators.repair import Repair
 from shared.publishers import webhooks
 from shared.settings import Settings
 from shared.store.callers import Callers
+from shared.store.calls import Calls
 from shared.store.compiled import Compiled, Memory, pack, version_key
 from shared.store.counters import Counters, Of, Seen
 from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erased, Unfinished
 from shared.store.items import bytes_of
+from shared.store.owners import Known, Owners, owner_fields, owner_key, place_fields, places
 from shared.store.packing import unpack
 from shared.store.pings import Claim, Pings
 from shared.store.records import Records
 from shared.store.refused_requests import RefusedRequests
+from shared.store.reservations import Reservations
 from shared.store.retries import RetryKeys
 from shared.store.rings import KnownExhausted, Rings
 from shared.store.routes import Route, Routes
@@ -69,6 +76,7 @@ SETTINGS = Settings(
     pings_table="pings",
     leases_table="leases",
     callers_table="callers",
+    calls_table="calls",
     journal_table="journal",
     sandbox_pings_table="sandbox-pings",
     sandbox_leases_table="sandbox-leases",
@@ -108,9 +116,10 @@ def a_pool(numbers: int = 8, no: int = 1, **overrides: Any) -> RingPool:
 
 
 def an_endpoint(**overrides: Any) -> Endpoint:
-    """A ring-pool endpoint without a token, of eight numbers and two buyers; `static_numbers` makes it static. One
-    caller and one address may hold all numbers."""
+    """A ring-pool endpoint without a token, of eight numbers and two buyers; `static_numbers` or `shared_numbers` take
+    the pool's place. One caller and one address may hold all numbers."""
     static = "static_numbers" in overrides
+    without_pool = static or "shared_numbers" in overrides
     values: dict[str, Any] = {
         "vanity_uri": "my_endpoint",
         "version": 1,
@@ -120,7 +129,7 @@ def an_endpoint(**overrides: Any) -> Endpoint:
         "buyers": BUYERS,
         "users": (),
         "ping_ttl_seconds": 120,
-        "pool": None if static else a_pool(),
+        "pool": None if without_pool else a_pool(),
         "hold_seconds": 300,
         "require_auth_token": False,
         "leases_per_caller": 10_000,
@@ -205,6 +214,8 @@ class Stage:
         self.memory = Memory()
         self.exhausted: KnownExhausted = {}
         self.counted: dict[Of, Seen] = {}
+        self.owners: dict[str, Known] = {}
+        self.versions: KnownVersions = {}
 
     def secret(self, name: str) -> str:
         if name not in self.secrets:
@@ -223,6 +234,7 @@ class Stage:
             retry_keys=RetryKeys(dynamo),
             rings=Rings(dynamo, self.exhausted),
             counters=Counters(dynamo, self.counted),
+            reservations=Reservations(dynamo, self.counted),
             callers=Callers(dynamo, self.keys, self.memory.noted),
             live=LiveBuyers(lambda: self.send, self.secret, self.keys),
             keys=self.keys,
@@ -234,6 +246,12 @@ class Stage:
             pause=self.pause,
             newest_keys=lambda: self.keys,
         )
+
+    def telephony(self) -> Telephony:
+        return self.telephony_over(Dynamo(self.client, self.settings))
+
+    def telephony_over(self, dynamo: Dynamo) -> Telephony:
+        return Telephony(self.world_over(dynamo), Calls(dynamo), Owners(dynamo, self.owners), self.versions)
 
     def open_files(self) -> Fetching:
         """What fetches the journal's files, from a folder of this stage. The stream is brought first: what happened
@@ -287,10 +305,39 @@ class Stage:
         """The pages with what happened until now."""
         dynamo = Dynamo(self.client, self.settings)
         pages, endpoint_of = Pages(dynamo, self.clock, self.io_pool), remembering(Compiled(dynamo, Memory()), {})
-        while batch := self.stream.next_batch():
-            consumed = consume(batch.event, pages, endpoint_of, _refuse_dead_letter)
-            assert self.stream.note_done(batch, {"batchItemFailures": consumed.failed})
+        follow = self.follow_up(dynamo, endpoint_of)
+        while batches := [(stream, batch) for stream in self.streams if (batch := stream.next_batch())]:
+            for stream, batch in batches:
+                consumed = consume(batch.event, pages, endpoint_of, _refuse_dead_letter, follow)
+                assert stream.note_done(batch, {"batchItemFailures": consumed.failed})
         return pages
+
+    def follow_up(self, dynamo: Dynamo, endpoint_of: EndpointOf) -> FollowUp:
+        """What the journal's consumer does beside rows."""
+        return FollowUp(
+            Calls(dynamo),
+            Timetable(dynamo, self.clock, set()),
+            endpoint_of,
+            lambda stored, call_id: settling.give_back(self.telephony_over(dynamo), call_id, stored),
+        )
+
+    def due_work(self, dynamo: Dynamo | None = None) -> DueWork:
+        """What the minute function does of the timetable."""
+        dynamo = dynamo or Dynamo(self.client, self.settings)
+        return DueWork(
+            Timetable(dynamo, self.clock, set()),
+            lambda call_id: settling.settle_due(self.telephony_over(dynamo), call_id),
+            Reservations(dynamo, {}),
+            remembering(Compiled(dynamo, Memory()), {}),
+            self.io_pool,
+            self.clock,
+        )
+
+    def do_due(self, seconds: int = 0) -> Done:
+        """What has become due, `seconds` later: the stream is brought, and the minute function comes."""
+        self.bring_stream()
+        self.clock.forward(seconds)
+        return self.due_work().do_all()
 
     @cached_property
     def place(self) -> Path:
@@ -300,12 +347,20 @@ class Stage:
         return place
 
     @cached_property
-    def stream(self) -> Stream:
-        """Of the table of pings, from its beginning."""
-        table = self.client.describe_table(TableName=self.settings.pings_table)["Table"]
+    def streams(self) -> tuple[Stream, Stream]:
+        """Of the tables of pings and of calls, from their beginnings."""
         url = self.client.meta.endpoint_url
         client = engine.streams_client(url.replace("https://dynamodb.", "https://streams.dynamodb."))
-        return Stream(client, table["LatestStreamArn"], self.place / "positions.json")
+        pings, calls = (
+            Stream(client, self.client.describe_table(TableName=table)["Table"]["LatestStreamArn"], self.place / table)
+            for table in (self.settings.pings_table, self.settings.calls_table)
+        )
+        return pings, calls
+
+    @property
+    def stream(self) -> Stream:
+        """Of the table of pings."""
+        return self.streams[0]
 
     def publish(self, *endpoints: Endpoint) -> None:
         """Make endpoints live, as the configuration command does."""
@@ -318,6 +373,8 @@ class Stage:
             for shard in endpoint.pool.shards if endpoint.pool else ():
                 never = [Lease(number, b"", 0) for number in shard.numbers]
                 Rings(Dynamo(self.client, self.settings), {}).create(endpoint.pool.no, shard.id, never)  # type: ignore[union-attr]
+            for number, owner in owners_of(endpoint).items():
+                self.client.put_item(TableName=self.settings.config_table, Item=owner_key(number) | owner)
 
     def kept(self, ping_id: str, uri: str = "my_endpoint") -> Claim:
         """What is stored of the ping with this public id."""
@@ -359,6 +416,21 @@ class Stage:
                 **more,
             },
         )
+
+
+def owners_of(endpoint: Endpoint) -> dict[str, dict[str, Any]]:
+    """What is stored of the owner of each of an endpoint's numbers."""
+    pool, uri = endpoint.pool, endpoint.vanity_uri
+    owners = {number: owner_fields(f"endpoint {uri}") for number in endpoint.static_numbers}
+    owners |= {number: owner_fields(f"shared numbers of endpoint {uri}") for number in endpoint.shared_numbers}
+    if pool:
+        owners |= {
+            number: owner_fields(f"ring pool {pool.name}") | place_fields(place, endpoint.version)
+            for number, place in places(pool.no, pool.shards).items()
+        }
+        if pool.overflow_number:
+            owners[pool.overflow_number] = owner_fields(f"overflow of {pool.name}")
+    return owners
 
 
 def _refuse_dead_letter(_: object, error: str) -> None:

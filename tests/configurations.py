@@ -24,6 +24,10 @@ def a_ring_pool(**overrides: Any) -> Plain:
     } | overrides
 
 
+def a_provider(**overrides: Any) -> Plain:
+    return {"name": "main", "kind": "twilio", "account": f"AC{0:032}", "token": "{secret.main}"} | overrides
+
+
 def a_contact_field(**overrides: Any) -> Plain:
     return {"name": "zip", "type": "us_zip"} | overrides
 
@@ -39,9 +43,16 @@ def an_offer(**overrides: Any) -> Plain:
 
 
 def an_endpoint(**overrides: Any) -> Plain:
-    """In a ring pool, without a token; `tracking="static"` gives it one number of its own in place of the pool."""
-    static = {"static_numbers": {"1023": "+18005550170"}, "hold_seconds": 300}
-    numbers = static if overrides.get("tracking") == "static" else {"ring_pool": "auto-us"}
+    """In a ring pool, without a token; `tracking` gives it one static number, or two shared ones, in place of the
+    pool."""
+    of_tracking: dict[str, Plain] = {
+        "static": {"static_numbers": {"1023": "+18005550170"}, "hold_seconds": 300},
+        "shared": {
+            "shared_numbers": ["+18005550171", "+18005550172"],
+            "hold_seconds": 300,
+            "leases_per_caller": 2,
+        },
+    }
     return {
         "vanity_uri": "my_endpoint",
         "offer": "auto-insurance",
@@ -49,7 +60,7 @@ def an_endpoint(**overrides: Any) -> Plain:
         "ping_ttl_seconds": 120,
         "require_auth_token": False,
         "leases_per_caller": 100,
-        **numbers,
+        **of_tracking.get(overrides.get("tracking", ""), {"ring_pool": "auto-us"}),
     } | overrides
 
 

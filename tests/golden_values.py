@@ -18,7 +18,7 @@ from shared.configuration import Change, Plain
 from shared.domain.caps import Cap
 from shared.domain.key_list import Listed
 from shared.domain.live_bids import No, Yes
-from shared.domain.models import Bid, Facts, Lead, Limit, Margin, Ping, RingPool, Sale, Terms, User
+from shared.domain.models import Bid, CallRules, Earns, Facts, Lead, Limit, Margin, Ping, RingPool, Sale, Terms, User
 from shared.store import compiled, packing, pings
 from shared.store.packing import MANY
 from shared.store.pings import Asked
@@ -84,7 +84,9 @@ SALE = Sale(
     pool="auto-us",
     pool_used=75,
 )
-ROUTE = Route(bytes(range(12)), 2, "+18005550182", True, START + 310, ("my_endpoint", "demo-publisher", "1023"))
+ROUTE = Route(
+    bytes(range(12)), 2, "+18005550182", True, START + 310, ("my_endpoint", "demo-publisher", "1023"), b"attempt!"
+)
 POOL = a_pool(numbers=40, no=3, overflow_number="+18005550199", pool_share=40, address_share=20)
 ENDPOINT = an_endpoint(
     version=12,
@@ -115,6 +117,9 @@ ENDPOINT = an_endpoint(
     leases_per_caller=3,
     leases_per_address=30,
     pool_is_open=True,
+    calls=CallRules("main", late_calls="unpaid", last_resort="+18005550199"),
+    earns=Earns("duration", 30),
+    shared_numbers=("+18005550171",),
 )
 
 KINDS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.build import SETTINGS, Stage
-from tests.configurations import a_buyer, a_ring_pool, an_endpoint, an_offer
+from tests.configurations import a_buyer, a_provider, a_ring_pool, an_endpoint, an_offer
 from tests.office import USERS, opened
 from tools import engine
 
@@ -12,7 +12,8 @@ ENDPOINTS, BUYERS, NUMBERS = 50, 1000, 10_000
 
 PAGES = (
     "", "/caps", "/caps?after=500", "/log", "/log?outcome=sold", "/log?outcome=unmatched", "/log?source=none",
-    "/log?buyer=141", "/pings/{ping_id}", "/sources", "/sources?from=2099-12-28&to=2100-01-01", "/erasing", "/offers",
+    "/log?buyer=141", "/calls", "/calls?connected=yes", "/calls?buyer=141",
+    "/pings/{ping_id}", "/sources", "/sources?from=2099-12-28&to=2100-01-01", "/erasing", "/offers",
     "/offers/offer-7", "/offers?new", "/buyers", "/buyers?search=9&paused=false", "/buyers/7", "/buyers?new",
     "/endpoints", "/endpoints/endpoint-7", "/ring_pools", "/ring_pools/auto-us", "/ring_pools/b", "/users",
     "/users/olga", "/suppression_lists", "/changes", "/changes/1", "/configuration", "/configuration/export",
@@ -42,5 +43,5 @@ def marketplace() -> Iterator[Stage]:
         client = engine.client(url)
         engine.create_tables(client, SETTINGS)
         stage = Stage(client)
-        opened(stage, users=USERS, offers=offers, ring_pools=pools, endpoints=endpoints)
+        opened(stage, users=USERS, providers=[a_provider()], offers=offers, ring_pools=pools, endpoints=endpoints)
         yield stage

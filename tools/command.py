@@ -44,6 +44,9 @@ SECTIONS = {
         "unsettled": "tools.live:unsettled",
         "settle": "tools.live:settle",
     },
+    "Telephone numbers": {
+        "numbers": "tools.telephone_numbers:app",
+    },
     "Callers": {
         "suppression": "tools.suppression:app",
         "erase": "tools.upkeep:erase",

@@ -9,16 +9,24 @@ import typer
 
 from shared.configuration import Change, Configuration, InvalidConfiguration
 from shared.domain import phone
+from shared.flows.expecting import Expected, expect_call
+from shared.flows.resolving import resolve
 from shared.operators import changelog, comparing, incoming
 from shared.operators.comparing import Difference
 from shared.operators.yaml_document import Document
 from shared.store.records import Records
 from tools import document
 from tools.document import File
-from tools.stack_access import stack
+from tools.stack_access import stack, telephony
 from tools.target import Json, clock, fail, print_json, working
 
 SHOWN = 100
+SAID = {
+    "in_time": "until {}",
+    "late": "late: the number was held until {}",
+    "repeat": "a repeat that is not paid",
+}
+"""What is said of a call to a sale, by how it comes."""
 NOTHING = "Nothing to change."
 
 
@@ -116,15 +124,34 @@ def route(
             number, caller = phone.e164(number, "US"), phone.e164(caller, "US")
         except ValueError:
             fail("NUMBER and CALLER must be telephone numbers, like +18005550100.")
-        found = incoming.buyer_of_call(records, number, caller)
-        if found is None and not records.destinations.is_number_of_ours(number):
+        with telephony(records) as made:
+            resolved = resolve(made, number, caller)
+        if resolved is None:
             fail(f"Nowhere: {number} is not a number of this stack.")
+        if resolved.endpoint and resolved.endpoint.calls:
+            _say_expected(expect_call(resolved, resolved.endpoint, number, caller, records.now()), as_json)
+            return
+        found = incoming.buyer_of_call(records, number, caller)
         if found is None:
             fail("Nowhere: no live sale has this number, for this caller.")
         if as_json:
             print_json(found)
             return
         typer.echo(f"{found.name} (buyer {found.buyer_id}) at {found.number}, until {clock(found.until)}")
+
+
+def _say_expected(expected: Expected, as_json: bool) -> None:
+    whom = f"{expected.name} (buyer {expected.buyer_id}) at {expected.number}"
+    if expected.arrival == "refused":
+        fail("Nowhere: no sale has this number, for this caller, or its endpoint rejects the call.")
+    if as_json:
+        print_json(expected)
+    elif not expected.buyer_id:
+        typer.echo(f"Nobody has announced this caller: {expected.endpoint} sells the call when it comes.")
+    elif expected.arrival == "pinged":
+        typer.echo(f"{expected.endpoint} sells the call when it comes. The best bid is of {whom}.")
+    else:
+        typer.echo(f"{whom}, {SAID[expected.arrival].format(clock(expected.until))}")
 
 
 def _show(changes: list[Change]) -> None:

@@ -1,4 +1,4 @@
-"""What a million PINGs and POSTs cost at AWS's list prices: `make costs` prints the table that stands in
+"""What a million PINGs, POSTs and calls cost at AWS's list prices: `make costs` prints the table that stands in
 docs/how-to/what-it-costs.md."""
 
 from math import ceil
@@ -23,14 +23,20 @@ DYNAMODB_GB_MONTH_OF_BACKUPS = 0.20
 EGRESS_GB = 0.09
 LOGS_GB = 0.50
 
-# Counted by `make bench`, for a lead of 460 bytes.
+CALL, CALL_CAPS = "Call of four webhooks", "Call to a buyer with caps"
+# Counted by `make bench`, for a lead of 460 bytes. A call: in webhooks 6 and 5 (with caps 8 and 6), in the journal's
+# function 2 and 1 (with caps a read more), in that of every minute 3 reads.
 UNITS = {
     "PING": (1, 0),
     "PING, static number": (2, 0),
     "POST with its ping id": (3, 3),
     "POST to a buyer with caps": (4, 3),
+    CALL: (8, 9),
+    CALL_CAPS: (10, 11),
 }
 """Write units and read units."""
+REQUESTS = {CALL: 4, CALL_CAPS: 4}
+"""Of what is not one request: voice, leg, dial, status."""
 
 # Assumed: nobody has measured it on AWS yet.
 MEMORY_GB = 0.5
@@ -39,14 +45,22 @@ MILLISECONDS = {
     "PING, static number": 12,
     "POST with its ping id": 25,
     "POST to a buyer with caps": 30,
+    CALL: 77,
+    CALL_CAPS: 85,
 }
+"""Of all requests of one."""
 LOG_KB = 1.1
 """The line and the metrics of the function have 588 bytes in the local run, and on AWS some 75 more for the trace and a
 longer name; API Gateway's line has 340; CloudWatch adds 26 to each. Lambda's own lines tell of failures only."""
+WEBHOOK_LOG_KB = 0.8
+"""Webhooks of calls have no line of metrics: 300 bytes in the local run."""
 STREAM_SHARDS = 4
 """Of a new table: each brings a batch a second, if something happened in it."""
-ROW_BYTES, BATCH_MILLISECONDS = 57, 50
-"""A row in a page, as measured, and what a batch takes in the function `journal`."""
+ROW_BYTES, CALL_ROW_BYTES, BATCH_MILLISECONDS = 57, 70, 50
+"""A row in a page, as measured; one of a call; and what a batch takes in the function `journal`."""
+CALL_ROWS, CALL_CHANGES, CALL_STREAMS, CALL_UNITS = 2, 8, 2, 2
+"""A call has two rows: that it came, and how it ended. Its changes and those of its ping come by two streams, and a
+batch of calls enters twice what is due."""
 
 ITEM_OVERHEAD_BYTES = 100
 """What DynamoDB adds to each item that it stores."""
@@ -56,14 +70,15 @@ COLUMNS = ("A million", "API Gateway", "Lambda", "DynamoDB", "Logs", "Journal", 
 
 def costs(request: str) -> tuple[float, ...]:
     """Dollars for a million requests, by service in the order of the columns."""
-    writes, reads = UNITS[request]
+    (writes, reads), times = UNITS[request], REQUESTS.get(request, 1)
     compute = MILLISECONDS[request] * 1000 * MEMORY_GB * LAMBDA_ARM64_GB_SECOND
+    is_call = request in REQUESTS
     return (
-        HTTP_API_MILLION,
-        LAMBDA_MILLION + compute,
+        times * HTTP_API_MILLION,
+        times * LAMBDA_MILLION + compute,
         writes * DYNAMODB_MILLION_WRITE_UNITS + reads * DYNAMODB_MILLION_READ_UNITS,
-        LOG_KB * LOGS_GB,
-        journal(),
+        times * (WEBHOOK_LOG_KB if is_call else LOG_KB) * LOGS_GB,
+        journal_of_calls() if is_call else journal(),
     )
 
 
@@ -72,6 +87,16 @@ def journal(requests_a_second: float = 100) -> float:
     rows = max(1, requests_a_second / STREAM_SHARDS)
     batches = 1_000_000 / rows
     units = batches * (ceil(rows * ROW_BYTES / 1024) + 1)
+    compute = batches * BATCH_MILLISECONDS / 1000 * MEMORY_GB * LAMBDA_ARM64_GB_SECOND
+    return compute + (batches * LAMBDA_MILLION + units * DYNAMODB_MILLION_WRITE_UNITS) / 1_000_000
+
+
+def journal_of_calls(calls_a_second: float = 100) -> float:
+    """Dollars for the rows of a million calls. Where there are few, each change is a batch."""
+    batches_a_call = min(CALL_CHANGES, CALL_STREAMS * STREAM_SHARDS / calls_a_second)
+    pages_a_call = min(CALL_ROWS, batches_a_call / CALL_STREAMS)
+    batches, pages = 1_000_000 * batches_a_call, 1_000_000 * pages_a_call
+    units = pages * (ceil(CALL_ROWS / pages_a_call * CALL_ROW_BYTES / 1024) + 1 + CALL_UNITS)
     compute = batches * BATCH_MILLISECONDS / 1000 * MEMORY_GB * LAMBDA_ARM64_GB_SECOND
     return compute + (batches * LAMBDA_MILLION + units * DYNAMODB_MILLION_WRITE_UNITS) / 1_000_000
 
@@ -108,5 +133,6 @@ if __name__ == "__main__":
 
     print(table())
     print(f"The journal of a million requests, one a second, costs {journal(1):.2f} dollars.")
+    print(f"The journal of a million calls, one every ten seconds, costs {journal_of_calls(0.1):.2f} dollars.")
     for name, stage in STAGES.items():
         print(f"The tables of {name} cost at most {most_an_hour(stage):.2f} dollars an hour.")

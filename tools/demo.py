@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 ENDPOINTS = {
     "my_endpoint": "auto insurance, numbers leased from a ring pool, no token",
     "static_endpoint": "auto insurance, one static number per traffic source, no token",
+    "shared_endpoint": "auto insurance, three numbers that all callers share, no token",
     "secure_endpoint": "auto insurance, numbers leased from a ring pool, the token required",
     "strict_endpoint": "zip and caller_id required on PING, no token",
     "rules_endpoint": "four buyers that never bid, each by another rule, and one that does; no token",
     "live_endpoint": "a live buyer: with zip 30340 it bids and accepts, with others it fails, each its way; no token",
 }
+CALLER = "+16145550123"
+NUMBER = "+18005550100"
+"""The first that is leased to it."""
+BUYERS = ("+18005550181", "+18005550182")
+"""The telephones of those that buy at my_endpoint, in the order of their bids."""
 LEAD = "traffic_source_id=1023&caller_id=%2B16145550123&state=TX&zip=30340"
 ANOTHER_LEAD = "traffic_source_id=1023&caller_id=%2B16145550124&state=TX&zip=30340"
 

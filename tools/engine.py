@@ -60,6 +60,7 @@ def tables(settings: Settings) -> dict[str, Table]:
         settings.sandbox_pings_table: schema.SANDBOX_PINGS,
         settings.sandbox_leases_table: schema.LEASES,
         settings.sandbox_callers_table: schema.CALLERS,
+        **({settings.calls_table: schema.CALLS} if settings.calls_table else {}),
     }
 
 

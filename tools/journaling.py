@@ -7,7 +7,10 @@ import typer
 from shared.domain.plurals import counted
 from shared.journal.consumer import consume, remembering
 from shared.journal.dead_letters import DeadLetters
+from shared.journal.follow_up import FollowUp
 from shared.journal.pages import Pages
+from shared.journal.timetable import Timetable
+from shared.store.calls import Calls
 from shared.store.compiled import Compiled, Memory
 from tools.stack_access import stack, storage
 from tools.target import fail, working
@@ -27,9 +30,10 @@ def replay(context: typer.Context) -> None:
     with stack(context) as records, ThreadPoolExecutor(1) as pool:
         pages = Pages(records.dynamo, records.now, pool)
         endpoint_of = remembering(Compiled(records.dynamo, Memory()), {})
+        follow = FollowUp(Calls(records.dynamo), Timetable(records.dynamo, records.now, set()), endpoint_of)
         with working("Replaying …"):
             replayed = DeadLetters(storage(records), records.now).replay(
-                lambda event, set_aside: consume(event, pages, endpoint_of, set_aside)
+                lambda event, set_aside: consume(event, pages, endpoint_of, set_aside, follow)
             )
         typer.echo(f"Replayed: {counted(replayed.done, 'file')}.")
         for name, fault in replayed.left.items():

@@ -1,12 +1,8 @@
 """Live buyers, for their operator: the secrets that their templates name, and the sales that are not settled."""
 
-import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
-import botocore.session
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from shared.domain import keys
@@ -15,18 +11,17 @@ from shared.journal.searching import find_unsettled
 from shared.operators.lead_days import first_kept
 from shared.store.pings import Asked
 from shared.store.records import Records
-from tools import rotation
+from tools import rotation, stack_secrets
 from tools.stack_access import open_journal, stack
 from tools.target import Json, clock, fail, print_json
 
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-
 secrets = typer.Typer(
-    no_args_is_help=True, help="The keys of this stack, and the secrets that the templates of live buyers name."
+    no_args_is_help=True,
+    help="The keys of this stack, and the secrets that live buyers and telephony providers have.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The secret, as templates name it: {secret.NAME}.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The secret, as the configuration names it: {secret.NAME}.")]
+OfProvider = Annotated[bool, typer.Option("--provider", help="Of a telephony provider, not of a live buyer.")]
 
 
 @secrets.command("set")
@@ -34,29 +29,32 @@ def set_secret(
     context: typer.Context,
     name: Name,
     value: Annotated[str, typer.Option(prompt=True, hide_input=True, help="It is asked for if it is not given.")],
+    provider: OfProvider = False,
 ) -> None:
     """Set a secret of a deployed stage. Functions follow within five minutes."""
     with stack(context) as records:
-        _write(records, _read(records) | {name: value})
+        arn = stack_secrets.arn_of(records, provider)
+        stack_secrets.write(arn, stack_secrets.read(arn) | {name: value})
         typer.echo(f"{name} is set.")
 
 
 @secrets.command()
-def remove(context: typer.Context, name: Name) -> None:
+def remove(context: typer.Context, name: Name, provider: OfProvider = False) -> None:
     """Remove a secret of a deployed stage."""
     with stack(context) as records:
-        kept = _read(records)
+        arn = stack_secrets.arn_of(records, provider)
+        kept = stack_secrets.read(arn)
         if name not in kept:
             fail(f"There is no secret {name}.")
-        _write(records, {other: value for other, value in kept.items() if other != name})
+        stack_secrets.write(arn, {other: value for other, value in kept.items() if other != name})
         typer.echo(f"{name} is removed.")
 
 
 @secrets.command("list")
-def list_secrets(context: typer.Context) -> None:
+def list_secrets(context: typer.Context, provider: OfProvider = False) -> None:
     """The names of the secrets of a deployed stage."""
     with stack(context) as records:
-        for name in sorted(_read(records)):
+        for name in sorted(stack_secrets.read(stack_secrets.arn_of(records, provider))):
             typer.echo(name)
 
 
@@ -121,33 +119,6 @@ def _line(sale: Unsettled) -> str:
     return (
         f"{sale.ping_id}  buyer {sale.buyer_id}  {clock(sale.asked_at)}  {known}"
         f"  Idempotency-Key {sale.idempotency_key}"
-    )
-
-
-def _read(records: Records) -> dict[str, str]:
-    arn = _arn(records)
-    try:
-        answer = _client().get_secret_value(SecretId=arn)
-    except (BotoCoreError, ClientError) as fault:
-        fail(f"AWS did not give the secrets: {fault}")
-    found: dict[str, str] = json.loads(answer["SecretString"])
-    return found
-
-
-def _write(records: Records, secrets: Mapping[str, str]) -> None:
-    try:
-        _client().put_secret_value(SecretId=_arn(records), SecretString=json.dumps(secrets))
-    except (BotoCoreError, ClientError) as fault:
-        fail(f"AWS did not take the secrets: {fault}")
-
-
-def _client() -> "SecretsManagerClient":
-    return cast("SecretsManagerClient", botocore.session.get_session().create_client("secretsmanager"))
-
-
-def _arn(records: Records) -> str:
-    return records.dynamo.settings.buyer_secrets_arn or fail(
-        "Of the local run they are in buyer-secrets.json in its data directory, which it reads when it starts."
     )
 
 

@@ -109,7 +109,7 @@ def _last(office: Office, wanted: Wanted, most: int) -> list[Ping]:
     if not (wanted.start or wanted.end):
         period = Period(0, period.end)
     question = Question(period=period, kinds=("ping",))
-    rows = [row for part in log.search_on(office, question, most, PARTS) for row in part.found]
+    rows = [row for part in log.search_on(log.search, office, question, most, PARTS) for row in part.found]
     raw_ids = [bytes.fromhex(row.ping) for row in rows][:most]
     found = office.records.pings.read_all(raw_ids, now)
     pings = (found[raw_id].ping for raw_id in dict.fromkeys(raw_ids) if raw_id in found)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 import typer
@@ -22,9 +22,20 @@ from shared.domain.key_list import DASHBOARDS, SHARED, BadSecret, Secrets
 from shared.domain.objections import Objection, Refused
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.settings import MissingSetting, Settings
+from shared.store.callers import Callers
+from shared.store.calls import Calls
+from shared.store.compiled import Compiled, Memory
+from shared.store.counters import Counters
 from shared.store.dynamo import COMMAND_ATTEMPT_SECONDS, Dynamo
 from shared.store.keyring import Keyring, read_secrets
+from shared.store.owners import Owners
+from shared.store.pings import Pings
 from shared.store.records import Records
+from shared.store.refused_requests import RefusedRequests
+from shared.store.reservations import Reservations
+from shared.store.retries import RetryKeys
+from shared.store.rings import Rings
+from shared.store.routes import Routes
 from tools import engine
 from tools.target import Target, fail
 
@@ -33,13 +44,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from shared.flows.telephony import Telephony
     from shared.journal.fetching import Fetching
     from shared.journal.storage import Storage
 
 SERVICE = "service.json"
 """The local run's note, in its data directory: where its engine is and what its tables are called."""
 IO_THREADS = 8
-SECRET, SESSION_SECRET, JOURNAL = "secret", "session-secret", "journal"
+SECRET, SESSION_SECRET, PROVIDER_SECRET, JOURNAL = "secret", "session-secret", "provider-secret", "journal"
 """In the data directory."""
 
 
@@ -111,6 +123,46 @@ def open_journal(records: Records) -> "Iterator[Fetching]":
     with ThreadPoolExecutor(IO_THREADS) as io_pool, TemporaryDirectory() as folder:
         pages = Pages(dynamo, now, io_pool)
         yield Fetching(Manifest(dynamo, now), storage(records), pages, Path(folder), io_pool)
+
+
+@contextmanager
+def telephony(records: Records) -> "Iterator[Telephony]":
+    """What the flows of calls look at the stack with. No live buyer can be asked."""
+    from shared.bidders.buyers import LiveBuyers  # slow to import
+    from shared.flows.telephony import Telephony
+    from shared.flows.world import World
+
+    dynamo, memory = records.dynamo, Memory()
+    with ThreadPoolExecutor(IO_THREADS) as io_pool:
+        world = World(
+            compiled=Compiled(dynamo, memory),
+            pings=Pings(dynamo),
+            refused_requests=RefusedRequests(dynamo),
+            routes=Routes(dynamo),
+            retry_keys=RetryKeys(dynamo),
+            rings=Rings(dynamo, {}),
+            counters=Counters(dynamo, {}),
+            reservations=Reservations(dynamo, {}),
+            callers=Callers(dynamo, records.keys),
+            live=LiveBuyers(_ask_nobody, _tell_nothing, records.keys),
+            keys=records.keys,
+            now=records.now,
+            skew=lambda: 0.0,
+            elapsed=lambda: 0.0,
+            random_bytes=os.urandom,
+            io_pool=io_pool,
+            pause=time.sleep,
+            newest_keys=lambda: records.keys,
+        )
+        yield Telephony(world, Calls(dynamo), Owners(dynamo, {}), {})
+
+
+def _ask_nobody() -> NoReturn:
+    raise Refused("A command asks no live buyer.")
+
+
+def _tell_nothing(_: str) -> NoReturn:
+    raise Refused("A command knows no secret of a live buyer.")
 
 
 def streams(context: typer.Context, records: Records) -> Any:
@@ -207,6 +259,7 @@ def _of_stage(stage: str, sessions: bool) -> tuple[Dynamo, Keyring]:
             pings_table=outputs["PingsTable"],
             leases_table=outputs["LeasesTable"],
             callers_table=outputs["CallersTable"],
+            calls_table=outputs["CallsTable"],
             journal_table=outputs["JournalTable"],
             sandbox_pings_table=outputs["SandboxPingsTable"],
             sandbox_leases_table=outputs["SandboxLeasesTable"],
@@ -214,6 +267,7 @@ def _of_stage(stage: str, sessions: bool) -> tuple[Dynamo, Keyring]:
             secret_arn=outputs["SecretArn"],
             session_secret_arn=outputs["SessionSecretArn"] if sessions else "",
             buyer_secrets_arn=outputs["BuyerSecretsArn"],
+            provider_secrets_arn=outputs["ProviderSecretsArn"],
             journal_bucket=outputs["JournalBucket"],
         )
         secrets = _secrets_manager(session)

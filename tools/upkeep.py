@@ -57,7 +57,9 @@ def erase(
         typer.echo("This may take 15 minutes: files of the journal are written anew without the caller.")
         with working(f"Erasing {number} …"):
             erased = _finish(context, records, fetching, erasing.erase(number, getpass.getuser())).erased
-        typer.echo(f"Erased: the leads of {counted(erased.pings, 'ping')}, {erased.sales} of them sold.")
+        typer.echo(
+            f"Erased: the leads of {counted(erased.pings, 'ping')}, {erased.sales} of them sold{_with_calls(erased)}."
+        )
         _check_finished(erased)
 
 
@@ -73,7 +75,7 @@ def _erase_ping(context: typer.Context, ping_id: str, yes: bool, dry_run: bool) 
         with working(f"Erasing {ping_id} …"):
             erased = _finish(context, records, fetching, erasing.erase_ping(ping_id, getpass.getuser())).erased
         whose = "a ping that was sold" if erased.sales else "one ping"
-        typer.echo(f"Erased: the lead of {whose}." if erased.pings else "It has no lead any more.")
+        typer.echo(f"Erased: the lead of {whose}{_with_calls(erased)}." if erased.pings else "It has no lead any more.")
         _check_finished(erased)
 
 
@@ -100,7 +102,14 @@ def _check_finished(erased: Erased) -> None:
 
 def _would_erase(found: Erased) -> str:
     being_sold = f", and {found.being_sold} being sold just now" if found.being_sold else ""
-    return f"It would erase the leads of {counted(found.pings, 'ping')}, {found.sales} of them sold{being_sold}."
+    pings = f"{counted(found.pings, 'ping')}, {found.sales} of them sold{being_sold}"
+    return f"It would erase the leads of {pings}{_with_calls(found)}."
+
+
+def _with_calls(found: Erased) -> str:
+    return (
+        f", and what is known of {counted(found.calls + found.running, 'call')}" if found.calls + found.running else ""
+    )
 
 
 def erasures(context: typer.Context, as_json: Json = False) -> None:
@@ -128,6 +137,8 @@ def repair(context: typer.Context) -> None:
             done = do_hourly_work(work, records)
         for each in done.caps.repaired:
             typer.echo(f"Buyer {each.buyer_id}: {each.key} was {each.was}, is {each.now}")
-        typer.echo(f"Caps lowered: {len(done.caps.repaired)}. Numbers freed: {done.freed}.")
+        typer.echo(
+            f"Caps lowered: {len(done.caps.repaired)}. Numbers freed: {done.freed}. Reservations given: {done.given}."
+        )
         if done.caps.why:
             fail(f"Not lowered: some caps of buyers ({done.caps.left} counted separately). {done.caps.why}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from functions.api import history
+from functions.api import call_history, history
 from functions.api.reading import PAGED, Lookup, Operation, read_body, read_limit
 from shared import configuration
 from shared.domain.objections import NotValid, VersionMissing
@@ -31,6 +31,7 @@ from shared.store.versions import Applied
 SCHEMAS: dict[Kind, str] = {
     "account": "Account",
     "users": "User",
+    "providers": "Provider",
     "ring_pools": "RingPool",
     "offers": "Offer",
     "endpoints": "Endpoint",
@@ -163,7 +164,7 @@ def _description() -> Any:
     structs: list[type] = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression_lists.Changed,
               suppression_lists.Found, suppression_lists.SuppressionList, issued_tokens.Issued,
               issued_tokens.WantedToken, comparing.Difference, whole_file.AppliedFile, configuration_warnings.Warning,
-              *history.STRUCTS]  # fmt: skip
+              *history.STRUCTS, *call_history.STRUCTS]  # fmt: skip
     return openapi.document(OPERATIONS, parts, structs)
 
 
@@ -262,7 +263,7 @@ SALES_PER_HOUR = {"type": "integer", "minimum": 0, "maximum": pools.MAX_SALES_PE
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/openapi.json", "Describe this API", _openapi, ()),
-    *(operation for kind in ("users", "ring_pools", "offers", "endpoints", "buyers") for operation in _kind(kind)),
+    *(operation for kind in SCHEMAS if kind != "account" for operation in _kind(kind)),
     Operation("POST", "/buyers/{id}/pause", "Pause a buyer, whatever its version", _pause, OPERATORS, gives="Buyer"),
     Operation("POST", "/buyers/{id}/resume", "End a buyer's pause", _resume, OPERATORS, gives="Buyer"),
     Operation("GET", "/users/{name}/tokens", "List a user's tokens", _tokens, EVERYBODY, gives="Token", many=True),
@@ -306,6 +307,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/changes/{version}", "Get a change", _change, READERS, gives="Applied"),
     Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone", query=CONFIRMED),
     *history.OPERATIONS,
+    *call_history.OPERATIONS,
     Operation("GET", "/configuration", "Write the configuration as YAML", _written, READERS, gives=FILE),
     Operation(
         "PUT", "/configuration", "Apply a YAML file", _apply, OPERATORS, takes=FILE, gives="AppliedFile",

@@ -14,6 +14,8 @@ US_ZONES = {
 """What comes first of the time zones, and what people call them."""
 ZONES_SHOWN = {name: f"{said} ({name})" for name, said in US_ZONES.items() if name != said}
 PERIODS = {"hour": "per hour", "day": "per day", "month": "per month", "total": "in total"}
+CALLS = {"attempts": "Attempts", "connected": "Connected calls", "converted": "Converted calls"}
+"""Caps of calls, and what they are called."""
 SUPPRESSION = Group(
     "Suppression",
     (Input("suppression", "Lists", "lines", "Whose callers are not taken; a name in each line.", typed="words"),),
@@ -68,6 +70,25 @@ OFFER = Form(
         ),
         Group("Contact fields", (CONTACT_FIELDS,), "What a publisher sends.", always=True),
         Group(
+            "What publishers are paid for",
+            (
+                Input(
+                    "earns.on",
+                    "A publisher is paid for",
+                    "select",
+                    options=("same", "connected", "duration"),
+                    default="same",
+                    shown={
+                        "same": "what the buyer pays for",
+                        "connected": "each call that a buyer answers",
+                        "duration": "a call of some seconds",
+                    },
+                ),
+                Input("earns.after_seconds", "Of so many seconds", hint="For a call of some seconds.", typed="whole"),
+            ),
+            "At endpoints that take calls. At others it is paid for each sale.",
+        ),
+        Group(
             "Values that cannot be read",
             (
                 Input(
@@ -87,6 +108,11 @@ def _counted(prefix: str) -> tuple[Input, ...]:
         *(Input(f"{prefix}sales.{period}", f"Sales {said}", typed="whole") for period, said in PERIODS.items()),
         *(Input(f"{prefix}revenue.{period}", f"Revenue {said}", typed="dollars") for period, said in PERIODS.items()),
         Input(f"{prefix}concurrent", "Calls at once", typed="whole"),
+        *(
+            Input(f"{prefix}{kind}.{period}", f"{label} {said}", typed="whole")
+            for kind, label in CALLS.items()
+            for period, said in PERIODS.items()
+        ),
     )
 
 
@@ -156,10 +182,47 @@ BUYER = Form(
                     also="schedule.zone",
                     shown=ZONES_SHOWN,
                 ),
-                Input("conversion_seconds", "Conversion, seconds", hint="How long a paid call lasts.", typed="whole"),
                 Input("paused", "Paused", "check"),
             ),
             always=True,
+        ),
+        Group(
+            "Pay",
+            (
+                Input(
+                    "pays.on",
+                    "It pays for",
+                    "select",
+                    options=("", "sale", "answered", "duration"),
+                    shown={
+                        "": "each answered call, or as the older setting says",
+                        "sale": "each sale, whatever becomes of it",
+                        "answered": "each call that it answers",
+                        "duration": "a call of some seconds",
+                    },
+                ),
+                Input("pays.after_seconds", "Of so many seconds", hint="For a call of some seconds.", typed="whole"),
+                Input(
+                    "conversion_seconds",
+                    "Seconds of a paid call, older setting",
+                    hint="The same as a call of so many seconds. One of the two.",
+                    typed="whole",
+                ),
+            ),
+            "At endpoints that take calls. At others it pays for each sale.",
+            always=True,
+        ),
+        Group(
+            "Dialing",
+            (
+                Input("dial.timeout_seconds", "Rings for, seconds", hint="Default: 25.", typed="whole"),
+                Input("dial.max_call_seconds", "Longest call, seconds", hint="Default: 3600.", typed="whole"),
+                Input("dial.say", "Say to who answers", hint="Before the caller is put through. Nothing: nothing."),
+                Input("dial.press", "Key to press", hint="To take the call, like 1. Nothing: every answer takes it."),
+                Input("dial.record", "Record its calls", "check"),
+                Input("dial.sip", "SIP address", hint="In place of its number, like sip:{number}@buyer.example."),
+            ),
+            "How it is called when a caller comes.",
         ),
         Group(
             "Schedule",
@@ -198,13 +261,76 @@ BUYER = Form(
                     key="endpoint",
                 ),
             ),
-            "Most sales, and most revenue in dollars, of an hour, a day, a month and in total; and calls at once.",
+            "The most of an hour, a day, a month and in total, revenue in dollars; and calls at once. Attempts (it is "
+            "dialed), connected calls (it answers) and converted ones (it pays) count at endpoints that take calls.",
             always=True,
         ),
         DUPLICATES,
         SUPPRESSION,
         Group("Live bidding", LIVE, "A buyer that bids itself over HTTP, in place of a bid of its own here."),
     )
+)
+
+REJECT = {"reject": "reject it"}
+TAKES_CALLS: tuple[Part, ...] = (
+    Input(
+        "calls.provider",
+        "Provider",
+        "select",
+        "Whose calls it takes. Nothing: it takes none, and buyers pay for sales.",
+    ),
+    Input(
+        "calls.late_calls",
+        "A call after its sale's hold",
+        "select",
+        options=("sell", "unpaid", "reject"),
+        default="sell",
+        shown={"sell": "put it through, paid as usual", "unpaid": "put it through, unpaid"} | REJECT,
+    ),
+    Input(
+        "calls.repeat_calls",
+        "A caller that has talked to its buyer already",
+        "select",
+        options=("connect", "reject"),
+        default="connect",
+        shown={"connect": "the same buyer again, unpaid"} | REJECT,
+    ),
+    Input(
+        "calls.unannounced",
+        "A caller that no ping announced",
+        "select",
+        options=("sell", "reject"),
+        default="sell",
+        shown={"sell": "sell it now"} | REJECT,
+    ),
+    Input(
+        "calls.anonymous",
+        "A caller without a number",
+        "select",
+        options=("accept", "reject"),
+        default="accept",
+        shown={"accept": "take it"} | REJECT,
+    ),
+    Input("calls.caller_must_match", "With a ring pool: only the lead's own caller id is put through", "check"),
+    Input(
+        "calls.fallback",
+        "When the buyer does not take it",
+        "select",
+        options=("as_posted", "try_all"),
+        default="as_posted",
+        shown={
+            "as_posted": "dial the others, if the POST left the choice open",
+            "try_all": "dial the others, also where the POST chose a buyer",
+        },
+    ),
+    Input(
+        "calls.last_resort",
+        "Last resort",
+        hint="A number that is dialed, unpaid, when no buyer is left.",
+        typed="number",
+    ),
+    Input("calls.say", "Say to who is refused", hint="Nothing: the call is rejected."),
+    Input("calls.max_ring_seconds", "All buyers together ring for, seconds", hint="Default: 120.", typed="whole"),
 )
 
 ENDPOINT = Form(
@@ -218,12 +344,17 @@ ENDPOINT = Form(
                     "tracking",
                     "Tracking",
                     "select",
-                    options=("ring_pool", "static"),
-                    shown={"ring_pool": "Ring pool", "static": "Static numbers"},
+                    options=("ring_pool", "static", "shared"),
+                    shown={"ring_pool": "Ring pool", "static": "Static numbers", "shared": "Shared numbers"},
                 ),
                 Input("ring_pool", "Ring pool", "select", "With numbers leased from one."),
                 Input("bid_floor", "Bid floor", hint="Dollars; bids below it do not count.", typed="dollars"),
-                Input("hold_seconds", "Hold, seconds", hint="With static numbers; a pool has its own.", typed="whole"),
+                Input(
+                    "hold_seconds",
+                    "Hold, seconds",
+                    hint="With static or shared numbers; a pool has its own.",
+                    typed="whole",
+                ),
                 Input("ping_ttl_seconds", "A ping is good for, seconds", hint="Default: 120.", typed="whole"),
                 Input("default_region", "Country of numbers", hint="Default: US."),
                 Input("require_auth_token", "A token is required", "check", default="true"),
@@ -232,7 +363,7 @@ ENDPOINT = Form(
             always=True,
         ),
         Group(
-            "Static numbers",
+            "Numbers of the endpoint",
             (
                 _mapping(
                     "static_numbers",
@@ -242,8 +373,16 @@ ENDPOINT = Form(
                     "With static numbers: one for each.",
                     typed=("", "number"),
                 ),
+                Input(
+                    "shared_numbers",
+                    "Shared numbers",
+                    "long",
+                    "With shared numbers, one in each line: each serves all callers, and a caller once at a time.",
+                    typed="numbers",
+                ),
             ),
         ),
+        Group("Calls", TAKES_CALLS, "What becomes of the calls that come to its numbers."),
         MARGIN,
         Group(
             "Limits",
@@ -264,7 +403,7 @@ ENDPOINT = Form(
                 Input("leases_per_caller", "By a caller", hint="Default: 2.", typed="whole"),
                 Input("leases_per_address", "By an address without a token", hint="Default: 20.", typed="whole"),
             ),
-            "For ring pools: a lease more is refused with too_many_leases. The pool has limits, too.",
+            "For ring pools and shared numbers: a lease more is refused with too_many_leases. A pool has limits, too.",
         ),
         Group(
             "What publishers see",
@@ -349,6 +488,30 @@ RING_POOL = Form(
     )
 )
 
+PROVIDER = Form(
+    (
+        Group(
+            "Provider",
+            (
+                Input("name", "Name", hint="A part of the addresses that the provider calls; it stays."),
+                Input(
+                    "kind",
+                    "Kind",
+                    "select",
+                    options=("twilio", "telnyx", "local"),
+                    shown={"twilio": "Twilio", "telnyx": "Telnyx", "local": "Local run"},
+                ),
+                Input("account", "Account", hint="Of Twilio the Account SID, AC and 32 letters and digits."),
+                Input("token", "Secret with its token", hint="Like {secret.main}: the name, never the token itself."),
+                Input(
+                    "previous_token", "Secret with the token before", hint="Accepted, too, while the token is changed."
+                ),
+            ),
+            always=True,
+        ),
+    )
+)
+
 USER = Form(
     (
         Group(
@@ -394,6 +557,7 @@ ACCOUNT = Form(
 FORMS: dict[Kind, Form] = {
     "account": ACCOUNT,
     "users": USER,
+    "providers": PROVIDER,
     "ring_pools": RING_POOL,
     "offers": OFFER,
     "endpoints": ENDPOINT,

@@ -41,12 +41,12 @@ def _catch_mistakes(show: Show) -> Show:
         try:
             return show(office, visit)
         except NotValid as wrong:
-            return Page("objection.html", {"title": "That cannot be shown", "sentence": _sentence(wrong.errors)}, 422)
+            return Page("objection.html", {"title": "That cannot be shown", "sentence": sentence_of(wrong.errors)}, 422)
 
     return said
 
 
-def _sentence(errors: Errors) -> str:
+def sentence_of(errors: Errors) -> str:
     return " ".join(f"{name.capitalize()} {sentence}." for name, found in errors.items() for sentence in found)
 
 
@@ -62,7 +62,7 @@ def show_log(office: Office, visit: Visit) -> Answer:
             return _file(f"pings-{days}", *log_files.export_pings(office, visit.reader, wanted))
         page = log.pings(office, visit.reader, wanted)
     except NotValid as wrong:
-        return _log(office, visit, wanted, log.Page([]), wrong=_sentence(wrong.errors))
+        return _log(office, visit, wanted, log.Page([]), wrong=sentence_of(wrong.errors))
     except Refused as refused:
         return _log(office, visit, wanted, log.Page([]), wrong=str(refused))
     following = "?" + urlencode(sent | {"after": page.cursor}) if page.cursor else ""
@@ -80,7 +80,7 @@ def log_of_caller(office: Office, visit: Visit) -> Answer:
             return _file("pings-of-a-caller", *log_files.export_pings_of(office, visit.reader, caller))
         page = log.pings_of(office, visit.reader, caller, form.get("after", ""))
     except NotValid as wrong:
-        return _log(office, visit, Wanted(), log.Page([]), caller=typed, wrong=_sentence(wrong.errors))
+        return _log(office, visit, Wanted(), log.Page([]), caller=typed, wrong=sentence_of(wrong.errors))
     except Refused as refused:
         return _log(office, visit, Wanted(), log.Page([]), caller=typed, wrong=str(refused))
     return _log(office, visit, Wanted(), page, caller=typed)
@@ -134,7 +134,20 @@ def unmask(office: Office, visit: Visit) -> Page:
 
 def _ping(office: Office, visit: Visit, opened: one_ping.OpenedPing) -> Page:
     may = {"is_reader": visit.user.role in READERS, "is_operator": visit.user.role in OPERATORS}
-    return Page("ping.html", {"opened": opened, "zone": account_zone(office), **may})
+    names = buyer_names(office) if opened.calls and visit.reader.sees_all else {}
+    is_local = bool(office.records.dynamo.settings.demo)
+    callers = [value.value for value in opened.lead if value.name == "caller_id" and not value.masked]
+    return Page(
+        "ping.html",
+        {
+            "opened": opened,
+            "zone": account_zone(office),
+            "names": names,
+            "can_be_called": is_local and opened.takes_calls and may["is_operator"],
+            "caller": callers[0] if callers else "",
+            **may,
+        },
+    )
 
 
 def show_sources(office: Office, visit: Visit) -> Answer:
@@ -172,7 +185,7 @@ def ask_to_erase(office: Office, visit: Visit) -> Page:
     try:
         number = log.read_number(typed)
     except NotValid as wrong:
-        return _erasures(office, typed=typed, wrong=_sentence(wrong.errors))
+        return _erasures(office, typed=typed, wrong=sentence_of(wrong.errors))
     return Page("erase.html", {"number": number, "known": erasing.preview(office, visit.user.name, number)})
 
 

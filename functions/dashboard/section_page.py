@@ -179,6 +179,7 @@ def options(office: Office) -> Mapping[str, list[str]]:
     return {
         "offer": live.names("offers"),
         "ring_pool": ["", *live.names("ring_pools")],
+        "calls.provider": ["", *live.names("providers")],
         "endpoint": ["", *endpoints],
         "zone": ["", *inputs.US_ZONES, *schedule.places()],
     }

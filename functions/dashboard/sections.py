@@ -2,6 +2,7 @@
 token."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from msgspec import ValidationError, convert
@@ -14,13 +15,23 @@ from shared.configuration import Plain
 from shared.domain import erlang, schedule
 from shared.domain.models import Buyer
 from shared.domain.objections import Malformed, NotValid, Refused
+from shared.journal.counts import Waits
+from shared.office import plots
 from shared.office.dashboard import OURS, ROOT, Page, Redirect, View, Visit
+from shared.office.plots import Plot, Series
 from shared.office.visitors import VisitedOffice
 from shared.operators import access, forecast, issued_tokens, pools, resources, trying
 from shared.operators.access import EVERYBODY, OPERATORS, Office
 from shared.operators.account import account_zone
+from shared.operators.pools import LastDay
 from shared.operators.resources import Resource
 from shared.publishers import posting_instructions
+
+ADDRESSES = (("A call comes in", "voice"), ("That address fails", "again"), ("The call's status changes", "status"))
+"""What a provider calls by itself, and the step of each."""
+
+WAITS = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+"""Within how many seconds calls came."""
 
 # Offers
 
@@ -102,6 +113,23 @@ def _endpoint(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any
     return {"guide": posting_instructions.guide(trial.endpoint, visit.base), "trial": trial}
 
 
+# Providers
+
+
+def _providers(office: Office, _: list[Plain]) -> Mapping[str, Any]:
+    endpoints: dict[str, list[str]] = {}
+    for (section, name), part in office.records.versions.last_read().parts.items():
+        if section == "endpoints" and (calls := part.get("calls")):
+            endpoints.setdefault(calls["provider"], []).append(name)
+    return {"endpoints": endpoints}
+
+
+def _provider(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
+    endpoints = _providers(office, [])["endpoints"].get(found.name, [])
+    addresses = [(what, f"{visit.base}/calls/{found.name}/{step}") for what, step in ADDRESSES]
+    return {"endpoints": endpoints, "addresses": addresses}
+
+
 # Ring pools
 
 
@@ -111,13 +139,15 @@ def _ring_pools(office: Office, listed: list[Plain]) -> Mapping[str, Any]:
 
 def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
     try:
-        hours = pools.last_hours(office, found.name)
-    except (NotValid, Refused):  # without them there is still the form
-        hours = []
+        day = pools.last_day(office, found.name)
+    except (NotValid, Refused):  # without it there is still the form
+        day = LastDay([], Waits({}))
+    hours = day.hours
     asked = visit.query.get("sales_per_hour", "")
     busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
     sales = min(sales, pools.MAX_SALES_PER_HOUR)
+    hold = pools.recommend_hold(pools.layout(office.records, found.name), day.waits, sales)
     use, numbers = pools.look_at_pool(office.records, found.name, sales, after=visit.query.get("after", ""))
     return {
         "use": use,
@@ -125,9 +155,29 @@ def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, An
         "hours": [hour for hour in hours if hour.leases or hour.exhausted],
         "are_readable": bool(hours),
         "plot": today.plot_pool("Use in the last 24 hours", hours) if hours else None,
+        "waits": day.waits,
+        "wait_plot": _plot_waits(day.waits) if day.waits.calls else None,
+        "wait_rows": _rows_of_waits(day.waits),
+        "hold": hold,
+        "enough_calls": pools.ENOUGH_CALLS,
         "zone": account_zone(office),
         "percent": round(100 * erlang.BLOCKING),
     }
+
+
+def _plot_waits(waits: Waits) -> Plot:
+    counted = [waits.within(seconds) for seconds in WAITS]
+    each = [after - before for before, after in pairwise([0, *counted, waits.calls])]
+    labels = [f"{seconds} s" for seconds in WAITS]
+    return plots.groups("Seconds from POST to the call", Series("Calls", each), [*labels, "later"])
+
+
+def _rows_of_waits(waits: Waits) -> list[tuple[str, int]]:
+    """Within how long how many calls came, as far as there were more."""
+    rows = [(f"{seconds} s", waits.within(seconds)) for seconds in WAITS]
+    rows.append(("any time", waits.calls))
+    all_came = [calls for _, calls in rows].index(waits.calls)
+    return [row for row in rows[: all_came + 1] if row[1]]
 
 
 # Users
@@ -177,6 +227,7 @@ SECTIONS = (
     Section("buyers", _buyers, _buyer),
     Section("endpoints", _endpoints, _endpoint),
     Section("ring_pools", _ring_pools, _ring_pool),
+    Section("providers", _providers, _provider),
     USERS,
 )
 

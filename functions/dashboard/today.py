@@ -52,10 +52,24 @@ def _plots(day: Day) -> list[Plot]:
             lambda hour: hour.count.pings,
         ),
         _plot(day, "Sales", [], lambda hour: hour.count.sales),
+        *([_plot_calls(day)] if day.total.day.calls or day.total.before.calls else []),
         _plot(day, "Refused", plots.most(statuses, "others"), lambda hour: hour.count.refused),
         *([_plot(day, "Revenue", [], lambda hour: hour.count.revenue_cents or 0, formats.money)] * has_revenue),
         _plot(day, "Payout", [], lambda hour: hour.count.payout_cents, formats.money),
     ]
+
+
+def _plot_calls(day: Day) -> Plot:
+    return _plot(
+        day,
+        "Calls",
+        [
+            Series("Connected", [hour.count.connected for hour in day.hours]),
+            Series("Not connected", [hour.count.settled - hour.count.connected for hour in day.hours]),
+            Series("Not over", [hour.count.calls - hour.count.settled for hour in day.hours]),
+        ],
+        lambda hour: hour.count.calls,
+    )
 
 
 def _plot(

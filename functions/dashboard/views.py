@@ -1,6 +1,7 @@
 """The dashboard as a table: what is shown at which address, and to whom."""
 
 from functions.dashboard import (
+    call_pages,
     change_pages,
     file_page,
     log_pages,
@@ -16,6 +17,7 @@ from shared.office.visitors import VisitedOffice
 VIEWS: tuple[View[VisitedOffice], ...] = (
     *signing.VIEWS,
     *log_pages.VIEWS,
+    *call_pages.VIEWS,
     *report_pages.VIEWS,
     *question_pages.VIEWS,
     *sections.VIEWS,

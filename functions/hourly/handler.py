@@ -1,4 +1,5 @@
-"""Every hour: caps that a crash left too high are lowered, and numbers that an apply which died has left are freed."""
+"""Every hour: caps that a crash left too high are lowered, what it has reserved is given, and numbers that an apply
+which died has left are freed."""
 
 from typing import Any
 
@@ -14,6 +15,8 @@ log = Logger()
 def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, object]:
     done = do_hourly_work(*runtime.hourly_work())
     caps = done.caps
-    found = {"repaired": len(caps.repaired), "left": caps.left, "why": caps.why, "freed": done.freed}
+    found = {
+        "repaired": len(caps.repaired), "left": caps.left, "why": caps.why, "freed": done.freed, "given": done.given,
+    }  # fmt: skip
     log.info("hourly", extra=found)
     return found

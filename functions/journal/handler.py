@@ -1,5 +1,5 @@
-"""What happened becomes pages of the journal: Lambda brings each batch of the stream of pings, until it has gone
-through."""
+"""What happened becomes pages of the journal: Lambda brings each batch of the streams of pings and of calls, until it
+has gone through."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ log = Logger()
 
 
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    pages, endpoint_of, dead_letters = runtime.journal()
-    done = consume(event, pages, endpoint_of, dead_letters.add)
+    pages, endpoint_of, dead_letters, follow = runtime.journal()
+    done = consume(event, pages, endpoint_of, dead_letters.add, follow)
     counts = structs.asdict(done)
     counts.pop("failed")
     metrics.write_batch(**counts)

@@ -14,6 +14,12 @@ from shared.domain.filters import Filter
 CONTROLS = ("ping_id", "buyer_id", "auth_token", "explain", "vanity_uri")
 """Parameters about the request: they never reach the lead, so they can be no contact fields."""
 
+TRACKING_NEEDS: dict[str, tuple[str, ...]] = {
+    "ring_pool": ("ring_pool",),
+    "static": ("static_numbers", "hold_seconds"),
+    "shared": ("shared_numbers", "hold_seconds"),
+}
+"""The keys of an endpoint that its kind of tracking needs, and others have no use for."""
 ORDERED = ("integer", "decimal", "date", "text", "us_zip")
 """Types whose values can be more or less than another."""
 
@@ -62,6 +68,7 @@ def _unique(named: Iterable[tuple[Path, object]]) -> Iterator[Problem]:
 def _references_exist(configuration: Configuration, unread: frozenset[tuple[str, str]]) -> Iterator[Problem]:
     offers = {offer.name: offer for offer in configuration.offers}
     pools = {pool.name for pool in configuration.ring_pools}
+    providers = {provider.name for provider in configuration.providers}
     for place, endpoint in enumerate(configuration.endpoints):
         if ("offers", endpoint.offer) in unread:
             pass
@@ -69,6 +76,10 @@ def _references_exist(configuration: Configuration, unread: frozenset[tuple[str,
             yield Problem(("endpoints", place, "offer"), f"there is no offer `{endpoint.offer}`")
         elif not offers[endpoint.offer].buyers:
             yield Problem(("endpoints", place, "offer"), f"the offer `{endpoint.offer}` needs at least one buyer")
+        if endpoint.calls and endpoint.calls.provider not in providers:
+            at = ("endpoints", place, "calls", "provider")
+            if ("providers", endpoint.calls.provider) not in unread:
+                yield Problem(at, f"there is no provider `{endpoint.calls.provider}`")
         if endpoint.ring_pool and endpoint.ring_pool not in pools and ("ring_pools", endpoint.ring_pool) not in unread:
             yield Problem(("endpoints", place, "ring_pool"), f"there is no ring pool `{endpoint.ring_pool}`")
 
@@ -139,12 +150,14 @@ def _rules_are_sound(configuration: Configuration, offer: Offer, buyer: Buyer, a
             yield Problem((*at, "schedule", "zone"), "is missing: the buyer's time zone, like America/New_York")
         if buyer.zone and buyer.schedule.zone not in (None, buyer.zone):
             yield Problem((*at, "schedule", "zone"), f"must be {buyer.zone}, the buyer's zone, or left out")
-    here = [endpoint.vanity_uri for endpoint in configuration.endpoints if endpoint.offer == offer.name]
+    endpoints = [endpoint for endpoint in configuration.endpoints if endpoint.offer == offer.name]
+    here = [endpoint.vanity_uri for endpoint in endpoints]
     for endpoint in buyer.caps.by_endpoint if buyer.caps else ():
         if endpoint not in here:
             yield Problem((*at, "caps", "by_endpoint", endpoint), f"must be an endpoint of the offer {offer.name}")
     for endpoint, counted in {"": buyer.caps, **buyer.caps.by_endpoint}.items() if buyer.caps else ():
-        if message := caps.size_fault(counted.concurrent or 0, endpoint):
+        takes_calls = any(each.calls for each in endpoints if endpoint in ("", each.vanity_uri))
+        if message := caps.size_fault(counted.concurrent or 0, endpoint, takes_calls):
             of: Path = ("by_endpoint", endpoint) if endpoint else ()
             yield Problem((*at, "caps", *of, "concurrent"), message)
     for place, text in enumerate(buyer.filters):
@@ -185,14 +198,20 @@ def _mistakes(condition: Filter, offer: Offer) -> Iterator[str]:
 
 
 def _tracking_is_whole(endpoint: Endpoint, at: Path) -> Iterator[Problem]:
-    pooled, static = ("ring_pool",), ("static_numbers", "hold_seconds")
-    needs, not_for = (pooled, static) if endpoint.tracking == "ring_pool" else (static, pooled)
+    needs = TRACKING_NEEDS[endpoint.tracking]
+    not_for = [key for keys in TRACKING_NEEDS.values() for key in keys if key not in needs]
     for key in needs:
         if not getattr(endpoint, key):
             yield Problem((*at, key), f"is missing: `tracking: {endpoint.tracking}` needs it")
-    for key in not_for:
+    for key in dict.fromkeys(not_for):
         if getattr(endpoint, key):
             yield Problem((*at, key), f"must be taken out: `tracking: {endpoint.tracking}` has no use for it")
+    if endpoint.tracking == "shared" and endpoint.leases_per_caller > len(endpoint.shared_numbers) > 0:
+        most = len(endpoint.shared_numbers)
+        yield Problem(
+            (*at, "leases_per_caller"),
+            f"must be at most {most}, as there are `shared_numbers`: on each a caller has one sale at a time",
+        )
 
 
 def _pings_end_before_their_hold(configuration: Configuration) -> Iterator[Problem]:
@@ -232,3 +251,6 @@ def owned_numbers(configuration: Configuration) -> Iterator[tuple[Path, str, str
         for source, number in endpoint.static_numbers.items():
             path: Path = ("endpoints", place, "static_numbers", source)
             yield path, number, f"endpoint {endpoint.vanity_uri}"
+        for among, number in enumerate(endpoint.shared_numbers):
+            at: Path = ("endpoints", place, "shared_numbers", among)
+            yield at, number, f"shared numbers of endpoint {endpoint.vanity_uri}"

@@ -79,6 +79,9 @@ def _endpoint(
         instructions=endpoint.instructions,
         leases_per_caller=endpoint.leases_per_caller,
         leases_per_address=endpoint.leases_per_address,
+        calls=endpoint.calls.compile() if endpoint.calls else None,
+        earns=offer.earns.compile() if offer.earns else models.Earns(),
+        shared_numbers=endpoint.shared_numbers,
     )
 
 
@@ -126,7 +129,7 @@ def _buyer(buyer: Buyer, offer: Offer, endpoint: str) -> models.Buyer:
         tier=buyer.tier,
         weight=buyer.weight,
         paused=buyer.paused,
-        conversion_seconds=buyer.conversion_seconds,
+        conversion_seconds=(buyer.pays and buyer.pays.after_seconds) or buyer.conversion_seconds,
         zone=buyer.zone or (buyer.schedule and buyer.schedule.zone) or "UTC",
         schedule=buyer.schedule.compile() if buyer.schedule else None,
         traffic_sources=buyer.traffic_sources,
@@ -136,5 +139,7 @@ def _buyer(buyer: Buyer, offer: Offer, endpoint: str) -> models.Buyer:
         live=buyer.live.compile([field.name for field in offer.contact_fields], buyer.max_bid or 0)
         if buyer.live
         else None,
+        pays=buyer.pays.compile() if buyer.pays else None,
+        dial=buyer.dial.compile() if buyer.dial else models.DialRules(),
         caps=tuple(cap for cap in every if not endpoint or cap.endpoint in ("", endpoint)),
     )

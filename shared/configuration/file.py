@@ -20,6 +20,7 @@ from shared.configuration.shapes import (
     Origin,
     Part,
     Region,
+    SecretName,
     VanityUri,
     Zone,
 )
@@ -27,6 +28,9 @@ from shared.domain import models
 
 MAX_ENDPOINTS = 98
 """All endpoints are switched in one transaction, which has 100 places: one is for the version, one for the log."""
+
+MAX_SHARED = 25
+"""A sale may have to look at the routes of all of them."""
 
 Percent = Annotated[int, Limits(ge=1, le=100)]
 Leases = Annotated[int, Limits(ge=1, le=10_000)]
@@ -76,6 +80,17 @@ class RingPool(Part):
     address_share: Percent = 25
 
 
+class Provider(Part):
+    """An account at a telephony provider, whose numbers ring here. Its tokens are names of secrets; the previous one is
+    accepted, too, while the token is rotated."""
+
+    name: Name
+    kind: Literal["twilio", "telnyx", "local"]
+    account: Label
+    token: SecretName
+    previous_token: SecretName | None = None
+
+
 class ContactField(Part):
     name: FieldName
     type: models.FieldType = "text"
@@ -109,6 +124,8 @@ class Buyer(Part):
     caps: rules.Caps | None = None
     live: live_buyers.LiveBuyerConfig | None = None
     max_bid: Money | None = None
+    pays: rules.Pays | None = None
+    dial: rules.Dial | None = None
 
     @model_validator(mode="after")
     def _bids_one_way(self) -> "Buyer":
@@ -116,6 +133,8 @@ class Buyer(Part):
             raise ValueError("must have `bid`, or `live` in its place: a live buyer bids itself")
         if self.max_bid is not None and self.live is None:
             raise ValueError("must have `max_bid` only with `live`")
+        if self.pays and self.conversion_seconds:
+            raise ValueError("must have `pays`, or its older name `conversion_seconds`, not both")
         return self
 
 
@@ -128,14 +147,16 @@ class Offer(Part):
     duplicates: rules.Duplicates | None = None
     margin: rules.Margin | None = None
     validation: Literal["lenient", "strict"] = "lenient"
+    earns: rules.Earns | None = None
 
 
 class Endpoint(Part):
     vanity_uri: VanityUri
     offer: str
-    tracking: Literal["ring_pool", "static"]
+    tracking: Literal["ring_pool", "static", "shared"]
     ring_pool: str | None = None
     static_numbers: Mapping[Label, Number] = {}
+    shared_numbers: Annotated[tuple[Number, ...], Limits(max_length=MAX_SHARED)] = ()
     hold_seconds: Annotated[int, Limits(ge=1, le=7 * DAY)] | None = None
     ping_ttl_seconds: Annotated[int, Limits(ge=10, le=DAY)] = 120
     bid_floor: Money = 0
@@ -156,6 +177,7 @@ class Endpoint(Part):
     instructions: Literal["public", "token"] = "public"
     leases_per_caller: Leases = 2
     leases_per_address: Leases = 20
+    calls: rules.TakesCalls | None = None
 
 
 class Configuration(Part):
@@ -163,6 +185,7 @@ class Configuration(Part):
 
     account: Account = Account()
     users: tuple[User, ...] = ()
+    providers: tuple[Provider, ...] = ()
     ring_pools: tuple[RingPool, ...] = ()
     offers: tuple[Offer, ...] = ()
     endpoints: Annotated[tuple[Endpoint, ...], Limits(max_length=MAX_ENDPOINTS)] = ()
@@ -177,6 +200,13 @@ PARTS: dict[str, type[Part]] = {
     "by_endpoint": rules.Counted,
     "sales": rules.Sales,
     "revenue": rules.Revenue,
+    "attempts": rules.Calls,
+    "connected": rules.Calls,
+    "converted": rules.Calls,
+    "pays": rules.Pays,
+    "dial": rules.Dial,
+    "earns": rules.Earns,
+    "calls": rules.TakesCalls,
     "margin": rules.Margin,
     "limits": rules.Limits,
     "endpoint": rules.Rates,
@@ -191,13 +221,14 @@ PARTS: dict[str, type[Part]] = {
 """What a key holds that is no list of records."""
 LISTS: dict[str, type[Part]] = {
     "users": User,
+    "providers": Provider,
     "ring_pools": RingPool,
     "offers": Offer,
     "endpoints": Endpoint,
     "buyers": Buyer,
     "contact_fields": ContactField,
 }
-KEYS = {"users": "name", "ring_pools": "name", "offers": "name", "endpoints": "vanity_uri"}
+KEYS = {"users": "name", "providers": "name", "ring_pools": "name", "offers": "name", "endpoints": "vanity_uri"}
 """The sections, and what names a record of theirs."""
 
 

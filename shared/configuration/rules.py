@@ -2,12 +2,25 @@
 requests read of them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic import Field as Limited
 
-from shared.configuration.shapes import DAY, Date, Hundredths, Money, Part, VanityUri, Zone
+from shared.configuration.shapes import (
+    DAY,
+    Date,
+    Hundredths,
+    Keys,
+    Money,
+    Name,
+    Number,
+    Part,
+    Sentence,
+    Sip,
+    VanityUri,
+    Zone,
+)
 from shared.domain import caps, filters, models, schedule
 from shared.domain.caps import Cap
 
@@ -98,13 +111,26 @@ class Revenue(Part):
     total: Money | None = None
 
 
+class Calls(Sales):
+    """Calls that are dialed, connected or converted."""
+
+
 class Counted(Part):
     sales: Sales = Sales()
     revenue: Revenue = Revenue()
+    attempts: Calls = Calls()
+    connected: Calls = Calls()
+    converted: Calls = Calls()
     concurrent: Count | None = None
 
     def limits(self, endpoint: str) -> Iterator[Cap]:
-        amounts: tuple[tuple[caps.Kind, Sales | Revenue], ...] = (("sales", self.sales), ("revenue", self.revenue))
+        amounts: tuple[tuple[caps.Kind, Sales | Revenue], ...] = (
+            ("sales", self.sales),
+            ("revenue", self.revenue),
+            ("attempts", self.attempts),
+            ("connected", self.connected),
+            ("converted", self.converted),
+        )
         for kind, part in amounts:
             for period in PERIODS:
                 if (limit := getattr(part, period)) is not None:
@@ -121,6 +147,73 @@ class Caps(Counted):
     def compile(self) -> tuple[Cap, ...]:
         here = [cap for endpoint, counted in self.by_endpoint.items() for cap in counted.limits(endpoint)]
         return (*self.limits(""), *here)
+
+
+class Pays(Part):
+    """What a buyer pays for."""
+
+    on: Literal["sale", "answered", "duration"]
+    after_seconds: Annotated[int, Limited(ge=1, le=DAY)] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_seconds(self) -> "Pays":
+        _check_seconds(self.on, self.after_seconds)
+        return self
+
+    def compile(self) -> models.Pays:
+        return models.Pays(self.on, self.after_seconds or 0)
+
+
+class Earns(Part):
+    """What a publisher is paid for."""
+
+    on: Literal["same", "connected", "duration"] = "same"
+    after_seconds: Annotated[int, Limited(ge=1, le=DAY)] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_seconds(self) -> "Earns":
+        _check_seconds(self.on, self.after_seconds)
+        return self
+
+    def compile(self) -> models.Earns:
+        return models.Earns(self.on, self.after_seconds or 0)
+
+
+def _check_seconds(on: str, after_seconds: int | None) -> None:
+    if (on == "duration") != (after_seconds is not None):
+        raise ValueError("must have `after_seconds` with `on: duration`, and only there")
+
+
+class Dial(Part):
+    """How a buyer is dialed when a call comes for it."""
+
+    timeout_seconds: Annotated[int, Limited(ge=5, le=120)] = 25
+    max_call_seconds: Annotated[int, Limited(ge=60, le=14_400)] = 3600
+    say: Sentence = ""
+    press: Keys | None = None
+    record: bool = False
+    sip: Sip | None = None
+
+    def compile(self) -> models.DialRules:
+        return models.DialRules(**self.model_dump() | {"press": self.press or "", "sip": self.sip or ""})
+
+
+class TakesCalls(Part):
+    """How an endpoint takes the calls of its numbers, which come through a provider."""
+
+    provider: Name
+    late_calls: Literal["sell", "unpaid", "reject"] = "sell"
+    repeat_calls: Literal["connect", "reject"] = "connect"
+    unannounced: Literal["sell", "reject"] = "sell"
+    anonymous: Literal["accept", "reject"] = "accept"
+    caller_must_match: bool = False
+    fallback: Literal["as_posted", "try_all"] = "as_posted"
+    last_resort: Number | None = None
+    say: Sentence = ""
+    max_ring_seconds: Annotated[int, Limited(ge=5, le=600)] = 120
+
+    def compile(self) -> models.CallRules:
+        return models.CallRules(**self.model_dump() | {"last_resort": self.last_resort or ""})
 
 
 class Margin(Part):

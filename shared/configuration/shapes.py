@@ -116,6 +116,20 @@ FieldName = Annotated[
 Origin = Annotated[
     str, _shaped(r"\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", "must be * or an origin like https://www.example.com")
 ]
+Keys = Annotated[str, _shaped(r"[0-9*#]{1,8}", "must be 1 to 8 keys of a telephone: digits, * and #")]
+Sentence = Annotated[str, Limits(max_length=500)]
+"""What is said to somebody on the telephone."""
+Sip = Annotated[
+    str,
+    _shaped(
+        r"sips?:([A-Za-z0-9_.!~*'()&=+$,;?/%-]|\{number\}){1,128}"
+        r"@[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(;[A-Za-z0-9=;.-]{1,100})?",
+        "must be a SIP address like sip:{number}@buyer.example",
+    ),
+]
+SecretName = Annotated[
+    str, _shaped(r"\{secret\.[A-Za-z0-9_.-]{1,64}\}", "must name a secret, like {secret.main}; its value is never here")
+]
 
 
 class Part(BaseModel):

@@ -32,6 +32,10 @@ ABOUT = {
     "date": "birth|dob",
 }
 """By the type of a contact field, what names of such fields have in them."""
+OF_CALLS = ("attempts", "connected", "converted")
+"""Caps that count where an endpoint takes calls."""
+ACCOUNTS = {"twilio": r"AC[0-9a-f]{32}", "telnyx": r"(?!AC[0-9a-f]{32}$).+", "local": ".+"}
+"""What accounts look like at each kind of provider."""
 LOCAL = re.compile(r"http://(localhost|127\.|\[::1\])")
 NO_LITERAL = re.compile(r"\\[A-Za-z]|\[[^\]]*\]|\(\?[a-zA-Z:<>P]*[:>)]?")
 WORDS_GROUP = re.compile(r"[^(]*\([A-Za-z_|]+\).*\(", re.DOTALL)
@@ -40,12 +44,27 @@ IN_NUMBERS = ("bid", "conversion_seconds", "expires_in_seconds")
 
 def find_warnings(wanted: Configuration, now: int, within: Path = ()) -> list[Problem]:
     """Every warning, in the order of the file; only those about the record at `within`, and what is in it."""
-    warnings = [*_of_account(wanted), *_of_pools(wanted), *_of_offers(wanted, now, within), *_of_endpoints(wanted)]
+    warnings = [
+        *_of_account(wanted),
+        *_of_providers(wanted),
+        *_of_pools(wanted),
+        *_of_offers(wanted, now, within),
+        *_of_endpoints(wanted),
+    ]
     return [warning for warning in warnings if warning.path[: len(within)] == within]
 
 
 def _of_account(wanted: Configuration) -> Iterator[Problem]:
     yield from _of_zone(wanted.account.zone, ("account", "zone"))
+
+
+def _of_providers(wanted: Configuration) -> Iterator[Problem]:
+    for place, provider in enumerate(wanted.providers):
+        if not re.fullmatch(ACCOUNTS[provider.kind], provider.account):
+            message = f"does not look like an account of {provider.kind}: calls of another one are refused"
+            yield Problem(("providers", place, "account"), message)
+        if provider.previous_token == provider.token:
+            yield Problem(("providers", place, "previous_token"), "is the token itself, and can be taken out")
 
 
 def _of_pools(wanted: Configuration) -> Iterator[Problem]:
@@ -67,6 +86,8 @@ def _of_offers(wanted: Configuration, now: int, within: Path) -> Iterator[Proble
         endpoints = [endpoint for endpoint in wanted.endpoints if endpoint.offer == offer.name]
         if offer.margin:
             yield from _of_margin(offer, offer.margin, ("offers", place, "margin"))
+        if offer.earns and _are_silent(endpoints):
+            yield Problem(("offers", place, "earns"), NO_CALLS)
         for among, buyer in enumerate(offer.buyers):
             at: Path = ("offers", place, "buyers", among)
             if at[: len(within)] != within[: len(at)]:
@@ -76,6 +97,8 @@ def _of_offers(wanted: Configuration, now: int, within: Path) -> Iterator[Proble
             yield from _of_sources(wanted, buyer.traffic_sources, (*at, "traffic_sources"))
             yield from _of_filters(offer, buyer, at)
             yield from _of_caps(buyer, at)
+            yield from _of_pays(offer, buyer, endpoints, at)
+            yield from _of_calls(buyer, endpoints, at)
             if buyer.number in ours:
                 message = f"is a number of Ringpost's own, {ours[buyer.number]}: its calls would come back here"
                 yield Problem((*at, "number"), message)
@@ -85,6 +108,7 @@ def _of_offers(wanted: Configuration, now: int, within: Path) -> Iterator[Proble
 
 def _of_endpoints(wanted: Configuration) -> Iterator[Problem]:
     offers = {offer.name: offer for offer in wanted.offers}
+    ours = {number: owner for _, number, owner in owned_numbers(wanted)}
     for place, endpoint in enumerate(wanted.endpoints):
         at: Path = ("endpoints", place)
         if endpoint.margin:
@@ -97,6 +121,8 @@ def _of_endpoints(wanted: Configuration) -> Iterator[Problem]:
             )
             yield Problem((*at, "require_auth_token"), f"is false: anybody {what}")
         yield from _of_sources(wanted, endpoint.static_numbers, (*at, "static_numbers"))
+        if endpoint.calls:
+            yield from _of_taking_calls(endpoint, endpoint.calls, ours, (*at, "calls"))
         if endpoint.limits:
             yield from _of_limits(endpoint, endpoint.limits, (*at, "limits"))
         most = [buyer.max_bid if buyer.live else buyer.bid for buyer in offers[endpoint.offer].buyers]
@@ -151,6 +177,58 @@ def _of_caps(buyer: Buyer, at: Path) -> Iterator[Problem]:
                 yield Problem(here, "is 0: the buyer never buys; `paused: true` says the same")
             elif cap.kind == "revenue" and buyer.bid and cap.limit < buyer.bid:
                 yield Problem(here, f"is below {amount(buyer.bid)}, what one call costs the buyer: it never buys")
+
+
+# Calls
+
+NO_CALLS = "has no effect: no endpoint of the offer takes calls"
+
+
+def _are_silent(endpoints: Collection[Endpoint]) -> bool:
+    """Whether an offer has endpoints, and none takes calls."""
+    return bool(endpoints) and not any(endpoint.calls for endpoint in endpoints)
+
+
+def _of_pays(offer: Offer, buyer: Buyer, endpoints: Collection[Endpoint], at: Path) -> Iterator[Problem]:
+    if not buyer.pays:
+        return
+    silent = next((endpoint.vanity_uri for endpoint in endpoints if not endpoint.calls), "")
+    if silent and buyer.pays.on != "sale":
+        message = f"has no effect at endpoint {silent}, which takes no calls: there the buyer pays for each sale"
+        yield Problem((*at, "pays"), message)
+    static = (endpoint.vanity_uri for endpoint in endpoints if endpoint.calls and endpoint.tracking == "static")
+    sold_again = next(static, "")
+    if sold_again and buyer.pays.on == "sale" and not (buyer.duplicates or offer.duplicates):
+        message = f"is for each sale, and a caller can be sold again and again at endpoint {sold_again}; `duplicates`"
+        yield Problem((*at, "pays"), f"{message} keeps the buyer from paying twice for one")
+
+
+def _of_calls(buyer: Buyer, endpoints: Collection[Endpoint], at: Path) -> Iterator[Problem]:
+    """What a buyer has for calls that never come to it, or end before it is heard."""
+    silent = {endpoint.vanity_uri for endpoint in endpoints if not endpoint.calls}
+    for cap in buyer.caps.compile() if buyer.caps else ():
+        here = (*at, "caps", *(("by_endpoint", cap.endpoint) if cap.endpoint else ()), cap.kind, cap.period)
+        if cap.kind in OF_CALLS and cap.endpoint in silent:
+            yield Problem(here, "counts nothing: this endpoint takes no calls")
+        elif cap.kind in OF_CALLS and not cap.endpoint and _are_silent(endpoints):
+            yield Problem(here, "counts nothing: no endpoint of the offer takes calls")
+    if buyer.dial and _are_silent(endpoints):
+        yield Problem((*at, "dial"), NO_CALLS)
+    for endpoint in endpoints:
+        if buyer.dial and endpoint.calls and buyer.dial.timeout_seconds > endpoint.calls.max_ring_seconds:
+            most = f"{endpoint.calls.max_ring_seconds}, the max_ring_seconds of endpoint {endpoint.vanity_uri}"
+            yield Problem((*at, "dial", "timeout_seconds"), f"is above {most}: it never rings for so long")
+
+
+def _of_taking_calls(
+    endpoint: Endpoint, calls: rules.TakesCalls, ours: Mapping[str, str], at: Path
+) -> Iterator[Problem]:
+    if calls.last_resort and calls.last_resort in ours:
+        message = f"is a number of Ringpost's own, {ours[calls.last_resort]}: its calls would come back here"
+        yield Problem((*at, "last_resort"), message)
+    if calls.caller_must_match and endpoint.tracking != "ring_pool":
+        message = f"has no effect with `tracking: {endpoint.tracking}`, where the caller says which sale it is"
+        yield Problem((*at, "caller_must_match"), message)
 
 
 # Users

@@ -1,4 +1,5 @@
-"""Caps: how many sales, how much revenue and how many places at once a buyer wants, by the clock on its own wall.
+"""Caps: how many sales and calls, how much revenue and how many places at once a buyer wants, by the clock on its own
+wall.
 
 What is counted has a key for each period, "sales-day-1767243600" or "sales-day-1767243600@my_endpoint". A new
 period is a new key that starts from nothing, so nothing ever has to be set back at midnight.
@@ -10,7 +11,9 @@ from typing import Literal, cast
 
 from msgspec import Struct
 
-Kind = Literal["sales", "revenue", "concurrent"]
+Kind = Literal["sales", "revenue", "concurrent", "attempts", "connected", "converted"]
+OF_CALLS: frozenset[Kind] = frozenset({"attempts", "connected", "converted"})
+"""They count only where an endpoint takes calls."""
 Period = Literal["hour", "day", "month", "total"]
 
 CODES: dict[tuple[Kind, Period | Literal[""]], int] = {
@@ -23,6 +26,18 @@ CODES: dict[tuple[Kind, Period | Literal[""]], int] = {
     ("revenue", "day"): 6,
     ("revenue", "month"): 7,
     ("revenue", "total"): 8,
+    ("attempts", "hour"): 32,
+    ("attempts", "day"): 33,
+    ("attempts", "month"): 34,
+    ("attempts", "total"): 35,
+    ("connected", "hour"): 36,
+    ("connected", "day"): 37,
+    ("connected", "month"): 38,
+    ("connected", "total"): 39,
+    ("converted", "hour"): 40,
+    ("converted", "day"): 41,
+    ("converted", "month"): 42,
+    ("converted", "total"): 43,
 }
 """Stored pings have them: they never change."""
 PLACE_BYTES = 40
@@ -34,6 +49,21 @@ MOST_COUNTS = 80
 ITEM_BYTES = 400 * 1024
 """The most that an item of DynamoDB can hold."""
 
+MOST_HELD, HELD_BYTES = 2000, 60
+"""The most reservations that an item holds where calls are taken, and what one takes: its key, an entry, what DynamoDB
+adds."""
+COUNTS_OF_CALLS = 200
+"""The same as `MOST_COUNTS`, of the twenty caps that there are where calls are taken."""
+
+WORDS: dict[Kind, str] = {
+    "sales": "sales",
+    "revenue": "revenue",
+    "concurrent": "places at once",
+    "attempts": "attempts",
+    "connected": "connected calls",
+    "converted": "converted calls",
+}
+"""What is counted, to be read."""
 OF_ENDPOINT = 16
 """What is added to the code of a cap that is of one endpoint."""
 
@@ -91,9 +121,10 @@ def counts_by_code(caps: Iterable[Cap], counts: Mapping[str, int], local: dateti
     return {cap.code: count for cap in caps if (count := counts.get(key(cap, local), 0))}
 
 
-def size_fault(places: int, endpoint: str = "") -> str:
+def size_fault(places: int, endpoint: str = "", takes_calls: bool = False) -> str:
     """What is wrong with a cap on places whose item could not hold them; empty if it can."""
-    counts = MOST_COUNTS * (COUNT_BYTES + len(endpoint))
+    counts = (COUNTS_OF_CALLS if takes_calls else MOST_COUNTS) * (COUNT_BYTES + len(endpoint))
+    counts += MOST_HELD * HELD_BYTES if takes_calls else 0
     whole = places * PLACE_BYTES + counts
     if whole <= ITEM_BYTES:
         return ""
@@ -107,8 +138,8 @@ def text(cap: Cap) -> str:
     """The cap, to be read: amounts in dollars."""
     amount = f"{cap.limit / 100:.2f}" if cap.kind == "revenue" else f"{cap.limit}"
     period = {"": "at once", "total": "in total"}.get(cap.period, f"a {cap.period}")
-    sold = " sales" if cap.kind == "sales" else ""
-    return f"{amount}{sold} {period}" + (f" at {cap.endpoint}" if cap.endpoint else "")
+    what = "" if cap.kind in ("revenue", "concurrent") else f" {WORDS[cap.kind]}"
+    return f"{amount}{what} {period}" + (f" at {cap.endpoint}" if cap.endpoint else "")
 
 
 def is_over(key: str, local: datetime) -> bool:

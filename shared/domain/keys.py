@@ -1,4 +1,4 @@
-"""The keys of a stack, and what they make: ping ids, and the hashes of callers and of tokens.
+"""The keys of a stack, and what they make: ping ids, uuids, and the hashes of callers and of tokens.
 
 Each kind has keys of its own, which are told apart by an id: see `shared.domain.keyring`. Whatever a key with an id
 above 1 makes carries the id. Whatever key 1 makes has none, as in releases with one key.
@@ -8,8 +8,10 @@ import base64
 import binascii
 import hmac
 import json
+import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +25,12 @@ CALLER_BYTES = 16
 DIGEST_BYTES = 16
 HOLDER_BYTES = 3
 CALLER_TAG_BYTES = 2
+UUID_MAC_BITS = 26
+"""What a UUID of version 8 has beside an id of ours: 128 bits less 96, and less the 6 of version and variant."""
+A_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+Kind = Literal["call", "sale"]
+"""What has a uuid. A sale's id is its ping's."""
 
 
 NO_CALLER = bytes(CALLER_TAG_BYTES)
@@ -195,6 +203,31 @@ def ask_key(keys: Keys, ping_id: bytes, buyer_id: int) -> str:
     return mac(keys.asks, b"ask" + ping_id + buyer_id.to_bytes(CHOICE_BYTES, "big")).hex()[:32]
 
 
+def call_id(keys: Keys, provider: str, account: str, provider_id: str) -> bytes:
+    """The id of a call, by the provider's own: a repeated webhook finds the same call, whichever keys rotate."""
+    return mac(keys.asks, _joined(["call", provider, account, provider_id]))[:ID_BYTES]
+
+
+def uuid(keys: Keys, kind: Kind, some_id: bytes) -> str:
+    """What others know a call or a sale by, for ever: the 12 bytes of its id and 26 bits of a keyed checksum, as a UUID
+    of version 8 (RFC 9562)."""
+    custom = int.from_bytes(some_id, "big") << UUID_MAC_BITS | _uuid_mac(keys, kind, some_id)
+    high, middle, low = custom >> 74, custom >> 62 & 0xFFF, custom & (1 << 62) - 1
+    text = f"{high << 80 | 0x8 << 76 | middle << 64 | 0b10 << 62 | low:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def read_uuid(keys: Keys, kind: Kind, text: str) -> bytes | None:
+    """The id of which this is the uuid, in small letters or capitals; None for what was never given out."""
+    if not A_UUID.fullmatch(text):
+        return None
+    whole = int(text.replace("-", ""), 16)
+    custom = whole >> 80 << 74 | (whole >> 64 & 0xFFF) << 62 | whole & (1 << 62) - 1
+    some_id = (custom >> UUID_MAC_BITS).to_bytes(ID_BYTES, "big")
+    is_ours = hmac.compare_digest(uuid(keys, kind, some_id), text.lower())
+    return some_id if is_ours else None
+
+
 def mac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, sha256)
 
@@ -203,6 +236,11 @@ def _ping_id(key: Key, endpoint: str, random_id: bytes, choice: int) -> str:
     body = random_id + choice.to_bytes(CHOICE_BYTES, "big")
     checksum = (_prefix(key) + mac(key.secret, endpoint.encode() + b"\0" + body))[:CHECKSUM_BYTES]
     return ("pg_" if choice == TRY_ALL else "pb_") + base64.urlsafe_b64encode(body + checksum).decode()
+
+
+def _uuid_mac(keys: Keys, kind: Kind, some_id: bytes) -> int:
+    checksum = mac(keys.asks, _joined(["uuid", kind]) + some_id)
+    return int.from_bytes(checksum[:4], "big") >> 32 - UUID_MAC_BITS
 
 
 def _raw_ping_id(text: str) -> bytes:

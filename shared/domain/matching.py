@@ -199,7 +199,8 @@ def _sold_lately(case: Case) -> bool:
 
 
 def _capped(case: Case) -> bool:
-    return bool(case.buyer.amounts) and _full(case, case.buyer.amounts) is not None
+    amounts = case.buyer.amounts if case.endpoint.calls else case.buyer.amounts_without_calls
+    return bool(amounts) and _full(case, amounts) is not None
 
 
 def _busy(case: Case) -> bool:
@@ -266,7 +267,7 @@ def _show_filter(case: Case) -> tuple[Shown, Shown]:
 
 
 def _show_cap(case: Case) -> tuple[Shown, Shown]:
-    cap = _full(case, (*case.buyer.amounts, *case.buyer.places))
+    cap = _full(case, case.endpoint.caps_of(case.buyer))
     if cap is None:
         return None, None
     counted = case.counted(cap)

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.domain import filters, phone
-from shared.domain.caps import Cap
+from shared.domain.caps import OF_CALLS, Cap
 from shared.domain.filters import Filter, Test
 from shared.domain.live_bids import LiveBuyer, No, Yes
 from shared.domain.schedule import Schedule
@@ -77,6 +77,66 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
+class Pays(Struct, frozen=True, omit_defaults=True):
+    """What a buyer pays for: a `sale`, whatever becomes of it; a call that was `answered`; or one that lasted for
+    `after_seconds`."""
+
+    on: Literal["sale", "answered", "duration"]
+    after_seconds: int = 0
+
+
+class Earns(Struct, frozen=True, omit_defaults=True):
+    """What a publisher is paid for: the `same` as the buyer pays for, a call that was `connected`, or one that lasted
+    for `after_seconds`."""
+
+    on: Literal["same", "connected", "duration"] = "same"
+    after_seconds: int = 0
+
+
+class DialRules(Struct, frozen=True, omit_defaults=True):
+    """How a buyer is dialed: for how many seconds it rings, how long a call may last; what is said to who answers, and
+    the key to be pressed before the caller is connected, each "" for none. `sip` is the address in the place of the
+    number, with `{number}` in it or not."""
+
+    timeout_seconds: int = 25
+    max_call_seconds: int = 3600
+    say: str = ""
+    press: str = ""
+    record: bool = False
+    sip: str = ""
+
+
+class CallRules(Struct, frozen=True, omit_defaults=True):
+    """How an endpoint takes calls that come through `provider`.
+
+    `late_calls` is for a call after its sale's hold, `repeat_calls` for one after its sale was connected; `unannounced`
+    for a caller whom no ping announced; `anonymous` for one without a number. `caller_must_match` refuses a ring pool's
+    call from another caller than the lead's. With `fallback` the other bids are tried as well where the POST chose a
+    buyer. `last_resort` is a number that is dialed, unpaid, when no buyer is left; `say` a sentence for who is refused.
+    All buyers together ring for `max_ring_seconds`.
+    """
+
+    provider: str
+    late_calls: Literal["sell", "unpaid", "reject"] = "sell"
+    repeat_calls: Literal["connect", "reject"] = "connect"
+    unannounced: Literal["sell", "reject"] = "sell"
+    anonymous: Literal["accept", "reject"] = "accept"
+    caller_must_match: bool = False
+    fallback: Literal["as_posted", "try_all"] = "as_posted"
+    last_resort: str = ""
+    say: str = ""
+    max_ring_seconds: int = 120
+
+
+class Provider(Struct, frozen=True, omit_defaults=True):
+    """An account at a telephony provider. `tokens` are the names of secrets: one that is rotated is the second."""
+
+    name: str
+    kind: Literal["twilio", "telnyx", "local"]
+    account: str
+    tokens: tuple[str, ...] = ()
+
+
 class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """`number` is where the buyer's calls are sent; `conversion_seconds` how long a call must last to be paid.
 
@@ -101,6 +161,15 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     duplicate_seconds: int = 0
     caps: tuple[Cap, ...] = ()
     live: LiveBuyer | None = None
+    pays: Pays | None = None
+    dial: DialRules = DialRules()
+
+    @property
+    def pay_rule(self) -> Pays:
+        """What it pays for at an endpoint that takes calls."""
+        if self.pays:
+            return self.pays
+        return Pays("duration", self.conversion_seconds) if self.conversion_seconds else Pays("answered")
 
     @property
     def scope(self) -> str:
@@ -130,8 +199,13 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     @cached_property
     def amounts(self) -> tuple[Cap, ...]:
-        """The caps of sales and revenue."""
+        """The caps of what is counted by period."""
         return tuple(cap for cap in self.caps if cap.kind != "concurrent")
+
+    @cached_property
+    def amounts_without_calls(self) -> tuple[Cap, ...]:
+        """Those of them that count where no calls are taken."""
+        return tuple(cap for cap in self.amounts if cap.kind not in OF_CALLS)
 
     @cached_property
     def places(self) -> tuple[Cap, ...]:
@@ -224,7 +298,8 @@ class User(Struct, frozen=True, omit_defaults=True):
 class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """One offer at one `vanity_uri`, with everything that a PING or POST needs, as one compiled item.
 
-    `static_numbers` maps each number to the traffic source that it belongs to; it is empty where `pool` is set.
+    `static_numbers` maps each number to the traffic source that it belongs to; `shared_numbers` are for all callers. Of
+    these and `pool` one is set. An endpoint without `calls` takes none: its sales are paid as sales.
     `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller for every buyer.
     Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
     `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's sandbox.
@@ -267,6 +342,9 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     leases_per_caller: int = 2
     leases_per_address: int = 20
     pool_is_open: bool = False
+    calls: CallRules | None = None
+    earns: Earns = Earns()
+    shared_numbers: tuple[str, ...] = ()
 
     @property
     def scope(self) -> str:
@@ -296,6 +374,10 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     def held_until(self, now: int) -> int:
         """How long a number that is sold now is kept for its call."""
         return now + self.hold_seconds
+
+    def caps_of(self, buyer: Buyer) -> tuple[Cap, ...]:
+        """The caps of a buyer that count here, those on places last."""
+        return (*(buyer.amounts if self.calls else buyer.amounts_without_calls), *buyer.places)
 
     def state_of(self, lead: Lead) -> str:
         """What the first of the fields with a US state says; empty if none does."""

@@ -12,7 +12,7 @@ from shared.domain.models import Buyer, Endpoint, RingPool, Shard
 PREFIX = "sandbox/"
 """Of a sandbox endpoint's vanity URI: a slash is in no endpoint's own."""
 NUMBERS = tuple(f"+1555555{last:04}" for last in range(100, 136))
-"""In the area code 555, which is not given out; one ring of them is full."""
+"""In the area code 555, which is not given out; one ring of them is full. Of shared numbers there are no more."""
 SHARD = 1
 """The sandbox of 0.1.0 had 44 numbers, in shard 0."""
 OVERFLOW_NUMBER = "+15555550199"
@@ -26,6 +26,7 @@ def sandbox_of(endpoint: Endpoint) -> Endpoint:
         vanity_uri=PREFIX + endpoint.vanity_uri,
         buyers=tuple(_buyer(buyer, endpoint) for buyer in endpoint.buyers),
         pool=_pool(endpoint.pool) if endpoint.pool else None,
+        shared_numbers=NUMBERS[: len(endpoint.shared_numbers)],
         suppression=(),
         duplicate_seconds=0,
         sandbox=True,

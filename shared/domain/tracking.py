@@ -1,12 +1,16 @@
 """How an endpoint tells its calls apart, and what that asks of a lead's fields: by a number of a ring pool, which one
-sale holds at a time, or by the publisher's own static number and the caller together."""
+sale holds at a time; by the publisher's own static number and the caller together; or by a shared number and the caller
+together, which one sale holds at a time."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from hashlib import sha256
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
 from shared.domain.models import Endpoint, Lead, RingPool, Step
+
+Kind = Literal["ring_pool", "static", "shared"]
 
 NUMBER = "trackdrive_number"
 """The field in which a lead names its publisher's number."""
@@ -17,6 +21,7 @@ class Tracking(Struct, frozen=True):
     are required because of the kind, each with the step; `needs_ping_id` says that a POST has to name its ping."""
 
     numbers: Mapping[str, str] = {}
+    kind: ClassVar[Kind]
     asks: ClassVar[Mapping[str, Step]] = {}
     needs_ping_id: ClassVar[bool] = False
 
@@ -49,18 +54,40 @@ class PoolTracking(Tracking, frozen=True, kw_only=True):
     """A sale leases a number of the pool."""
 
     pool: RingPool
+    kind: ClassVar[Kind] = "ring_pool"
 
 
 class StaticTracking(Tracking, frozen=True):
     """Every lead names a number of its publisher."""
 
+    kind: ClassVar[Kind] = "static"
     asks: ClassVar[Mapping[str, Step]] = {NUMBER: "ping", "caller_id": "post"}
     needs_ping_id: ClassVar[bool] = True
 
 
-KINDS: Mapping[str, type[Tracking]] = {"ring_pool": PoolTracking, "static": StaticTracking}
+class SharedTracking(Tracking, frozen=True, kw_only=True):
+    """A sale leases one of a few numbers for its caller alone: the same number serves any other caller meanwhile."""
+
+    shared: tuple[str, ...]
+    kind: ClassVar[Kind] = "shared"
+    asks: ClassVar[Mapping[str, Step]] = {"caller_id": "post"}
+
+    def numbers_of(self, caller: str, most: int) -> list[str]:
+        """The numbers that a caller may hold, `most` at a time, the one to be tried first at the beginning. Each caller
+        has an order of its own, so that all numbers are used; a number that is added or leaves changes one place."""
+        ordered = sorted(self.shared, key=lambda number: sha256(f"{number} {caller}".encode()).digest())
+        return ordered[:most]
+
+
+KINDS: Mapping[str, type[Tracking]] = {
+    tracking.kind: tracking for tracking in (PoolTracking, StaticTracking, SharedTracking)
+}
 """By their names in the configuration."""
 
 
-def tracking_of(endpoint: Endpoint) -> PoolTracking | StaticTracking:
-    return PoolTracking(pool=endpoint.pool) if endpoint.pool else StaticTracking(endpoint.static_numbers)
+def tracking_of(endpoint: Endpoint) -> PoolTracking | StaticTracking | SharedTracking:
+    if endpoint.pool:
+        return PoolTracking(pool=endpoint.pool)
+    if endpoint.shared_numbers:
+        return SharedTracking(shared=endpoint.shared_numbers)
+    return StaticTracking(endpoint.static_numbers)

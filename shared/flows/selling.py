@@ -1,11 +1,12 @@
 """A sale: reserve, ask the buyer, take a number, record."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 from shared.bidders.buyers import LEAST_SECONDS
-from shared.domain import fields, matching, schedule
+from shared.domain import fields, matching, reservations, schedule
 from shared.domain.leasing import Ring
 from shared.domain.limits import Counted
 from shared.domain.live_bids import Yes
@@ -29,6 +30,8 @@ from shared.domain.refusals import (
     Refusal,
     TemporarilyUnavailable,
 )
+from shared.domain.reservations import NOTHING
+from shared.flows import superseding
 from shared.flows.attempts import (
     ATTEMPT_BYTES,
     answer_at_once,
@@ -38,6 +41,7 @@ from shared.flows.attempts import (
     key_until,
     make_retry_keys,
     release_on_refusal,
+    stored_answer,
 )
 from shared.flows.intake import read_choice, read_whole_lead
 from shared.flows.pricing import UNSOLD, duplicate_windows, explain_failures, find_bids, find_sales
@@ -54,6 +58,7 @@ from shared.flows.world import World
 from shared.publishers import answers, metrics
 from shared.store.callers import Mark
 from shared.store.pings import Asked, Claim, State
+from shared.store.reservations import Reserved
 from shared.store.retries import RetryKey
 
 Write = Callable[[Endpoint, Ping, Buyer, str, int], bytes]
@@ -99,6 +104,22 @@ def sell_at_once(turn: Turn, verb: str, write: Write) -> bytes:
         wanted = _price_at_once(turn, verb)
     if isinstance(wanted, Claim):
         return answer_at_once(turn, wanted)
+    return _sell_wanted(turn, wanted, write)
+
+
+def sell_call(turn: Turn, lead: Lead, write: Write) -> bytes:
+    """Sell the caller of a call that has come. The same call again finds its sale by a retry key, and gets what `write`
+    has made of it. Raises `NoMatchingBuyer`, and what a FULL is refused with."""
+    retry = make_retry_keys(turn, "call", lead)
+    if (earlier := find_earlier_sale(turn.world, retry)) and earlier.sale:
+        return stored_answer(earlier.sale)
+    priced = find_bids(turn, lead, (), set())
+    if not priced.bids:
+        raise NoMatchingBuyer(priced)
+    return _sell_wanted(turn, _Wanted(lead, TRY_ALL, retry, priced, None, {}), write)
+
+
+def _sell_wanted(turn: Turn, wanted: _Wanted, write: Write) -> bytes:
     lead, choice, retry, priced, failures, warnings = wanted
     attempt = turn.world.random_bytes(ATTEMPT_BYTES)
     seen: dict[int, Ring] = {}
@@ -145,6 +166,7 @@ def sell(turn: Turn, selling: Selling, write: Write) -> bytes:
         if failed.not_done:
             _give_back(taker.reserved)
         raise
+    superseding.mark_superseded(turn, ping)
     return answer
 
 
@@ -242,21 +264,18 @@ def _reserve(turn: Turn, selling: Selling, buyer: Buyer, bid: Bid) -> list[Calla
     """Count a sale to this buyer and remember its caller, before there is a number. Returns what takes both back, or
     None if the buyer has no room. If it is unclear whether it has, and another buyer may be tried, it has none. Raises
     `DuplicateCaller` if another sale of this caller came first."""
-    now, ping, caller, undo = turn.world.now(), selling.ping, selling.lead.caller, list[Callable[[], None]]()
+    ping, caller, undo = selling.ping, selling.lead.caller, list[Callable[[], None]]()
     if buyer.caps:
-        local, held_until = schedule.local_time(buyer.zone, now), turn.endpoint.held_until(now)
         try:
-            place = turn.world.counters.take(
-                buyer.id, buyer.caps, local, bid.cents, ping.id, selling.attempt, held_until, now
-            )
+            give_back = _count(turn, selling, buyer, bid)
         except TemporarilyUnavailable as failed:
             if failed.not_done or selling.choice != TRY_ALL:
                 raise
             selling.unclear.add(buyer.id)
             return None
-        if place is None:
+        if give_back is None:
             return None
-        undo.append(partial(turn.world.counters.give_back, place))
+        undo.append(give_back)
     windows = duplicate_windows(turn.endpoint, buyer)
     attempt = selling.attempt + b"%d" % buyer.id  # each buyer is tried once
     if caller and windows:
@@ -272,6 +291,42 @@ def _reserve(turn: Turn, selling: Selling, buyer: Buyer, bid: Bid) -> list[Calla
             return None
         undo.append(lambda: turn.world.callers.unmark(caller, windows, ping.id, attempt))
     return undo
+
+
+def _count(turn: Turn, selling: Selling, buyer: Buyer, bid: Bid) -> Callable[[], None] | None:
+    """Count a sale under the buyer's caps. Returns what uncounts it, or None if a cap is full. Where calls are taken it
+    is reserved, and what does not come true is given when its call is over. Raises `TemporarilyUnavailable`."""
+    world, ping, attempt, now = turn.world, selling.ping, selling.attempt, turn.world.now()
+    wanted, local, until = (
+        turn.endpoint.caps_of(buyer),
+        schedule.local_time(buyer.zone, now),
+        turn.endpoint.held_until(now),
+    )
+    if turn.endpoint.calls is None:
+        place = world.counters.take(buyer.id, wanted, local, bid.cents, ping.id, attempt, until, now)
+        return None if place is None else partial(world.counters.give_back, place)
+    key, is_taken_over = reservations.key(ping.id, attempt), selling.claim.taken_over
+
+    def give() -> None:
+        """What this comes too late for, or fails to do, the hourly repair does."""
+        at = schedule.local_time(buyer.zone, world.now())
+        with suppress(TemporarilyUnavailable):
+            world.reservations.give(buyer.id, key, {cap.endpoint for cap in wanted}, NOTHING, at)
+
+    try:
+        if is_taken_over:
+            reserved = world.reservations.take_over(buyer.id, ping.id, key, wanted, local, bid.cents, until)
+        else:
+            reserved = world.reservations.take(buyer.id, key, wanted, local, bid.cents, until)
+    except TemporarilyUnavailable as failed:
+        if is_taken_over or not failed.not_done:
+            give()
+        raise
+    if reserved is Reserved.DONE:
+        return give
+    if is_taken_over:
+        give()
+    return None
 
 
 def _give_back(reserved: list[Callable[[], None]]) -> None:

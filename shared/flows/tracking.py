@@ -1,4 +1,4 @@
-"""The number that the caller dials: of a ring pool, or the publisher's own."""
+"""The number that the caller dials: of a ring pool, the publisher's own, or one that callers share."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,8 +25,9 @@ from shared.domain.refusals import (
     PingIdUnknown,
     Refusal,
     TemporarilyUnavailable,
+    TooManyLeases,
 )
-from shared.domain.tracking import PoolTracking, tracking_of
+from shared.domain.tracking import PoolTracking, SharedTracking, tracking_of
 from shared.flows.turn import Selling, Turn
 from shared.publishers import metrics
 from shared.store.pings import Claim
@@ -75,7 +76,7 @@ class StaticNumber:
         held_until = turn.endpoint.held_until(priced.created_at)
         route = Route(priced.id, buyer.id, to, False, held_until, _seller_of_route(turn, priced.user, lead))
         key, now = keys.route_keys(turn.world.keys, lead["trackdrive_number"], lead.caller), turn.world.now()
-        if taken_until := turn.world.routes.leave(key, route, b"", now):
+        if taken_until := turn.world.routes.leave(key, route, now):
             raise NoNumberAvailable(taken_until - now)
 
     def check_quotas(self, selling: Selling) -> None:
@@ -213,10 +214,127 @@ class PoolNumber:
             _withdraw_routes(self.turn, claim, dialed, attempt)
 
 
-def number_of(turn: Turn, endpoint: Endpoint | None = None) -> PoolNumber | StaticNumber:
+@dataclass(slots=True, frozen=True)
+class SharedNumber:
+    """A number that many callers dial: a sale leases it for its caller, by a route that no other ping may replace. It
+    is the first of the caller's numbers at which the caller has no live sale, so that no read has to come before."""
+
+    turn: Turn
+    tracking: SharedTracking
+
+    def looks(self, _: dict[int, Ring]) -> list[Callable[[], None]]:
+        return []
+
+    def used_percent(self, _: Mapping[int, Ring], exhausted: bool) -> None:
+        """There is no pool: each caller has the numbers for itself."""
+
+    def propose_terms(self, _: str) -> Terms:
+        return Terms(self.turn.endpoint.hold_seconds, 0)
+
+    def announce(self, _: Ping) -> list[Callable[[], None]]:
+        return []
+
+    def check_quotas(self, selling: Selling) -> None:
+        """Does nothing: a caller is offered only as many numbers as it may hold."""
+
+    def check_is_free(self, selling: Selling) -> None:
+        """Raises `NoNumberAvailable` or `TooManyLeases` where a sale could get no number."""
+        numbers = self._numbers_of(selling.lead.caller)
+        sold = self._sold_at(numbers, selling.lead.caller)
+        taken = [route.held_until for route in sold.values() if route.ping_id != selling.ping.id]
+        if len(taken) == len(numbers):
+            raise self._refusal(taken)
+
+    def take(self, selling: Selling, buyer: Buyer, said: Yes) -> SoldNumber:
+        """Raises `NoNumberAvailable` or `TooManyLeases`. An attempt that takes over keeps the number that the dead one
+        has. If it is not clear whether a number was leased, no other is tried."""
+        turn, caller = self.turn, selling.lead.caller
+        held_until = said.until(turn.endpoint.held_until(turn.world.now()))
+        leased = self._leased_before(selling) if selling.claim.taken_over else []
+        taken = []
+        for number in dict.fromkeys([*leased, *self._numbers_of(caller)]):
+            taken_until = _sell_route(turn, selling, number, buyer, held_until, said, alone=True)
+            if not taken_until:
+                left = {(other, caller) for other in leased if other != number}
+                _withdraw_routes(turn, selling.claim, left, selling.attempt)
+                return SoldNumber(number, held_until, False, 0)
+            taken.append(taken_until)
+        raise self._refusal(taken)
+
+    def release(self, claim: Claim, leads: Sequence[Lead], attempt: bytes) -> None:
+        """Only an attempt that died can have left a route."""
+        if claim.taken_over:
+            dialed = {(number, lead.caller) for number in self.tracking.shared for lead in leads}
+            _withdraw_routes(self.turn, claim, dialed, attempt)
+
+    def _numbers_of(self, caller: str) -> list[str]:
+        return self.tracking.numbers_of(caller, self.turn.endpoint.leases_per_caller)
+
+    def _leased_before(self, selling: Selling) -> list[str]:
+        """The numbers that an earlier attempt at this ping has."""
+        sold = self._sold_at(self.tracking.shared, selling.lead.caller)
+        return [number for number, route in sold.items() if route.ping_id == selling.ping.id]
+
+    def _sold_at(self, numbers: Collection[str], caller: str) -> dict[str, Route]:
+        world = self.turn.world
+        places = {number: keys.route_keys(world.keys, number, caller) for number in numbers}
+        return world.routes.sold_at(places, world.now())
+
+    def _refusal(self, taken: Collection[int]) -> NoNumberAvailable | TooManyLeases:
+        """Where the caller may hold no more than it does, or there are no more numbers; `taken` says until when."""
+        seconds = min(taken) - self.turn.world.now()
+        return TooManyLeases(seconds) if len(taken) < len(self.tracking.shared) else NoNumberAvailable(seconds)
+
+
+@dataclass(slots=True, frozen=True)
+class DialedNumber:
+    """The number that a call has dialed already: there is nothing to lease. A caller with a number leaves a route, so
+    that its next call is one of the same sale."""
+
+    turn: Turn
+
+    def looks(self, _: dict[int, Ring]) -> list[Callable[[], None]]:
+        return []
+
+    def used_percent(self, _: Mapping[int, Ring], exhausted: bool) -> None:
+        """There is no pool."""
+
+    def propose_terms(self, _: str) -> Terms:
+        return Terms(self.turn.endpoint.hold_seconds, 0)
+
+    def announce(self, _: Ping) -> list[Callable[[], None]]:
+        return []
+
+    def check_quotas(self, selling: Selling) -> None:
+        """Does nothing: no number is leased."""
+
+    def check_is_free(self, selling: Selling) -> None:
+        """Raises `NoNumberAvailable` where another seller has the caller."""
+        if selling.lead.caller:
+            _check_route(self.turn, selling, self.turn.dialed)
+
+    def take(self, selling: Selling, buyer: Buyer, said: Yes) -> SoldNumber:
+        """Raises `NoNumberAvailable` where another seller has the caller."""
+        turn, now = self.turn, self.turn.world.now()
+        held_until = said.until(turn.endpoint.held_until(now))
+        if selling.lead.caller and (taken_until := _sell_route(turn, selling, turn.dialed, buyer, held_until, said)):
+            raise NoNumberAvailable(taken_until - now)
+        return SoldNumber(turn.dialed, held_until, False, 0)
+
+    def release(self, claim: Claim, leads: Sequence[Lead], attempt: bytes) -> None:
+        if claim.taken_over:
+            dialed = {(self.turn.dialed, lead.caller) for lead in leads}
+            _withdraw_routes(self.turn, claim, dialed, attempt)
+
+
+def number_of(turn: Turn, endpoint: Endpoint | None = None) -> PoolNumber | StaticNumber | SharedNumber | DialedNumber:
     """The number of the turn's endpoint, or as another version of the endpoint has it."""
+    if turn.dialed:
+        return DialedNumber(turn)
     tracking = tracking_of(endpoint or turn.endpoint)
-    return PoolNumber(turn, tracking.pool) if isinstance(tracking, PoolTracking) else StaticNumber(turn)
+    if isinstance(tracking, PoolTracking):
+        return PoolNumber(turn, tracking.pool)
+    return SharedNumber(turn, tracking) if isinstance(tracking, SharedTracking) else StaticNumber(turn)
 
 
 def check_quotas(turn: Turn, selling: Selling) -> None:
@@ -256,12 +374,14 @@ def _check_route(turn: Turn, selling: Selling, number: str) -> None:
         raise NoNumberAvailable(taken_until - now)
 
 
-def _sell_route(turn: Turn, selling: Selling, number: str, buyer: Buyer, held_until: int, said: Yes) -> int:
+def _sell_route(
+    turn: Turn, selling: Selling, number: str, buyer: Buyer, held_until: int, said: Yes, *, alone: bool = False
+) -> int:
     """Point a call at the buyer of a sale: see `Routes.leave`."""
     lead, to, seller = selling.lead, said.number or buyer.number, _seller_of_route(turn, selling.user, selling.lead)
-    route = Route(selling.ping.id, buyer.id, to, True, held_until, seller)
+    route = Route(selling.ping.id, buyer.id, to, True, held_until, seller, selling.attempt)
     key = keys.route_keys(turn.world.keys, number, lead.caller)
-    return turn.world.routes.leave(key, route, selling.attempt, turn.world.now())
+    return turn.world.routes.leave(key, route, turn.world.now(), alone=alone)
 
 
 def _withdraw_routes(turn: Turn, claim: Claim, dialed: Collection[tuple[str, str]], attempt: bytes) -> None:

@@ -11,12 +11,14 @@ from shared.store.pings import Claim
 
 @dataclass(slots=True, frozen=True)
 class Turn:
-    """One request to one endpoint, and `user` who sends it; None without a token."""
+    """One request to one endpoint, and `user` who sends it; None without a token. A call that is sold when it comes has
+    `dialed` a number."""
 
     world: World
     endpoint: Endpoint
     user: User | None
     request: Request
+    dialed: str = ""
 
 
 @dataclass(slots=True, frozen=True)

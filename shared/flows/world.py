@@ -18,6 +18,7 @@ from shared.store.compiled import Compiled, SandboxEndpoints
 from shared.store.counters import Counters
 from shared.store.pings import Pings
 from shared.store.refused_requests import RefusedRequests
+from shared.store.reservations import Reservations
 from shared.store.retries import RetryKeys
 from shared.store.rings import Rings
 from shared.store.routes import Routes
@@ -45,6 +46,7 @@ class World:
     retry_keys: RetryKeys
     rings: Rings
     counters: Counters
+    reservations: Reservations
     callers: Callers
     live: LiveBuyers
     keys: Keys
@@ -71,6 +73,7 @@ class World:
             retry_keys=RetryKeys(dynamo),
             rings=rings,
             counters=Counters(dynamo, self.counters.memory),
+            reservations=Reservations(dynamo, self.reservations.memory),
             newest_keys=lambda: keys.of_sandbox(self.newest_keys()),
         )
         return world.with_keys(keys.of_sandbox(self.keys))

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from shared.domain.models import Endpoint
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.journal.events import Unreadable, derive_rows, is_of_interest, read_event
+from shared.journal.events import Event, Unreadable, derive_rows, is_of_interest, read_event
 from shared.journal.pages import Pages
 from shared.journal.passing import is_probe, note_probes
-from shared.journal.rows import Row
+from shared.journal.rows import OF_CALLS, Row
 from shared.store.compiled import Compiled
 from shared.store.dynamo import Item
 
@@ -21,11 +21,14 @@ REMEMBERED = 100
 Record = Mapping[str, Any]
 EndpointOf = Callable[[str, int], Endpoint | None]
 KnownVersions = dict[tuple[str, int], Endpoint | None]
+Follow = Callable[[Sequence[Event]], object]
+"""Does what changes call for beside their rows (`follow_up`). Raises `TemporarilyUnavailable`."""
 
 
 class Consumed(Struct, frozen=True):
     """What became of a batch: `failed` are the sequence numbers of the records that have to come again. What happened
-    is counted of the `rows` that were written; `unmatched` pings have no bids."""
+    is counted of the `rows` that were written; `unmatched` pings have no bids. `calls` came, those that were
+    `connected` and `converted` are settled, and sales were `never_called`."""
 
     failed: list[str]
     rows: int
@@ -37,6 +40,10 @@ class Consumed(Struct, frozen=True):
     sales: int = 0
     revenue_cents: int = 0
     payout_cents: int = 0
+    calls: int = 0
+    connected: int = 0
+    converted: int = 0
+    never_called: int = 0
 
 
 def consume(
@@ -44,10 +51,12 @@ def consume(
     pages: Pages,
     endpoint_of: EndpointOf,
     set_aside: Callable[[Record, str], None],
+    follow: Follow,
 ) -> Consumed:
-    """Write the rows of a batch. A record that cannot be read is set aside with the reason, and the others go on. Where
-    DynamoDB or the storage does not answer, the records from there on have failed."""
-    records, rows, probes, failed, aside = event["Records"], list[Row](), list[Item](), list[str](), 0
+    """Write the rows of a batch, and `follow` its changes. A record that cannot be read is set aside with the reason,
+    and the others go on. Where DynamoDB or the storage does not answer, the records from there on have failed."""
+    records, rows, changes = event["Records"], list[Row](), list[Event]()
+    probes, failed, aside = list[Item](), list[str](), 0
     for place, record in enumerate(records):
         try:
             try:
@@ -56,6 +65,7 @@ def consume(
                     probes.append(change.new)
                 elif is_of_interest(change):
                     rows += derive_rows(change, endpoint_of)
+                    changes.append(change)
             except Unreadable as fault:
                 set_aside(record, str(fault))
                 aside += 1
@@ -64,12 +74,16 @@ def consume(
             break
     written = 0
     try:
-        written = pages.write("pings", rows)
+        for table in ("pings", "calls"):
+            written += pages.write(table, [row for row in rows if (row.kind in OF_CALLS) == (table == "calls")])
+        follow(changes)
         note_probes(pages.dynamo, probes, pages.now())
     except TemporarilyUnavailable:
         rows, failed = [], _numbers(records)
     pings = [row for row in rows if row.kind == "ping"]
     sales = [row for row in rows if row.kind == "sale"]
+    settled = [row for row in rows if row.kind == "call"]
+    earned = [*sales, *settled]
     return Consumed(
         failed=failed,
         rows=len(rows),
@@ -79,8 +93,12 @@ def consume(
         unmatched=sum(not row.bids for row in pings),
         bids=sum(row.bids for row in pings),
         sales=len(sales),
-        revenue_cents=sum(row.revenue_cents for row in sales),
-        payout_cents=sum(row.payout_cents for row in sales),
+        revenue_cents=sum(row.revenue_cents for row in earned),
+        payout_cents=sum(row.payout_cents for row in earned),
+        calls=sum(row.kind == "arrived" for row in rows),
+        connected=sum(row.connected_at > 0 for row in settled),
+        converted=sum(row.converted for row in settled),
+        never_called=sum(row.kind == "never_called" for row in rows),
     )
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from shared.journal.database import Database
@@ -12,8 +13,9 @@ from shared.journal.periods import Period, hours, offsets
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """`pings` are leads that were priced, whether or not somebody bid, `refusals` the refused requests by status.
-    Amounts are cents; publishers have no `revenue_cents`."""
+    """`pings` are leads that were priced, whether or not somebody bid, `refusals` the refused requests by status. Of
+    the `calls` that arrived some are `settled`; of these, a buyer took the `connected`, and the `converted` are paid.
+    `never_called` are sales to which none came. Amounts are cents; publishers have no `revenue_cents`."""
 
     pings: int = 0
     unmatched: int = 0
@@ -22,6 +24,16 @@ class Count(Struct, frozen=True, kw_only=True):
     revenue_cents: int | None = 0
     payout_cents: int = 0
     refusals: dict[str, int] = {}
+    calls: int = 0
+    settled: int = 0
+    connected: int = 0
+    converted: int = 0
+    never_called: int = 0
+
+    @property
+    def connected_percent(self) -> float | None:
+        """Of the calls that are settled; None if none is."""
+        return round(100 * self.connected / self.settled, 1) if self.settled else None
 
     def plus(self, other: "Count") -> "Count":
         statuses = dict.fromkeys([*self.refusals, *other.refusals])
@@ -34,6 +46,11 @@ class Count(Struct, frozen=True, kw_only=True):
             revenue_cents=None if revenue[0] is None or revenue[1] is None else revenue[0] + revenue[1],
             payout_cents=self.payout_cents + other.payout_cents,
             refusals={status: self.refusals.get(status, 0) + other.refusals.get(status, 0) for status in statuses},
+            calls=self.calls + other.calls,
+            settled=self.settled + other.settled,
+            connected=self.connected + other.connected,
+            converted=self.converted + other.converted,
+            never_called=self.never_called + other.never_called,
         )
 
 
@@ -69,6 +86,49 @@ class BuyerSales(Struct, frozen=True, kw_only=True):
     payout_cents: int = 0
 
 
+class Uncalled(Struct, frozen=True):
+    """A sale to which no call came, by its raw ping id."""
+
+    sold_at: int
+    endpoint: str
+    ping: str
+
+
+class NeverCalled(Struct, frozen=True):
+    """Of a user's traffic source and a buyer: of so many `sales` of which it is known whether a call came, to so many
+    none did. `newest` has the last ones, the newest first."""
+
+    user: str
+    source: str
+    buyer_id: int
+    sales: int
+    never_called: int
+    newest: list[Uncalled]
+
+
+class Waits(Struct, frozen=True):
+    """How many seconds after its sale the first call came: how often that was how long."""
+
+    times: dict[int, int]
+
+    @property
+    def calls(self) -> int:
+        return sum(self.times.values())
+
+    def within(self, seconds: int) -> int:
+        """How many calls came within so many seconds."""
+        return sum(times for wait, times in self.times.items() if wait <= seconds)
+
+    def percentile(self, percent: int) -> int:
+        """In how many seconds so many of a hundred calls had come; 0 without a call."""
+        enough, found = percent * self.calls, 0
+        for wait, times in sorted(self.times.items()):
+            found += times
+            if 100 * found >= enough:
+                return wait
+        return 0
+
+
 class TrafficSource(Struct, frozen=True, kw_only=True):
     """What a user sent from one traffic source, "" without one. Publishers have no `revenue_cents`."""
 
@@ -94,7 +154,7 @@ def count_hours(database: Database, before: Period, day: Period, zone: str, only
     endpoints, endpoints_before = defaultdict[str, Count](lambda: empty), defaultdict[str, Count](lambda: empty)
     values = _spans(zone, before, day) | {"day": day.start, "only_user": only_user}
     for hour, is_of_day, endpoint, refusal, *numbers in database.ask("hours.sql", values):
-        pings, unmatched, refused, sales, revenue, payout = numbers
+        pings, unmatched, refused, sales, revenue, payout, calls, settled, connected, converted, never_called = numbers
         count = Count(
             pings=pings,
             unmatched=unmatched,
@@ -103,6 +163,11 @@ def count_hours(database: Database, before: Period, day: Period, zone: str, only
             revenue_cents=revenue if only_user is None else None,
             payout_cents=payout,
             refusals={} if refusal is None else {refusal: refused},
+            calls=calls,
+            settled=settled,
+            connected=connected,
+            converted=converted,
+            never_called=never_called,
         )
         if hour is not None:
             by_hour[hour] = by_hour[hour].plus(count)
@@ -137,6 +202,24 @@ def count_buyers(database: Database, period: Period) -> list[BuyerSales]:
         BuyerSales(buyer_id=buyer, sales=sales, revenue_cents=revenue, payout_cents=payout)
         for buyer, sales, revenue, payout in found
     ]
+
+
+def count_never_called(
+    database: Database, period: Period, only_user: str | None, most: int, last: int
+) -> list[NeverCalled]:
+    """Of the sales of a period, up to `most` lines, those with the most such sales first, with the `last` of them.
+    Raises `FileUnreadable`."""
+    values = {"start": period.start, "end": period.end, "only_user": only_user, "most": most, "last": last}
+    return [
+        NeverCalled(user, source, buyer, sales, never_called, msgspec.convert(newest, list[Uncalled]))
+        for user, source, buyer, sales, never_called, newest in database.ask("never_called.sql", values)
+    ]
+
+
+def count_waits(database: Database, period: Period, numbers: Sequence[str]) -> Waits:
+    """Of calls that arrived in the period at these numbers. Raises `FileUnreadable`."""
+    values = {"start": period.start, "end": period.end, "numbers": [*numbers]}
+    return Waits(dict(database.ask("waits.sql", values)))
 
 
 def count_sources(

@@ -1,4 +1,5 @@
-"""What a change of an item in the table of pings means: each event of the table's stream as the rows of what happened.
+"""What a change of an item in the tables of pings and of calls means: each event of their streams as the rows of what
+happened.
 
 An item that a POST changes twice makes two events. Nothing is looked up but the version of the endpoint that the PING
 met, by which the reasons of each buyer are found again.
@@ -18,7 +19,9 @@ from shared.domain import matching, reasons, sandbox_endpoint
 from shared.domain.live_bids import No
 from shared.domain.matching import Rule
 from shared.domain.models import Endpoint, Lead, Ping, Sale
+from shared.journal.call_rows import paid_as_sale, rows_of_call
 from shared.journal.rows import Asked, Kind, Row
+from shared.store.calls import StoredCall, read_item
 from shared.store.dynamo import Item
 from shared.store.items import bytes_of, number_of, number_or, text_of
 from shared.store.packing import unpack
@@ -42,6 +45,9 @@ BIDS = "."
 """The letter of a buyer that bids."""
 SOLD, PRICED, UNMATCHED = "sold", "success", "no_matching_buyer"
 
+IMAGES = ("Keys", "OldImage", "NewImage")
+"""Where a record has the key of its item."""
+
 BROKEN = (
     ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError, msgspec.MsgspecError,
     zlib.error,
@@ -57,7 +63,7 @@ class Event(Struct, frozen=True):
     """A change of an item, with the item before and after it; `at` is the stream's time, in seconds since the epoch."""
 
     id: str
-    table: Literal["pings"]
+    table: Literal["pings", "calls"]
     at: int
     old: Item | None
     new: Item | None
@@ -72,7 +78,7 @@ def read_event(record: Mapping[str, Any]) -> Event:
         change = record["dynamodb"]
         event = Event(
             id=record["eventID"],
-            table="pings",
+            table="calls" if any("call_id" in (change.get(image) or {}) for image in IMAGES) else "pings",
             at=int(change["ApproximateCreationDateTime"]),
             old=_item(change.get("OldImage")),
             new=_item(change.get("NewImage")),
@@ -81,8 +87,10 @@ def read_event(record: Mapping[str, Any]) -> Event:
 
 
 def is_of_interest(event: Event) -> bool:
-    """Whether rows may come of it: none come of a deletion, a route, a retry key or a bare claim."""
+    """Whether anything may come of it: nothing comes of a deletion, a route, a retry key or a bare claim."""
     old, new = event.old or {}, event.new
+    if event.table == "calls":
+        return new is not None and "call" in new
     return new is not None and (any(_changes(old, new)) or bool(_marks(old, new)))
 
 
@@ -91,6 +99,8 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
     `Unreadable`, and what `endpoint_of` raises."""
     if event.new is None:
         return []
+    if event.table == "calls":
+        return _rows_of_call(event, event.new, endpoint_of)
     old, new = event.old or {}, event.new
     with _reading("the item"):
         (is_request, is_priced, is_refused, is_sold), marks = _changes(old, new), _marks(old, new)
@@ -122,8 +132,44 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
         found = [_ping(common, ping, endpoint)] if is_priced else []
         found += [_refused(common, ping, endpoint, new)] if is_refused else []
         found += [_sale(common, ping, sale, endpoint)] if sale else []
-        found += [_mark(common, ping, kind, old, new) for kind in marks]
+        for kind in marks:
+            if kind == "never_called":
+                found.append(_never_called(common, ping, new, endpoint))
+            else:
+                found.append(_mark(common, ping, kind, old, new))
         return _numbered(found)
+
+
+def read_calls(event: Event) -> tuple[StoredCall | None, StoredCall]:
+    """A call before and after a change. Raises `Unreadable`."""
+    with _reading("the call"):
+        old = read_item(event.old) if event.old else None
+        return old, read_item(event.new or {})
+
+
+def read_sale(event: Event) -> tuple[Ping, Sale] | None:
+    """The sale that a change of a ping has recorded; None for any other change. Raises `Unreadable`."""
+    old, new = event.old or {}, event.new or {}
+    if event.table != "pings" or "ping" not in new or "sale" not in new or "sale" in old:
+        return None
+    with _reading("the item"):
+        return unpack(bytes_of(new, "ping"), Ping), unpack(bytes_of(new, "sale"), Sale)
+
+
+def _rows_of_call(event: Event, item: Item, endpoint_of: Callable[[str, int], Endpoint | None]) -> list[Row]:
+    if "call" not in item:
+        return []
+    old, new = read_calls(event)
+    endpoint = endpoint_of(new.call.endpoint, new.call.version) if new.call.endpoint else None
+    with _reading("the call"):
+        common = Row(
+            event=event.id,
+            at=event.at,
+            kind="call",
+            call=bytes_of(item, "call_id").hex(),
+            caller=bytes_of(item, "caller")[:CALLER_BYTES].hex(),
+        )
+        return _numbered(rows_of_call(common, old, new, endpoint))
 
 
 @contextmanager
@@ -163,7 +209,7 @@ def _changes(old: Item, new: Item) -> tuple[bool, bool, bool, bool]:
 
 
 def _marks(old: Item, new: Item) -> list[Kind]:
-    """What is to be found by rows, though nothing happened that is counted."""
+    """What is to be found by rows, though no request has priced, refused or sold anything."""
     if "ping" not in new:
         return []
     found: list[Kind] = []
@@ -171,6 +217,8 @@ def _marks(old: Item, new: Item) -> list[Kind]:
         found.append("asked" if "asked" in new else "settled")
     if "caller" in new and "ping" in old and "caller" not in old and not any(_changes(old, new)):
         found.append("caller")
+    if "never_called" in new and "never_called" not in old and "sale" in new:
+        found.append("never_called")
     return found
 
 
@@ -181,6 +229,20 @@ def _mark(common: Row, ping: Ping, kind: Kind, old: Item, new: Item) -> Row:
         asked = unpack_asked(bytes_of(new if kind == "asked" else old, "asked"))
         at = max((each.at for each in asked.values()), default=common.at)
     return replace(common, at=at, kind=kind, user=ping.user, milliseconds=0)
+
+
+def _never_called(common: Row, ping: Ping, item: Item, endpoint: Endpoint | None) -> Row:
+    sale = unpack(bytes_of(item, "sale"), Sale)
+    return replace(
+        _of_lead(common, Lead(ping.lead | sale.posted), endpoint),
+        at=number_of(item, "never_called"),
+        kind="never_called",
+        sold_at=sale.sold_at,
+        user=sale.user,
+        buyer=sale.buyer_id,
+        number=sale.number,
+        milliseconds=0,
+    )
 
 
 def _refused_request(common: Row, item: Item) -> Row:
@@ -225,6 +287,7 @@ def _refused(common: Row, ping: Ping, endpoint: Endpoint | None, item: Item) -> 
 
 
 def _sale(common: Row, ping: Ping, sale: Sale, endpoint: Endpoint | None) -> Row:
+    buyer_owes, publisher_gets = paid_as_sale(endpoint, sale.buyer_id)
     return replace(
         _of_lead(common, Lead(ping.lead | sale.posted), endpoint),
         at=sale.sold_at,
@@ -236,8 +299,8 @@ def _sale(common: Row, ping: Ping, sale: Sale, endpoint: Endpoint | None) -> Row
         bids=len(ping.bids),
         best_bid_cents=sale.bid_cents,
         best_payout_cents=sale.payout_cents,
-        revenue_cents=sale.cents,
-        payout_cents=sale.payout_cents,
+        revenue_cents=sale.cents if buyer_owes else 0,
+        payout_cents=sale.payout_cents if publisher_gets else 0,
         number=sale.number,
         pool=sale.pool,
         pool_used=sale.pool_used,

@@ -25,12 +25,19 @@ class Forgetting:
 
     def pings_set_aside(self, forgotten: Forgotten) -> set[bytes]:
         """The ids of pings that only records say are of these callers: rows were never made of them."""
+        return self._ids_set_aside("ping_id", forgotten)
+
+    def calls_set_aside(self, forgotten: Forgotten) -> set[bytes]:
+        """The same of calls."""
+        return self._ids_set_aside("call_id", forgotten)
+
+    def _ids_set_aside(self, key: str, forgotten: Forgotten) -> set[bytes]:
         return {
-            ping_id
+            some_id
             for records in self.letters.records().values()
             for record in records or ()
             if _is_about(record, forgotten)
-            for ping_id in _bytes_of(record, "ping_id")
+            for some_id in _bytes_of(record, key)
         }
 
     def forget(self, forgotten: Forgotten) -> bool:
@@ -55,11 +62,14 @@ class Forgetting:
 
 
 def _is_about(record: Record, forgotten: Forgotten) -> bool:
-    """Whether a record of the stream, as far as it can be read, has a caller, or is of its ping."""
+    """Whether a record of the stream, as far as it can be read, has a caller, or is of its ping or call."""
     change = record.get("dynamodb")
     at = change.get("ApproximateCreationDateTime", 0) if isinstance(change, Mapping) else 0
     moment = int(at) if isinstance(at, int | float) else 0
     pings = [some.hex() for name in ("ping_id", "of", "first") for some in _bytes_of(record, name)]
+    calls = {some.hex() for some in _bytes_of(record, "call_id")}
+    if not calls.isdisjoint(forgotten.calls):
+        return True
     starts = [some[:CALLER_BYTES].hex() for name in ("caller", "caller_start") for some in _bytes_of(record, name)]
     return any(
         forgotten.has(caller, ping, moment) or ping in forgotten.pings

@@ -1,6 +1,7 @@
 """Pages: the rows of hours that are not in files yet, and later ones. Items of the journal table, by `pk` and `sk`:
 
-    PAGE#<hour>#<0-15>   pings#<event id>#<place>   the rows of a batch that are of this hour, as compressed JSON lines
+    PAGE#<hour>#<0-15>   pings#<event id>#<place>   the rows of a batch that are of this hour, as compressed JSON lines;
+                         calls#<event id>#<place>   of the stream of calls
     HOURS                <hour>                     that the hour has pages; dirty while `marks` is more than `closed`
 
 A batch can come again, shorter or longer. A page is written over by one that begins with the same row and has more of
@@ -72,7 +73,9 @@ class Pages:
         if not forgotten:
             return rows
         return [
-            replace(row, caller="") if any(each.has(row.caller, row.ping, row.at) for each in forgotten) else row
+            replace(row, caller="")
+            if any(each.has(row.caller, row.ping, row.at, row.call) for each in forgotten)
+            else row
             for row in rows
         ]
 
@@ -168,7 +171,7 @@ def _lines_without(packed: bytes, forgotten: Sequence[Forgotten]) -> bytes:
     for place, line in enumerate(lines):
         row = msgspec.json.decode(line)
         if (caller := row.get("caller")) and any(
-            each.has(caller, row.get("ping", ""), row["at"]) for each in forgotten
+            each.has(caller, row.get("ping", ""), row["at"], row.get("call", "")) for each in forgotten
         ):
             del row["caller"]
             lines[place], is_changed = msgspec.json.encode(row), True

@@ -25,12 +25,13 @@ FROM file_rows GROUP BY ALL ORDER BY ALL
 of any zone is a multiple of a quarter."""
 
 
-FORGOTTEN = {"at": "BIGINT", "callers": "VARCHAR[]", "pings": "VARCHAR[]"}
+FORGOTTEN = {"at": "BIGINT", "callers": "VARCHAR[]", "pings": "VARCHAR[]", "calls": "VARCHAR[]"}
 HAS_FORGOTTEN = """
 caller != '' AND EXISTS (
     SELECT 1 FROM forgotten
     WHERE (list_contains(forgotten.callers, rows.caller)
-            AND (rows."at" <= forgotten."at" OR list_contains(forgotten.pings, rows.ping)))
+            AND (rows."at" <= forgotten."at" OR list_contains(forgotten.pings, rows.ping)
+                OR list_contains(forgotten.calls, rows.call)))
         OR (len(forgotten.callers) = 0 AND list_contains(forgotten.pings, rows.ping))
 )
 """
@@ -54,8 +55,9 @@ def write_rows(
 
 def has_forgotten(database: Database, file: Path, forgotten: Sequence[Forgotten]) -> bool:
     """Whether a file of rows has one of these callers."""
+    database.take([file], b"")
     _take_forgotten(database, forgotten)
-    found = database.connection.read_parquet(str(file)).set_alias("rows").filter(HAS_FORGOTTEN).limit(1).fetchall()
+    found = database.connection.sql(ALL_ROWS).set_alias("rows").filter(HAS_FORGOTTEN).limit(1).fetchall()
     return bool(found)
 
 

@@ -1,9 +1,10 @@
 """Whether everything that happened before a moment has gone through the stream.
 
-Probes are put into the table of pings, so many that each shard of the stream has some, and the journal function notes
-those that it meets. A shard that is stuck holds its own back. Items of two tables:
+Probes are put into the tables of pings and of calls, so many that each shard of their streams has some, and the journal
+function notes those that it meets. A shard that is stuck holds its own back. Items of three tables:
 
     pings     12 random bytes   kind: probe; run; delete_at
+    calls     12 random bytes   the same
     journal   PROBES   <run>    wanted: how many there are; seen: the ids of those that were met; delete_at
 """
 
@@ -17,13 +18,13 @@ from typing import Any
 from shared.domain.keys import ID_BYTES
 from shared.domain.models import DAY
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
-from shared.store.items import as_number, as_text, bytes_of, number_of, ping_key, table_key, text_of
+from shared.store.items import as_bytes, as_number, as_text, bytes_of, number_of, table_key, text_of
 
 KIND = "probe"
 PROBES_A_SHARD = 50
 """A shard that has half of its share of keys is missed once in 70 billion times."""
-MOST_PROBES = 10_000
-"""Their ids have to fit into an item."""
+MOST_PROBES = 5_000
+"""In a table: the ids of all have to fit into an item."""
 RUN_BYTES = 8
 KEPT_SECONDS = DAY
 PATIENCE_SECONDS = 600
@@ -41,17 +42,21 @@ class Passing:
     def start(self) -> str:
         """Put probes. `has_passed` and `is_over` take what this returns."""
         run, ends = os.urandom(RUN_BYTES).hex(), as_number(self.now() + KEPT_SECONDS)
-        ids = [os.urandom(ID_BYTES) for _ in range(min(PROBES_A_SHARD * self._count_shards(), MOST_PROBES))]
+        probes = [
+            (table, {key: as_bytes(os.urandom(ID_BYTES))})
+            for table, key in self._tables()
+            for _ in range(min(PROBES_A_SHARD * self._count_shards(table), MOST_PROBES))
+        ]
         self.dynamo.call(
             self.dynamo.client.put_item,
             TableName=self.dynamo.settings.journal_table,
-            Item={**_key(run), "wanted": as_number(len(ids)), "delete_at": ends},
+            Item={**_key(run), "wanted": as_number(len(probes)), "delete_at": ends},
         )
-        for each in ids:  # not in batches: who may write these may delete pings
+        for table, probe in probes:  # not in batches: who may write these may delete pings
             self.dynamo.call(
                 self.dynamo.client.put_item,
-                TableName=self.dynamo.settings.pings_table,
-                Item={**ping_key(each), "kind": as_text(KIND), "run": as_text(run), "delete_at": ends},
+                TableName=table,
+                Item={**probe, "kind": as_text(KIND), "run": as_text(run), "delete_at": ends},
             )
         return run
 
@@ -79,18 +84,24 @@ class Passing:
         return self.dynamo.get(self.dynamo.settings.journal_table, _key(run))
 
     def began_at(self) -> int:
-        """Since when there is this stream: what happened earlier may have no row."""
-        described = self.dynamo.call(self.streams.describe_stream, StreamArn=self._stream(), Limit=1)
+        """Since when there is the stream of pings: what happened earlier may have no row."""
+        stream = self._stream(self.dynamo.settings.pings_table)
+        described = self.dynamo.call(self.streams.describe_stream, StreamArn=stream, Limit=1)
         began: datetime = described["StreamDescription"]["CreationRequestDateTime"]
         return math.ceil(began.timestamp())
 
-    def _stream(self) -> str:
-        table = self.dynamo.call(self.dynamo.client.describe_table, TableName=self.dynamo.settings.pings_table)
-        return table["Table"]["LatestStreamArn"]
+    def _tables(self) -> list[tuple[str, str]]:
+        """Those with a stream, and their keys."""
+        of = self.dynamo.settings
+        return [(of.pings_table, "ping_id"), *([(of.calls_table, "call_id")] if of.calls_table else [])]
 
-    def _count_shards(self) -> int:
+    def _stream(self, table: str) -> str:
+        described = self.dynamo.call(self.dynamo.client.describe_table, TableName=table)
+        return described["Table"]["LatestStreamArn"]
+
+    def _count_shards(self, table: str) -> int:
         """Those that are written to."""
-        request, count = {"StreamArn": self._stream()}, 0
+        request, count = {"StreamArn": self._stream(table)}, 0
         while True:
             described = self.dynamo.call(self.streams.describe_stream, **request)["StreamDescription"]
             count += sum("EndingSequenceNumber" not in each["SequenceNumberRange"] for each in described["Shards"])
@@ -103,7 +114,7 @@ def note_probes(dynamo: Dynamo, items: Iterable[Item], now: int) -> None:
     """Note probes that have come with the stream. Twice is once. Raises `TemporarilyUnavailable`."""
     met: defaultdict[str, set[bytes]] = defaultdict(set)
     for item in items:
-        met[text_of(item, "run")].add(bytes_of(item, "ping_id"))
+        met[text_of(item, "run")].add(bytes_of(item, "ping_id") or bytes_of(item, "call_id"))
     for run, ids in met.items():
         try:
             dynamo.call(

@@ -1,7 +1,7 @@
 """What upkeep asks of rows, a day at a time: however many rows there are, a day of them is opened at once."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -28,13 +28,27 @@ class Sold(Struct):
 
 
 def find_pings(fetching: Fetching, callers: Sequence[str], start: int, until: int) -> set[bytes]:
-    """The ids of the pings of callers, by the starts of their keyed hashes, of what happened from `start` to `until`.
-    Raises `FileUnreadable` and `TemporarilyUnavailable`."""
+    """The ids of the pings whose leads are of callers, by the starts of their keyed hashes, of what happened from
+    `start` to `until`. Raises `FileUnreadable` and `TemporarilyUnavailable`."""
     values = {"callers": [*callers], "until": until}
     return {
         bytes.fromhex(ping)
         for database in _days(fetching, start, until + 1)
         for [ping] in database.ask("pings_of_callers.sql", values)
+    }
+
+
+def find_calls(
+    fetching: Fetching, callers: Sequence[str], pings: Collection[str], start: int, until: int
+) -> set[bytes]:
+    """The ids of the calls of callers, by the starts of their keyed hashes, and of those that came for `pings`, by
+    their ids in hexadecimal, of what happened from `start` to `until`. Raises `FileUnreadable` and
+    `TemporarilyUnavailable`."""
+    values = {"callers": [*callers], "pings": [*pings], "until": until}
+    return {
+        bytes.fromhex(call)
+        for database in _days(fetching, start, until + 1)
+        for [call] in database.ask("calls_of.sql", values)
     }
 
 

@@ -26,8 +26,8 @@ count_if(kind IN ('ping', 'refused')) AS requests,
     count_if(kind = 'refused') AS refused,
     sum(IF(kind = 'ping', bids, 0)) AS bids,
     count_if(kind = 'sale') AS sales,{revenue}
-    sum(IF(kind = 'sale', payout_cents, 0)) AS payout_cents"""
-REVENUE = "\n    sum(IF(kind = 'sale', revenue_cents, 0)) AS revenue_cents,"
+    sum(IF(kind IN ('sale', 'call'), payout_cents, 0)) AS payout_cents"""
+REVENUE = "\n    sum(IF(kind IN ('sale', 'call'), revenue_cents, 0)) AS revenue_cents,"
 
 
 def write_query(question: Question) -> str:

@@ -14,6 +14,8 @@ from shared.operators.access import Office
 from shared.operators.names import buyer_names
 from shared.operators.reports import REASONS, Wanted
 
+OF_CALLS = "$"
+"""The letter of what calls brought beside their sales."""
 CAPPED = tuple(letter for letter, reason in REASONS.items() if reason in ("cap", "concurrency"))
 
 
@@ -101,9 +103,10 @@ def read_buyer(office: Office, buyer: str, wanted: Wanted) -> BuyerReport:
 
 
 def _read_lines(office: Office, period: Period, zone: str, buyer: int) -> list[_Line]:
-    """A ping at the end of the period may be sold after it."""
+    """A ping at the end of the period may be sold after it, and called after that."""
     spans = offsets(period, zone)
-    with journal_rows.open_period(office, Period(period.start, period.end + log.seconds_to_sell(office))) as database:
+    later_seconds = log.seconds_to_sell(office) + journal_rows.called_seconds(office)
+    with journal_rows.open_period(office, Period(period.start, period.end + later_seconds)) as database:
         versions = reports.buyers_of(office, database.ask("versions.sql", {}))
         places = [(key, buyers.index(buyer) + 1) for key, buyers in versions.items() if buyer in buyers]
         found = database.ask(
@@ -127,8 +130,8 @@ def _count(lines: Iterable[_Line], buyer: int) -> Counts:
     counted = Counter[Any]()
     reasons = Counter[str]()
     for line in lines:
-        if not line.letter:
-            counted["sales"] += line.times
+        if line.letter in ("", OF_CALLS):
+            counted["sales"] += line.times if not line.letter else 0
             counted["revenue_cents"] += line.revenue_cents
             continue
         counted["pings"] += line.times

@@ -35,7 +35,7 @@ def of_resource(records: Records, kind: str, name: str) -> list[Warning]:
 
 def _around(parts: Parts, kind: str, name: str) -> tuple[Parts, Path]:
     """A configuration with the resource, and its path in it; none if it is gone or there is nothing to be warned of."""
-    if kind == "ring_pools" and (kind, name) in parts:
+    if kind in ("providers", "ring_pools") and (kind, name) in parts:
         return {(kind, name): parts[kind, name]}, (kind, 0)
     offer = _offer_of(parts, kind, name)
     if ("offers", offer) not in parts:

@@ -1,6 +1,6 @@
 """What happens on a day, counted: pings, sales and refusals by hour, endpoints, ring pools, buyers and their caps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import reduce
 
@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.configuration import Plain
+from shared.domain import keys as signing
 from shared.domain.objections import NotValid
 from shared.domain.readers import Reader
 from shared.journal import counts, periods
-from shared.journal.counts import BuyerSales, Count, PoolHour
+from shared.journal.counts import BuyerSales, Count, NeverCalled, PoolHour
 from shared.journal.periods import Hour, Period
 from shared.journal.reports import Question
 from shared.operators import forecast, journal_rows, reports
@@ -22,6 +23,8 @@ from shared.store.counters import BATCH
 
 FULLEST = 20
 """How many caps the page of the day shows."""
+MOST_NEVER_CALLED, LAST_NEVER_CALLED = 100, 3
+"""How many traffic sources with their buyers are shown, and how many sales of each."""
 CAPPED = 5 * BATCH
 """Of how many buyers a page of caps shows the fill."""
 
@@ -82,10 +85,29 @@ class Fills(Struct, frozen=True):
     next: str | None = None
 
 
+class UncalledSale(Struct, frozen=True):
+    ping_id: str
+    sold_at: int
+
+
+class UncalledSales(Struct, frozen=True, kw_only=True):
+    """Sales to which no call came, of a user's traffic source and a buyer. `sales` are those of which it is known
+    whether one came. `last` has the last ones, the newest first. Publishers are not told the buyer's name."""
+
+    user: str
+    source: str
+    buyer_id: int
+    name: str
+    sales: int
+    never_called: int
+    percent: float
+    last: list[UncalledSale]
+
+
 class Day(Struct, frozen=True, kw_only=True):
     """A day, like 2026-11-25, from `start` to before `end` by the clock of the zone. `hours` and `before` have an entry
     for each of its hours, and of the day before: 23 to 25 where the clock is changed. Publishers have neither pools nor
-    buyers; only operators' today has `fills`."""
+    buyers; only operators' today has `fills`. `never_called` are sales of this day, up to 100 lines."""
 
     day: str
     zone: str
@@ -98,6 +120,7 @@ class Day(Struct, frozen=True, kw_only=True):
     endpoints: dict[str, Compared]
     pools: list[PoolDay] = []
     buyers: list[BuyerSales] = []
+    never_called: list[UncalledSales] = []
     fills: Fills | None = None
 
     @property
@@ -116,12 +139,13 @@ def count_day(office: Office, reader: Reader, day: str = "", zone: str = "") -> 
     period, zone, only_user = question.period, question.zone, question.only_user
     local_day = periods.local_day(period.start, zone)
     before = Period(periods.midnight(local_day - timedelta(1), zone), period.start)
-    both = Period(before.start, period.end)
+    both = Period(before.start, period.end + journal_rows.called_seconds(office))
     with journal_rows.open_period(office, both, "day", "has too many rows, with the day before it.") as database:
         counted = counts.count_hours(database, before, period, zone, only_user)
         pools = _by_pool(counts.count_pools(database, period, zone)) if reader.sees_all else []
         buyers = counts.count_buyers(database, period) if reader.sees_all else []
-    empty, names = counts.nothing(only_user), buyer_names(office) if buyers else {}
+        never_called = counts.count_never_called(database, period, only_user, MOST_NEVER_CALLED, LAST_NEVER_CALLED)
+    empty, names = counts.nothing(only_user), buyer_names(office) if reader.sees_all else {}
     hours, hours_before = (_by_hour(periods.hours(some, zone), counted.hours, empty) for some in (period, before))
     is_today = period.start <= now < period.end
     return Day(
@@ -139,6 +163,7 @@ def count_day(office: Office, reader: Reader, day: str = "", zone: str = "") -> 
         },
         pools=pools,
         buyers=[replace(sold, name=names.get(sold.buyer_id, "")) for sold in buyers],
+        never_called=[_never_called(office, each, names) for each in never_called],
         fills=_fullest(office, buyers) if is_today and reader.sees_all else None,
     )
 
@@ -159,6 +184,23 @@ def _by_hour(hours: Iterable[Hour], counted: dict[int, Count], empty: Count) -> 
 
 def _sum(hours: Iterable[CountedHour], empty: Count) -> Count:
     return reduce(Count.plus, (hour.count for hour in hours), empty)
+
+
+def _never_called(office: Office, found: NeverCalled, names: Mapping[int, str]) -> UncalledSales:
+    keys = office.records.keys
+    return UncalledSales(
+        user=found.user,
+        source=found.source,
+        buyer_id=found.buyer_id,
+        name=names.get(found.buyer_id, ""),
+        sales=found.sales,
+        never_called=found.never_called,
+        percent=round(100 * found.never_called / found.sales, 1),
+        last=[
+            UncalledSale(signing.ping_id(keys, each.endpoint, bytes.fromhex(each.ping)), each.sold_at)
+            for each in found.newest
+        ],
+    )
 
 
 def _by_pool(hours: Sequence[PoolHour]) -> list[PoolDay]:

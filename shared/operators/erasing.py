@@ -1,10 +1,11 @@
-"""The end of a caller: its leads and the answers of its sales, its marks and routes, and its hash in the journal.
+"""The end of a caller: its leads and the answers of its sales, its calls and their recordings' addresses, its marks and
+routes, and its hash in the journal.
 
 What happened until the erasing began goes. That is noted first; then pings are found by rows and erased. A request that
-was under way then has ended after `SETTLED_SECONDS`, and probes tell when its rows are there: pings are erased again,
-until there is none more. Then pages and files of the journal are made without the caller, and when the old files are
-gone, nothing of it is left. Each step may be lost, repeated or done by two at once: the minute function goes on with
-what nobody else finishes.
+was under way then has ended after `SETTLED_SECONDS`, and probes tell when its rows are there: pings and calls are
+erased again, until there is none more. A call that goes on is waited for. Then pages and files of the journal are made
+without the caller, and when the old files are gone, nothing of it is left. Each step may be lost, repeated or done by
+two at once: the minute function goes on with what nobody else finishes.
 """
 
 import os
@@ -17,11 +18,12 @@ from shared.domain.models import DAY, Lead, Ping
 from shared.domain.objections import NotFound, Refused
 from shared.journal.database import FileUnreadable
 from shared.journal.fetching import Fetching
-from shared.journal.searching import find_pings
+from shared.journal.searching import find_calls, find_pings
 from shared.operators import log
 from shared.operators.access import Office
 from shared.operators.lead_days import first_kept
 from shared.store.callers import Callers, mark_keys
+from shared.store.calls import Calls, Personal
 from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erased, Erasures, Unfinished
 from shared.store.journal import raw_id
@@ -65,27 +67,35 @@ class Erasing:
             mark_keys(keys, caller),
         )
         self._forget_marks(began)
-        return self._erase_all(began, self._pings_of(caller), caller)
+        pings = self._pings_of(caller)
+        calls = self._calls_of(began.callers, self._in_main(pings), self.now())
+        return self._erase_all(began, pings, calls, caller)
 
     def erase_ping(self, text: str, by: str) -> Unfinished:
-        """Begin to erase one ping, by any of its ids: its lead, its answer and its route. Other pings of its caller
-        stay, and so do the marks of its sales. Raises `NotFound`, and `Refused` while it is being sold."""
+        """Begin to erase one ping, by any of its ids: its lead, its answer, its route, and who called for it. Other
+        pings of its caller stay, and so do the marks of its sales. Raises `NotFound`, and `Refused` while it is being
+        sold."""
         ping_id, world, claim = self._find(text)
         if claim.state is State.CLAIMED:
             raise Refused("The ping is just being sold. Try again in a minute.")
         began = self.erasures.begin(Erased(at=self.now(), by=by, caller="", pings=0, sales=0, ping=ping_id.hex()))
-        return self._erase_all(began, [(world, ping_id)])
+        return self._erase_all(began, [(world, ping_id)], self._calls_of((), [ping_id], self.now()))
 
-    def erase_again(self, unfinished: Unfinished, others: Iterable[bytes]) -> tuple[Unfinished, list[bytes]]:
-        """Erase what requests have left that were under way, and the pings `others`; and the ids of all pings of it."""
+    def erase_again(
+        self, unfinished: Unfinished, others: Iterable[bytes], other_calls: Iterable[bytes]
+    ) -> tuple[Unfinished, list[bytes], list[bytes]]:
+        """Erase what requests have left that were under way, the pings `others` and `other_calls`; and the ids of all
+        pings and calls of it."""
         self._forget_marks(unfinished)
         if not unfinished.callers:
             ids = [bytes.fromhex(unfinished.erased.ping)]
-            return self._erase_all(unfinished, [(world, ids[0]) for world in (self.main, self.sandbox)]), ids
-        ids = [*{*self._found(unfinished.callers, unfinished.erased.at), *others}]
-        sandbox = Pings(self.sandbox[1]).ids_of_callers(unfinished.in_sandbox)
-        pings = [*((self.main, ping_id) for ping_id in ids), *((self.sandbox, ping_id) for ping_id in sandbox)]
-        return self._erase_all(unfinished, pings), ids
+            pings = [(world, ids[0]) for world in (self.main, self.sandbox)]
+        else:
+            ids = [*{*self._found(unfinished.callers, unfinished.erased.at), *others}]
+            sandbox = Pings(self.sandbox[1]).ids_of_callers(unfinished.in_sandbox)
+            pings = [*((self.main, ping_id) for ping_id in ids), *((self.sandbox, ping_id) for ping_id in sandbox)]
+        calls = [*{*self._calls_of(unfinished.callers, ids, unfinished.erased.at), *other_calls}]
+        return self._erase_all(unfinished, pings, calls), ids, calls
 
     def preview(self, caller: str, by: str) -> Erased:
         """What `erase` would erase now. Nothing is changed, and nothing is recorded."""
@@ -95,6 +105,8 @@ class Erasing:
         others = [(world, ping_id) for world, ping_id in found if world is self.sandbox or ping_id not in read]
         claims = [*read.values(), *(self._read(*each) for each in others)]
         states = [claim.state for claim in claims if claim.ping and not is_erased(claim.ping)]
+        starts = [hashed[:CALLER_BYTES].hex() for hashed in caller_hashes(keys, caller)]
+        calls, running = self._count_calls(self._calls_of(starts, self._in_main(found), self.now()))
         return Erased(
             at=self.now(),
             by=by,
@@ -102,6 +114,8 @@ class Erasing:
             pings=len(states) - states.count(State.CLAIMED),
             sales=states.count(State.SOLD),
             being_sold=states.count(State.CLAIMED),
+            calls=calls,
+            running=running,
             marks=Callers(self.dynamo, keys).has_marks(caller),
         )
 
@@ -109,6 +123,7 @@ class Erasing:
         """What `erase_ping` would erase now. Raises `NotFound`."""
         ping_id, _, claim = self._find(text)
         is_claimed = claim.state is State.CLAIMED
+        calls, running = self._count_calls(self._calls_of((), [ping_id], self.now()))
         return Erased(
             at=self.now(),
             by=by,
@@ -116,6 +131,8 @@ class Erasing:
             pings=int(not is_claimed),
             sales=int(claim.state is State.SOLD),
             being_sold=int(is_claimed),
+            calls=calls,
+            running=running,
             ping=ping_id.hex(),
         )
 
@@ -139,6 +156,22 @@ class Erasing:
             *((self.sandbox, ping_id) for ping_id in in_sandbox),
         ]
 
+    def _in_main(self, pings: Iterable[tuple[World, bytes]]) -> list[bytes]:
+        return [ping_id for world, ping_id in pings if world is self.main]
+
+    def _calls_of(self, callers: Sequence[str], ping_ids: Iterable[bytes], until: int) -> set[bytes]:
+        """Their calls, and those that came for these pings: who announces one number may call from another."""
+        start = first_kept(self.records, self.now()) - DAYS_OF_TTL * DAY
+        try:
+            return find_calls(self.fetching, callers, [ping_id.hex() for ping_id in ping_ids], start, until)
+        except FileUnreadable as unreadable:
+            raise Refused(str(unreadable)) from None
+
+    def _count_calls(self, call_ids: Iterable[bytes]) -> tuple[int, int]:
+        """Those that can be erased now, and those that are not settled."""
+        found = [Calls(self.dynamo).find_personal(call_id) for call_id in call_ids]
+        return found.count("kept"), found.count("running")
+
     def _found(self, callers: Sequence[str], until: int) -> set[bytes]:
         """By rows: a ping is kept no longer than a lead."""
         start = first_kept(self.records, self.now()) - DAYS_OF_TTL * DAY
@@ -160,7 +193,13 @@ class Erasing:
         except UnknownFormat:
             raise _unreadable([ping_id.hex()]) from None
 
-    def _erase_all(self, unfinished: Unfinished, pings: Iterable[tuple[World, bytes]], caller: str = "") -> Unfinished:
+    def _erase_all(
+        self,
+        unfinished: Unfinished,
+        pings: Iterable[tuple[World, bytes]],
+        call_ids: Iterable[bytes],
+        caller: str = "",
+    ) -> Unfinished:
         """`caller` is whose routes go; without one it is each lead's own."""
         states, unreadable = list[State](), list[str]()
         for world, ping_id in pings:
@@ -168,12 +207,25 @@ class Erasing:
                 states.append(self._erase(world, ping_id, unfinished.callers, caller))
             except UnknownFormat:
                 unreadable.append(ping_id.hex())
+        calls = list[Personal]()
+        for call_id in call_ids:
+            try:
+                calls.append(Calls(self.dynamo).forget(call_id))
+            except UnknownFormat:
+                unreadable.append(call_id.hex())
         sales, being_sold = states.count(State.SOLD), states.count(State.CLAIMED)
         erased, count = unfinished.erased, sales + states.count(State.SPENT)
-        self.erasures.count(unfinished, count, sales)
+        self.erasures.count(unfinished, count, sales, calls.count("kept"))
         if unreadable:
             raise _unreadable(unreadable)
-        now = replace(erased, pings=erased.pings + count, sales=erased.sales + sales, being_sold=being_sold)
+        now = replace(
+            erased,
+            pings=erased.pings + count,
+            sales=erased.sales + sales,
+            being_sold=being_sold,
+            calls=erased.calls + calls.count("kept"),
+            running=calls.count("running"),
+        )
         return replace(unfinished, erased=now)
 
     def _erase(self, world: World, ping_id: bytes, callers: Sequence[str], caller: str) -> State:
@@ -203,9 +255,9 @@ class Erasing:
         return state
 
 
-def _unreadable(ping_ids: Sequence[str]) -> Refused:
+def _unreadable(ids: Sequence[str]) -> Refused:
     """The others are erased."""
-    return Refused(f"These stored pings cannot be read, and are not erased: {', '.join(ping_ids)}.")
+    return Refused(f"These stored pings or calls cannot be read, and are not erased: {', '.join(ids)}.")
 
 
 def is_erased(ping: Ping) -> bool:

@@ -9,7 +9,7 @@ from shared.journal.files import do_each
 from shared.journal.forgetting import Forgetting
 from shared.journal.passing import Passing
 from shared.operators.erasing import SETTLED_SECONDS, Erasing
-from shared.store.erasures import Erasures, Unfinished
+from shared.store.erasures import Erased, Erasures, Unfinished
 
 UNFINISHED_DAYS = 30
 """For how long an unfinished erasure is tried: as long as the bucket keeps what was set aside."""
@@ -40,13 +40,18 @@ class Finishing:
             if not self._has_passed(unfinished):
                 return self.erasures.read(unfinished)
             others = self.forgetting.pings_set_aside(unfinished.forgotten)
+            other_calls = self.forgetting.calls_set_aside(unfinished.forgotten)
             self.erasures.wait_no_more(unfinished)  # a run that dies with pings erased has waited for no row of theirs
-            again, ids = self.erasing.erase_again(unfinished, others)
-            if again.erased.pings > unfinished.erased.pings or again.erased.being_sold:
+            again, ids, call_ids = self.erasing.erase_again(unfinished, others, other_calls)
+            if _has_erased(unfinished.erased, again.erased) or again.erased.being_sold or again.erased.running:
                 return replace(again, probes="")
             self.erasures.wait_for(unfinished, unfinished.probes)
             self.erasures.note_found(unfinished, self.now())
-            forgotten = replace(unfinished.forgotten, pings=[ping_id.hex() for ping_id in ids])
+            forgotten = replace(
+                unfinished.forgotten,
+                pings=[ping_id.hex() for ping_id in ids],
+                calls=[call_id.hex() for call_id in call_ids],
+            )
             if not self.forgetting.forget(forgotten):
                 return again
             self.erasures.note_rewritten(unfinished, self.now())
@@ -63,6 +68,11 @@ class Finishing:
             return self.passing.has_passed(unfinished.probes)
         self.erasures.wait_for(unfinished, self.passing.start())
         return False
+
+
+def _has_erased(before: Erased, after: Erased) -> bool:
+    """Whether something was left to erase."""
+    return after.pings > before.pings or after.calls > before.calls
 
 
 def list_unfinished(erasures: Erasures, now: int) -> list[Unfinished]:

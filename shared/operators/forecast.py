@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared import configuration
 from shared.configuration import Parts, Plain
 from shared.domain import schedule
-from shared.domain.caps import Cap, first_full, key, start_of
+from shared.domain.caps import WORDS, Cap, first_full, key, start_of
 from shared.domain.models import Buyer
 from shared.domain.schedule import Schedule, local_time
 from shared.store.counters import Counters, items
@@ -33,10 +33,10 @@ class Gauge(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Like "sales per day", "revenue in total", "places at once"; "… at my_endpoint" if it is one endpoint's."""
-        kind = "places at once" if self.cap.kind == "concurrent" else self.cap.kind
+        """Like "sales per day", "connected calls per hour", "revenue in total", "places at once"; "… at my_endpoint" if
+        it is one endpoint's."""
         period = {"": "", "total": " in total"}.get(self.cap.period, f" per {self.cap.period}")
-        return kind + period + (f" at {self.cap.endpoint}" if self.cap.endpoint else "")
+        return WORDS[self.cap.kind] + period + (f" at {self.cap.endpoint}" if self.cap.endpoint else "")
 
     @property
     def amount(self) -> str:

@@ -15,8 +15,17 @@ TRIES = 2
 """A file may be replaced after it was found."""
 QUICK_BYTES = 60_000_000
 """Of rows that are read to find some, before the search is interrupted: some two million."""
+CALLED_SECONDS = 5 * HOUR
+"""How long after its sale a call is settled, but for late ones."""
 PAGES_BYTES = 10_000_000
 """What the pages of an hour are taken to have."""
+
+
+def called_seconds(office: Office) -> int:
+    """How long after a sale the row of its call comes, where any endpoint takes calls."""
+    parts = office.records.versions.last_read().parts
+    takes_calls = any(section == "endpoints" and "calls" in part for (section, _), part in parts.items())
+    return CALLED_SECONDS if takes_calls else 0
 
 
 @contextmanager

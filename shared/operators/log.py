@@ -4,9 +4,9 @@ of a buyer's."""
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,7 +26,7 @@ from shared.journal.events import PRICED, SOLD
 from shared.journal.periods import Period
 from shared.operators.access import Office
 from shared.operators.account import account_zone
-from shared.operators.journal_rows import open_newest
+from shared.operators.journal_rows import called_seconds, open_newest
 from shared.operators.names import buyer_names
 from shared.operators.resources import PAGE
 from shared.store.refused_requests import CALLER_BYTES
@@ -66,9 +66,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, kw_only=True):
     """A line of the log. `ping_id` is its try-all id; of a request that was refused unpriced it is one that only the
     log knows. `bid_cents` and `bid_payout_cents` are of the best bid; of a sale, and of a sold ping that was opened by
-    its item, of the bid that was sold. `revenue_cents` and `payout_cents` are of a sale. Publishers are not told
-    `bid_cents` and `revenue_cents`. `fields` are the names of wrong ones, `number` is ours. Times are seconds since the
-    epoch."""
+    its item, of the bid that was sold. `revenue_cents` and `payout_cents` are of a sale and its calls. Publishers are
+    not told `bid_cents` and `revenue_cents`. `fields` are the names of wrong ones, `number` is ours. Times are seconds
+    since the epoch."""
 
     ping_id: str
     at: int
@@ -101,12 +101,17 @@ class Page(Struct, frozen=True):
     searched_to: int = 0
 
 
-class Found(Struct, frozen=True, array_like=True):
-    """A row of a line that was found."""
+class Placed(Struct, frozen=True, array_like=True):
+    """A row of a line that was found, and its place among all."""
 
     event: str
     place: int
     at: int
+
+
+class Found(Placed, frozen=True, array_like=True):
+    """A row of the log of pings."""
+
     kind: str
     outcome: Outcome
     status: str
@@ -140,10 +145,13 @@ class Cursor(Struct, frozen=True, array_like=True):
     place: int = 0
 
 
-class Part(Struct, frozen=True):
+F = TypeVar("F", bound=Placed)
+
+
+class Part(Struct, Generic[F], frozen=True):
     """Lines that were found, and where the search goes on; None if it is over."""
 
-    found: list[Found]
+    found: list[F]
     goes_on: Cursor | None
     searched_to: int
 
@@ -190,47 +198,67 @@ def question_of_caller(office: Office, reader: Reader, caller: str, after: str =
         period=Period(0, office.records.now() + DAY),
         only_user=reader.limited_to,
         callers=tuple(each[:CALLER_BYTES].hex() for each in hashes),
-        after=_read_cursor(after) if after else None,
+        after=read_cursor(after) if after else None,
     )
 
 
-def search(office: Office, question: Question, size: int) -> Part:
+def search(office: Office, question: Question, size: int) -> Part[Found]:
     """Up to `size` lines, from as much of the range as is quickly read. Raises `Refused`."""
-    now, after = office.records.now(), question.after
-    end = min(question.period.end, now + DAY)
+    values = {
+        "now": office.records.now(),
+        "callers": question.callers,
+        **{name: question.values.get(name) for name in NAMES},
+    }
+    later_seconds = seconds_to_sell(office) + called_seconds(office)
+    return search_newest(office, question, size, "log.sql", values, Found, later_seconds)
+
+
+def search_newest(
+    office: Office,
+    question: Question,
+    size: int,
+    query: str,
+    values: dict[str, Any],
+    kind: type[F],
+    later_seconds: int,
+) -> Part[F]:
+    """What the query of this name finds. It is given rows of `later_seconds` behind its range, too. Raises
+    `Refused`."""
+    after = question.after
+    end = min(question.period.end, office.records.now() + DAY)
     if after:
         end = min(end, after.at + 1 if after.event else after.at)
     period = Period(question.period.start, end)
     if period.seconds <= 0:
         return Part([], None, period.start)
-    with open_newest(office, period, seconds_to_sell(office)) as (database, since):
+    with open_newest(office, period, later_seconds) as (database, since):
         lines = database.ask(
-            "log.sql",
+            query,
             {
                 "start": since,
                 "end": end,
                 "kinds": question.kinds,
-                "now": now,
                 "after_at": after.at if after else None,
                 "after_event": after.event if after else "",
                 "after_place": after.place if after else 0,
                 "only_user": question.only_user,
-                "callers": question.callers,
                 "most": size + 1,
-                **{name: question.values.get(name) for name in NAMES},
+                **values,
             },
         )
-    found = [msgspec.convert(line, Found) for line in lines[:size]]
+    found = [msgspec.convert(line, kind) for line in lines[:size]]
     if len(lines) > size:
         last = found[-1]
         return Part(found, Cursor(last.at, last.event, last.place), last.at)
     return Part(found, Cursor(since) if since > period.start else None, since)
 
 
-def search_on(office: Office, question: Question, most: int, parts: int) -> Iterator[Part]:
+def search_on(
+    search_part: Callable[[Office, Question, int], Part[F]], office: Office, question: Question, most: int, parts: int
+) -> Iterator[Part[F]]:
     """The parts of a search one after the other, until it has so many lines or parts, or is over. Raises `Refused`."""
     for _ in range(parts):
-        part = search(office, question, most)
+        part = search_part(office, question, most)
         yield part
         most -= len(part.found)
         if part.goes_on is None or most <= 0:
@@ -280,11 +308,11 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
         if (text := getattr(wanted, name)) and text not in names:
             wrong[name] = [f"must be one of {', '.join(names)}"]
     zone = wanted.zone or account_zone(office)
-    period = read(_period, office.records.now(), wanted, zone)
-    buyer = read(_buyer_id, office, reader, wanted.buyer) if wanted.buyer else None
+    period = read(read_period, office.records.now(), wanted.start, wanted.end, zone)
+    buyer = read(read_buyer, office, reader, wanted.buyer) if wanted.buyer else None
     number = read(read_number, wanted.number) if wanted.number else None
     state = read(_state, wanted.state) if wanted.state else None
-    after = read(_read_cursor, wanted.after) if wanted.after else None
+    after = read(read_cursor, wanted.after) if wanted.after else None
     if wrong:
         raise NotValid(wrong)
     is_of_sales = bool(buyer or number) or wanted.outcome == "sold" or wanted.status == SOLD
@@ -306,16 +334,16 @@ def read_number(text: str, region: str = "US") -> str:
         raise NotValid({"number": ["must be a telephone number, like +16145550123"]}) from None
 
 
-def _period(now: int, wanted: Wanted, zone: str) -> Period:
-    """Raises `NotValid`."""
+def read_period(now: int, start: str, end: str, zone: str) -> Period:
+    """Days or minutes on the clock of the zone; today without any. Raises `NotValid`."""
     try:
         read_zone(zone)
     except ValueError as error:
         raise NotValid({"zone": [str(error)]}) from None
     day = periods.local_day(now, zone)
     today = periods.days(day, day, zone)
-    last = _moment(wanted.end, "to", zone) if wanted.end else None
-    first = _moment(wanted.start, "from", zone) if wanted.start else last or today
+    last = _moment(end, "to", zone) if end else None
+    first = _moment(start, "from", zone) if start else last or today
     last = last or (today if first.start < today.end else first)
     if last.end <= first.start:
         raise NotValid({"to": ["must not be before the first day"]})
@@ -345,7 +373,7 @@ def _state(text: str) -> str:
     return code
 
 
-def _buyer_id(office: Office, reader: Reader, text: str) -> int:
+def read_buyer(office: Office, reader: Reader, text: str) -> int:
     """Raises `NotValid`."""
     if text.isascii() and text.isdecimal() and len(text) <= BUYER_DIGITS and int(text):
         return int(text)
@@ -368,7 +396,7 @@ def write_cursor(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode()
 
 
-def _read_cursor(text: str) -> Cursor:
+def read_cursor(text: str) -> Cursor:
     """Raises `NotValid`."""
     try:
         cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text.encode()), type=Cursor)

@@ -40,7 +40,7 @@ def export_pings_of(office: Office, reader: Reader, caller: str) -> tuple[str, s
 
 def _export(office: Office, reader: Reader, question: Question, zone: str) -> tuple[str, str]:
     found, following = list[Found](), ""
-    for part in log.search_on(office, question, EXPORTED_ROWS, EXPORTED_PARTS):
+    for part in log.search_on(log.search, office, question, EXPORTED_ROWS, EXPORTED_PARTS):
         found, following = found + part.found, log.write_cursor(part.goes_on) if part.goes_on else ""
     leads = _masked_leads(office, found)
     fields = sorted({name for lead in leads.values() for name in lead})
@@ -57,7 +57,7 @@ def _export(office: Office, reader: Reader, question: Question, zone: str) -> tu
 def _cells(entry: Entry, clock: ZoneInfo, names: dict[int, str]) -> dict[str, object]:
     is_sold = entry.sold_at is not None
     return {
-        "time": _time(entry.at, clock),
+        "time": time_on(entry.at, clock),
         "outcome": entry.outcome,
         "status": entry.status,
         "ping_id": entry.ping_id,
@@ -68,24 +68,24 @@ def _cells(entry: Entry, clock: ZoneInfo, names: dict[int, str]) -> dict[str, ob
         "state": entry.state,
         "area_code": entry.area_code,
         "bids": entry.bids,
-        "bid": _dollars(entry.bid_cents) if entry.bids else "",
-        "bid_payout": _dollars(entry.bid_payout_cents) if entry.bids else "",
-        "revenue": _dollars(entry.revenue_cents) if is_sold else "",
-        "payout": _dollars(entry.payout_cents) if is_sold else "",
+        "bid": dollars(entry.bid_cents) if entry.bids else "",
+        "bid_payout": dollars(entry.bid_payout_cents) if entry.bids else "",
+        "revenue": dollars(entry.revenue_cents) if is_sold else "",
+        "payout": dollars(entry.payout_cents) if is_sold else "",
         "buyer": entry.buyer_id,
         "buyer_name": names.get(entry.buyer_id or 0, ""),
-        "sold": _time(entry.sold_at, clock) if entry.sold_at is not None else "",
+        "sold": time_on(entry.sold_at, clock) if entry.sold_at is not None else "",
         "number": entry.number,
         "wrong_fields": " ".join(entry.fields),
         "milliseconds": entry.milliseconds,
     }
 
 
-def _time(at: int, clock: ZoneInfo) -> str:
+def time_on(at: int, clock: ZoneInfo) -> str:
     return datetime.fromtimestamp(at, clock).isoformat()
 
 
-def _dollars(cents: int | None) -> str:
+def dollars(cents: int | None) -> str:
     return "" if cents is None else f"{cents / 100:.2f}"
 
 

@@ -16,10 +16,12 @@ from shared.domain.matching import Rule, Shown
 from shared.domain.models import DAY, Bid, Endpoint, Field
 from shared.domain.objections import NotFound, Refused
 from shared.domain.readers import Reader
+from shared.journal.call_rows import paid_as_sale
 from shared.journal.events import LETTERS, PRICED, SOLD, UNMATCHED
 from shared.journal.periods import Period
-from shared.operators import log
+from shared.operators import calls, log
 from shared.operators.access import Office
+from shared.operators.calls import CallEntry
 from shared.operators.log import Entry, Found, Question
 from shared.store.compiled import Compiled, Memory
 from shared.store.journal import Opened, raw_id
@@ -75,7 +77,8 @@ class RouteNow(Struct, frozen=True):
 
 
 class SaleMade(Struct, frozen=True):
-    """`held_until` is when the number's hold ends, `lease_until` when its lease does if it still has one, 0 if not."""
+    """`held_until` is when the number's hold ends, `lease_until` when its lease does if it still has one, 0 if not.
+    `superseded_by` is the ping of a later sale to the same caller, to whose buyer the call goes."""
 
     buyer_id: int
     name: str
@@ -84,6 +87,7 @@ class SaleMade(Struct, frozen=True):
     held_until: int
     lease_until: int
     route: RouteNow | None
+    superseded_by: str = ""
 
 
 class Unsettled(Struct, frozen=True):
@@ -99,7 +103,8 @@ class OpenedPing(Struct, frozen=True, kw_only=True):
     """`version` is that of the configuration by which it was decided. Once its lead was erased, or its retention is
     over, there is no answer, and there are no bids if the item is gone: then not `lead_is_kept`. The values of the
     fields `left_out` could not be read. `refused` is the status of its last POST that sold nothing. A request that was
-    refused unpriced has what its line of the log has."""
+    refused unpriced has what its line of the log has. Where its endpoint `takes_calls`, `calls` are those of the day
+    after its sale, and `never_called` is the time at which none had come."""
 
     ping: Entry
     expires_at: int
@@ -115,6 +120,9 @@ class OpenedPing(Struct, frozen=True, kw_only=True):
     sale: SaleMade | None = None
     unsettled: list[Unsettled] = []
     answer: str = ""
+    takes_calls: bool = False
+    calls: list[CallEntry] = []
+    never_called: int | None = None
 
 
 def open_ping(office: Office, reader: Reader, ping_id: str, at: str = "") -> OpenedPing:
@@ -123,7 +131,8 @@ def open_ping(office: Office, reader: Reader, ping_id: str, at: str = "") -> Ope
     found = _read(office, ping_id)
     if found is not None and reader.limited_to in (None, found.user):
         opened = _open(office, reader, found, is_plain=False)
-        return opened if found.is_kept else _with_row(office, reader, opened, found)
+        opened = opened if found.is_kept else _with_row(office, reader, opened, found)
+        return _add_worth(_with_calls(office, reader, opened, found.endpoint, found.ping.id))
     return _open_rows(office, reader, ping_id, at)
 
 
@@ -135,7 +144,7 @@ def unmask_ping(office: Office, reader: Reader, ping_id: str) -> OpenedPing:
         raise _not_found()
     opened = _open(office, reader, found, is_plain=True)
     office.records.versions.note(reader.name, [Change(f"pings[{opened.ping.ping_id}].lead", None, "shown unmasked")])
-    return opened
+    return _add_worth(_with_calls(office, reader, opened, found.endpoint, found.ping.id))
 
 
 def mask(name: str, value: str, field: Field | None) -> str:
@@ -208,6 +217,7 @@ def _open(office: Office, reader: Reader, found: Opened, *, is_plain: bool) -> O
 def _line(office: Office, opened: Opened) -> Found:
     """As the log's line of it would be."""
     ping, sale, endpoint = opened.ping, opened.sale, opened.endpoint
+    buyer_owes, publisher_gets = paid_as_sale(endpoint, sale.buyer_id) if sale else (False, False)
     best = ping.bids[0] if ping.bids else Bid(0, 0, 0)
     is_open = ping.expires_at > office.records.now()
     return Found(
@@ -227,8 +237,8 @@ def _line(office: Office, opened: Opened) -> Found:
         bids=len(ping.bids),
         best_bid_cents=sale.bid_cents if sale else best.cents,
         best_payout_cents=sale.payout_cents if sale else best.payout_cents,
-        revenue_cents=sale.cents if sale else 0,
-        payout_cents=sale.payout_cents if sale else 0,
+        revenue_cents=sale.cents if sale and buyer_owes else 0,
+        payout_cents=sale.payout_cents if sale and publisher_gets else 0,
         buyer=sale.buyer_id if sale else 0,
         sold_at=sale.sold_at if sale else 0,
         number=sale.number if sale else "",
@@ -252,6 +262,7 @@ def _sale(found: Opened, names: Mapping[int, str], reader: Reader) -> SaleMade |
         held_until=sale.held_until,
         lease_until=found.lease_until,
         route=RouteNow(route.buyer_id, route.number, route.held_until) if route else None,
+        superseded_by=found.superseded_by.hex(),
     )
 
 
@@ -268,13 +279,36 @@ def _open_rows(office: Office, reader: Reader, ping_id: str, at: str) -> OpenedP
     entry = log.entry_of(office, reader, found)
     endpoint = _endpoint_of(office, found)
     names = _names(endpoint, reader)
-    return OpenedPing(
+    opened = OpenedPing(
         ping=entry,
         expires_at=found.expires_at,
         version=found.version,
         reasons=_reasons(found, endpoint, names) if reader.sees_all else [],
         sale=_sale_of(entry, names),
     )
+    return _with_calls(office, reader, opened, endpoint, raw)
+
+
+def _with_calls(
+    office: Office, reader: Reader, opened: OpenedPing, endpoint: Endpoint | None, ping: bytes
+) -> OpenedPing:
+    sold_at = opened.ping.sold_at
+    if sold_at is None or endpoint is None or endpoint.calls is None:
+        return opened
+    found = calls.calls_of_ping(office, reader, ping, sold_at)
+    return replace(opened, takes_calls=True, calls=found.calls, never_called=found.never_called)
+
+
+def _add_worth(opened: OpenedPing) -> OpenedPing:
+    """What the calls are worth belongs to their sale."""
+    row = opened.ping
+    revenue = (
+        None
+        if row.revenue_cents is None
+        else sum((each.revenue_cents or 0 for each in opened.calls), row.revenue_cents)
+    )
+    payout = sum((each.payout_cents for each in opened.calls), row.payout_cents)
+    return replace(opened, ping=replace(row, revenue_cents=revenue, payout_cents=payout))
 
 
 def _with_row(office: Office, reader: Reader, opened: OpenedPing, found: Opened) -> OpenedPing:
@@ -293,7 +327,7 @@ def _find_line(office: Office, reader: Reader, raw: bytes, at: str) -> Found | N
     near = int(at) if at.isascii() and at.isdecimal() and len(at) <= TIME_DIGITS else 0
     period = Period(near - NEAR_SECONDS, near + NEAR_SECONDS) if near else Period(0, now + DAY)
     question = Question(period=period, kinds=KINDS, only_user=reader.limited_to, values={"ping": raw.hex()})
-    parts = log.search_on(office, question, MOST_LINES, PARTS)
+    parts = log.search_on(log.search, office, question, MOST_LINES, PARTS)
     found = next((part.found for part in parts if part.found), [])
     return min(found, key=lambda line: KINDS.index(line.kind), default=None)
 

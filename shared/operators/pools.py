@@ -10,7 +10,7 @@ from shared.domain.leasing import Lease
 from shared.domain.models import RingPool, Shard
 from shared.domain.objections import NotValid
 from shared.journal import counts, periods
-from shared.journal.counts import PoolHour
+from shared.journal.counts import PoolHour, Waits
 from shared.journal.periods import HOUR, Period
 from shared.operators import journal_rows, resources
 from shared.operators.access import Office
@@ -20,6 +20,9 @@ from shared.store.records import Records
 
 MAX_SALES_PER_HOUR = 10_000
 LAST_HOURS = 24
+ENOUGH_CALLS = 100
+HOLD_PERCENT, HOLD_STEP = 99, 10
+"""A hold is recommended in steps of so many seconds."""
 
 State = Literal["free", "leased", "cooldown"]
 
@@ -30,6 +33,23 @@ class Number(Struct, frozen=True):
     number: str
     state: State
     until: int
+
+
+class LastDay(Struct, frozen=True):
+    """The last 24 hours, also those in which nobody asked for a number; and how long after its sale a call came."""
+
+    hours: list[PoolHour]
+    waits: Waits
+
+
+class Hold(Struct, frozen=True):
+    """How long a number is held, and how long is enough for 99 of 100 calls, in seconds; and how many numbers the pool
+    needs with the one and with the other."""
+
+    now_seconds: int
+    seconds: int
+    numbers_now: int
+    numbers: int
 
 
 class Use(Struct, frozen=True):
@@ -75,18 +95,35 @@ def look_at_pool(
     return _use(pool, leases.values(), now, sales_per_hour), page
 
 
-def last_hours(office: Office, name: str) -> list[PoolHour]:
-    """The last 24 hours by the account's clock, this one among them, also those in which nobody asked for a number.
-    Raises `Refused` where a file cannot be read."""
-    zone, now = account_zone(office), office.records.now()
+def last_day(office: Office, name: str) -> LastDay:
+    """By the account's clock, this hour among them. Raises `NotValid` if there are too many rows, and `Refused` where a
+    file cannot be read."""
+    pool, zone, now = layout(office.records, name), account_zone(office), office.records.now()
     this_hour = periods.hours(Period(now, now + HOUR), zone)[0]
     period = Period(this_hour.end - LAST_HOURS * HOUR, this_hour.end)
     with journal_rows.open_period(office, period, "ring_pools", "have too many rows of these hours.") as database:
         asked = {hour.start: hour for hour in counts.count_pools(database, period, zone, name)}
-    return [
+        waits = counts.count_waits(database, period, numbers_of(pool))
+    hours = [
         asked.get(hour.start, PoolHour(start=hour.start, clock=hour.clock, pool=name))
         for hour in periods.hours(period, zone)
     ]
+    return LastDay(hours, waits)
+
+
+def recommend_hold(pool: RingPool, waits: Waits, sales_per_hour: int) -> Hold | None:
+    """None before there were enough calls for a percentile."""
+    if waits.calls < ENOUGH_CALLS:
+        return None
+    seconds = -(-max(waits.percentile(HOLD_PERCENT), 1) // HOLD_STEP) * HOLD_STEP
+    needed = [
+        erlang.numbers_needed(sales_per_hour, hold + pool.cooldown_seconds) for hold in (pool.hold_seconds, seconds)
+    ]
+    return Hold(pool.hold_seconds, seconds, *needed)
+
+
+def numbers_of(pool: RingPool) -> list[str]:
+    return [number for shard in pool.shards for number in shard.numbers]
 
 
 def uses(records: Records, names: Collection[str]) -> dict[str, Use]:

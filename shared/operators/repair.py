@@ -5,6 +5,9 @@ nothing was counted for minutes: then each attempt that had counted is done or d
 written before has gone through the stream, which was there when the period began, and nothing of the period is set
 aside. A cap that is full too early stops the counting itself, so that its hour comes. And only *if unchanged*: a sale
 that is counted meanwhile leaves everything as it is, until the next hour. Places at once free themselves.
+
+Where calls are taken, counts are of calls too, and each is exact once its reservation is given (`operators.leftovers`):
+such an item is never lowered to rows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +23,7 @@ from shared.journal.fetching import Fetching
 from shared.journal.passing import PATIENCE_SECONDS, Passing
 from shared.journal.searching import Counted, Sold, count_sold
 from shared.store.compiled import Compiled, Memory
-from shared.store.counters import REPAIRS, SINCE, TAKEN_AT, Counters, Of
+from shared.store.counters import HELD, REPAIRS, SINCE, TAKEN_AT, Counters, Of
 from shared.store.dynamo import Dynamo, Item
 from shared.store.items import number_of, number_or
 
@@ -137,6 +140,8 @@ class Repair:
         counting, counts = list(wanted), list[_Count]()
         for start in range(0, len(counting), BATCH):
             for of, item in self.counters.read_items(counting[start : start + BATCH]).items():
+                if HELD in item or SINCE not in item:
+                    continue  # what is reserved may count calls, which no rows of sales tell of
                 count = self._count(of, found[of[0]], wanted[of], item, sold_since, streamed_since)
                 counts += [count] if any(count.counted.values()) else []
         return counts

@@ -97,7 +97,8 @@ def read_report(office: Office, reader: Reader, wanted: Wanted) -> Report:
     now = office.records.now()
     before = reports.find_period_before(question, now)
     try:
-        sources = journal_rows.read_sources(office, Period(before.start, question.period.end), question.of_cubes)
+        called = Period(before.start, question.period.end + journal_rows.called_seconds(office))
+        sources = journal_rows.read_sources(office, called, question.of_cubes)
         versions = {}
         if reports.is_of_buyers(question):
             versions = buyers_of(office, reports.read_versions(sources))

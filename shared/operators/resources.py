@@ -43,11 +43,12 @@ from shared.operators.configuration_warnings import Warning
 from shared.store.records import Records
 from shared.store.versions import Applied
 
-Kind = Literal["account", "users", "ring_pools", "offers", "endpoints", "buyers"]
+Kind = Literal["account", "users", "providers", "ring_pools", "offers", "endpoints", "buyers"]
 
 ONE = {
     "account": "account",
     "users": "user",
+    "providers": "provider",
     "ring_pools": "ring pool",
     "offers": "offer",
     "endpoints": "endpoint",
@@ -58,6 +59,7 @@ NAMED_BY: Mapping[str, str] = {**KEYS, "buyers": "id"}
 
 FILTERS: Mapping[str, tuple[str, ...]] = {
     "users": ("role",),
+    "providers": ("kind",),
     "ring_pools": (),
     "offers": ("rank_by",),
     "endpoints": ("offer", "tracking", "ring_pool"),

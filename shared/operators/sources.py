@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from shared.domain.readers import Reader
 from shared.journal import counts
 from shared.journal.counts import TrafficSource
+from shared.journal.periods import Period
 from shared.operators import journal_rows, reports
 from shared.operators.access import Office
 from shared.operators.reports import Wanted
@@ -33,9 +34,11 @@ def count_sources(office: Office, reader: Reader, wanted: Wanted) -> TrafficSour
     read."""
     has_range = wanted.range or wanted.start or wanted.end
     question = reports.read_question(office, reader, wanted if has_range else replace(wanted, range="today"))
-    with journal_rows.open_period(office, question.period) as database:
-        found, many, total = counts.count_sources(database, question.period, question.only_user, question.limit)
-    return TrafficSources(question.period.start, question.period.end, question.zone, found, many, total)
+    period = question.period
+    called = Period(period.start, period.end + journal_rows.called_seconds(office))
+    with journal_rows.open_period(office, called) as database:
+        found, many, total = counts.count_sources(database, period, question.only_user, question.limit)
+    return TrafficSources(period.start, period.end, question.zone, found, many, total)
 
 
 def csv_of(found: TrafficSources, reader: Reader) -> str:

@@ -63,6 +63,7 @@ def _environment() -> Environment:
         "minute": formats.minute,
         "money": formats.money,
         "stamp": formats.stamp,
+        "time_of_day": formats.time_of_day,
         "date": formats.date,
         "count": formats.plain,
     }

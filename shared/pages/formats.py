@@ -16,6 +16,10 @@ def stamp(at: int, zone: str = "UTC") -> str:
     return f"{datetime.fromtimestamp(at, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
 
 
+def time_of_day(at: int, zone: str) -> str:
+    return f"{datetime.fromtimestamp(at, ZoneInfo(zone)):%H:%M:%S}"
+
+
 def date(at: int) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
 

@@ -118,7 +118,7 @@ def _buyers(endpoint: Endpoint, keys: Keys, ping: Ping) -> list[Body]:
             "ping_id": ping_id(keys, endpoint.vanity_uri, ping.id, buyer.id),
             "tier": buyer.tier,
             "offer_conversion_payout": dollars,
-            "current_conversion_duration": _conversion_seconds(ping, buyer),
+            "current_conversion_duration": _conversion_seconds(endpoint, ping, buyer),
             "forwarding_number": digits(number) if number else None,
             "price": dollars,
             "payout": dollars,
@@ -130,7 +130,10 @@ def _buyers(endpoint: Endpoint, keys: Keys, ping: Ping) -> list[Body]:
     return rows
 
 
-def _conversion_seconds(ping: Ping, buyer: Buyer) -> int:
+def _conversion_seconds(endpoint: Endpoint, ping: Ping, buyer: Buyer) -> int:
+    """How long a call must last for the publisher to be paid: as the buyer pays, or by a rule of the offer's own."""
+    if endpoint.calls and endpoint.earns.on != "same":
+        return endpoint.earns.after_seconds
     said = ping.facts.said.get(buyer.id)
     seconds = said.conversion_seconds if isinstance(said, Yes) else None
     return buyer.conversion_seconds if seconds is None else seconds

@@ -36,11 +36,23 @@ def count_clock_skew() -> None:
     _count("ClockSkew")
 
 
+def count_refused_webhook() -> None:
+    """A webhook of a call had no right signature."""
+    _count("WebhooksRefused")
+
+
 def write_line(function: str, milliseconds: float) -> None:
     """The end of the request: writes its line."""
     _metrics.add_metric("Latency", MetricUnit.Milliseconds, milliseconds)
     _metrics.add_dimension("function", function)
     _metrics.flush_metrics()
+
+
+def write_counts(function: str) -> None:
+    """The end of a request whose time is not counted: writes its line, if there is something to say."""
+    if _metrics.metric_set:
+        _metrics.add_dimension("function", function)
+        _metrics.flush_metrics()
 
 
 def write_batch(
@@ -54,6 +66,10 @@ def write_batch(
     sales: int,
     revenue_cents: int,
     payout_cents: int,
+    calls: int,
+    connected: int,
+    converted: int,
+    never_called: int,
 ) -> None:
     """What became of a batch of the stream, and what happened in it: the line of the journal function. Zeros are said,
     too: what is never said cannot be alarmed of."""
@@ -67,6 +83,10 @@ def write_batch(
     _count("Sales", sales)
     _count("RevenueCents", revenue_cents)
     _count("PayoutCents", payout_cents)
+    _count("Calls", calls)
+    _count("ConnectedCalls", connected)
+    _count("ConvertedCalls", converted)
+    _count("NeverCalled", never_called)
     _metrics.add_dimension("function", "journal")
     _metrics.flush_metrics()
 

@@ -7,6 +7,9 @@ which it has it. A place that is over is nobody's: it frees itself, and a later 
 reads three more: `since`, when the first sale was counted; `taken_at`, the minute of the last one; `repairs`, how often
 counts were lowered.
 
+`store.reservations` counts in the same items what is sold where calls are taken: under the same keys, with places in
+the same map. What it holds is in one more map, `held`, which nothing here writes.
+
 Any of these writes may arrive late, after any number of later ones. A sale that is counted late makes a cap fuller at
 most, because its conditions hold whenever it arrives. The minute of the last sale never goes back: else a repair would
 take a busy buyer for a quiet one. A late give-back takes away the place of its own attempt only, and no count that a
@@ -41,6 +44,7 @@ REMOVED_AT_ONCE = 50
 MINUTE = 60
 
 SINCE, TAKEN_AT, REPAIRS = "since", "taken_at", "repairs"
+HELD = "held"
 
 BATCH = 100
 """The most keys that BatchGetItem takes."""
@@ -50,13 +54,15 @@ Of = tuple[int, str]
 
 
 class Seen(Struct, frozen=True):
-    """An item as it was at `at`: counts by key; and by cap on places, until when each attempt has one."""
+    """An item as it was at `at`: counts by key; and by cap on places, until when each attempt has one. `held` is what
+    `store.reservations` holds, by key; None without a map of that."""
 
     at: int
     counts: dict[str, int]
     places: dict[str, dict[str, int]]
     taken_at: int = 0
     repairs: int = 0
+    held: dict[str, bytes | int] | None = None
 
     def counted(self, now: int, ping: str = "") -> dict[str, int]:
         """What caps are compared with: counts, and the places that are taken now. If an attempt at `ping` has a place,
@@ -201,18 +207,18 @@ class Counters:
     def _read(self, items: list[Of], now: int) -> None:
         found = self._found(items, consistent=False)
         for of in items:
-            self.memory[of] = _seen(found.get(of, {}), now)
+            self.memory[of] = seen_of(found.get(of, {}), now)
 
     def _found(self, items: Sequence[Of], consistent: bool) -> dict[Of, Item]:
-        answer = self.dynamo.batch_get(self.table, [_key(of) for of in items], ConsistentRead=consistent)
+        answer = self.dynamo.batch_get(self.table, [key_of(of) for of in items], ConsistentRead=consistent)
         found = {(text_of(item, "pk"), text_of(item, "sk")): item for item in answer}
-        keys = {of: (_key(of)["pk"]["S"], _key(of)["sk"]["S"]) for of in items}
+        keys = {of: (key_of(of)["pk"]["S"], key_of(of)["sk"]["S"]) for of in items}
         return {of: found[key] for of, key in keys.items() if key in found}
 
     def _write(self, of: Of, update: Update, now: int) -> tuple[bool, Seen]:
         """Whether it went through, and the item as it is now, which is remembered."""
         done, item = self._send(of, update)
-        seen = self.memory[of] = _seen(item, now)
+        seen = self.memory[of] = seen_of(item, now)
         return done, seen
 
     def _send(self, of: Of, update: Update) -> tuple[bool, Item]:
@@ -221,7 +227,7 @@ class Counters:
             answer = self.dynamo.once(
                 self.dynamo.client.update_item,
                 TableName=self.table,
-                Key=_key(of),
+                Key=key_of(of),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **update.expressions(),
@@ -334,7 +340,8 @@ def items(buyer: Buyer) -> list[Of]:
     return [(buyer.id, endpoint) for endpoint in sorted({cap.endpoint for cap in buyer.caps})]
 
 
-def _key(of: Of) -> dict[str, Any]:
+def key_of(of: Of) -> dict[str, Any]:
+    """The key of an item that counts."""
     buyer_id, endpoint = of
     return table_key(f"B{buyer_id}", f"CAPS@{endpoint}" if endpoint else "CAPS")
 
@@ -354,7 +361,8 @@ def _text(some_id: bytes) -> str:
     return urlsafe_b64encode(some_id).decode().rstrip("=")
 
 
-def _seen(item: Item, now: int) -> Seen:
+def seen_of(item: Item, now: int) -> Seen:
+    """An item as it is `now`."""
     numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
     return Seen(
         at=now,
@@ -362,8 +370,13 @@ def _seen(item: Item, now: int) -> Seen:
         places={
             name: {entry: int(until["N"]) for entry, until in value["M"].items()}
             for name, value in item.items()
-            if "M" in value
+            if "M" in value and name != HELD
         },
         taken_at=numbers.get(TAKEN_AT, 0),
         repairs=numbers.get(REPAIRS, 0),
+        held=_held(item[HELD]["M"]) if HELD in item else None,
     )
+
+
+def _held(values: Mapping[str, Any]) -> dict[str, bytes | int]:
+    return {key: bytes(value["B"]) if "B" in value else int(value["N"]) for key, value in values.items()}

@@ -1,9 +1,9 @@
 """The record of who was erased, for ever: items of the config table, "ERASED" and the time with whose.
 
-`by` and whom it was for; how many `pings` and `sales` were erased; `callers`, the start of each keyed hash that the
-caller has, and `in_sandbox`, its hashes there; `marks`, the keys of the marks of its sales, until `marks_gone`;
-`probes`, what the stream is waited for with; `found_at`, when all its pings were erased; `rewritten_at`, when no page
-and no new file of the journal had the caller any more; `finished_at`, when the old files were gone, too.
+`by` and whom it was for; how many `pings`, `sales` and `calls` were erased; `callers`, the start of each keyed hash
+that the caller has, and `in_sandbox`, its hashes there; `marks`, the keys of the marks of its sales, until
+`marks_gone`; `probes`, what the stream is waited for with; `found_at`, when all its pings were erased; `rewritten_at`,
+when no page and no new file of the journal had the caller any more; `finished_at`, when the old files were gone, too.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -29,24 +29,25 @@ HEX = 2 * CALLER_BYTES
 
 
 class Forgotten(Struct, frozen=True, kw_only=True):
-    """Whose hash is removed from rows. With `callers`: theirs, from rows up to `at`, and from all rows of `pings`.
-    Without callers: any caller's, from all rows of `pings`."""
+    """Whose hash is removed from rows. With `callers`: theirs, from rows up to `at`, and from all rows of `pings` and
+    `calls`. Without callers: any caller's, from all rows of `pings`."""
 
     at: int
     callers: Sequence[str] = ()
     pings: Collection[str] = ()
+    calls: Collection[str] = ()
 
-    def has(self, caller: str, ping: str, at: int) -> bool:
+    def has(self, caller: str, ping: str, at: int, call: str = "") -> bool:
         if not self.callers:
             return ping in self.pings
-        return caller in self.callers and (at <= self.at or ping in self.pings)
+        return caller in self.callers and (at <= self.at or ping in self.pings or call in self.calls)
 
 
 class Erased(Struct, frozen=True, kw_only=True):
     """`caller` is the keyed hash in hexadecimal; empty where one ping was erased by its id, `ping`, in hexadecimal.
-    `being_sold` pings were just being sold and could not be erased. `finished_at` is 0 until nothing of it is left. In
-    a dry run these are counts of what would be erased, and `marks` says whether sales of the caller are remembered
-    against duplicates."""
+    `being_sold` pings were just being sold, and `running` calls were not settled: they could not be erased.
+    `finished_at` is 0 until nothing of it is left. In a dry run these are counts of what would be erased, and `marks`
+    says whether sales of the caller are remembered against duplicates."""
 
     at: int
     by: str
@@ -56,6 +57,8 @@ class Erased(Struct, frozen=True, kw_only=True):
     ping: str = ""
     marks: bool = False
     being_sold: int = 0
+    calls: int = 0
+    running: int = 0
     finished_at: int = 0
 
 
@@ -103,12 +106,12 @@ class Erasures:
         self._change(key, update, written, {"#by": "by"})
         return Unfinished(key=key, erased=erased, callers=starts, in_sandbox=tuple(in_sandbox), marks=tuple(marks))
 
-    def count(self, erasing: Unfinished, pings: int, sales: int) -> None:
+    def count(self, erasing: Unfinished, pings: int, sales: int, calls: int) -> None:
         """Add what was erased."""
-        if pings:
-            self._change(
-                erasing.key, "ADD pings :pings, sales :sales", {":pings": as_number(pings), ":sales": as_number(sales)}
-            )
+        added = {name: count for name, count in (("pings", pings), ("sales", sales), ("calls", calls)) if count}
+        if added:
+            update = "ADD " + ", ".join(f"{name} :{name}" for name in added)
+            self._change(erasing.key, update, {f":{name}": as_number(count) for name, count in added.items()})
 
     def wait_for(self, erasing: Unfinished, probes: str) -> None:
         self._change(erasing.key, "SET probes = :probes", {":probes": as_text(probes)})
@@ -174,6 +177,7 @@ def _erased(item: Item) -> Erased:
         caller="" if ping else whose,
         pings=number_of(item, "pings"),
         sales=number_of(item, "sales"),
+        calls=number_or(item, "calls", 0),
         ping=ping,
         finished_at=number_or(item, "finished_at", 0),
     )

@@ -25,8 +25,9 @@ class Opened(Struct, frozen=True, kw_only=True):
     """One ping with everything that is known, and its `sale`. The `lead` is that of PING and POST together; it
     `is_kept` until it is erased or its retention is over. `refused` is the status of its last POST that sold nothing.
     `lease_until` is how long the number is still leased to its sale, cooldown included, `route` where a call to its
-    static or overflow number goes now. `failures` are why the others did not bid, decided anew; `unsettled` what is not
-    settled with live buyers, by id. `endpoint` is the one that the PING met, None if that version is gone."""
+    static, shared or overflow number goes now, `superseded_by` the ping whose sale took over its route. `failures` are
+    why the others did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is the
+    one that the PING met, None if that version is gone."""
 
     ping: Ping
     sale: Sale | None
@@ -38,6 +39,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     milliseconds: int = 0
     lease_until: int = 0
     route: Route | None = None
+    superseded_by: bytes = b""
     failures: list[Failure] = []
     unsettled: dict[int, Asked] = {}
     endpoint: Endpoint | None = None
@@ -83,6 +85,7 @@ class Journal:
             milliseconds=number_or(item, "milliseconds", 0),
             lease_until=lease_until,
             route=route,
+            superseded_by=claim.superseded_by,
             failures=matching.failures(endpoint, ping.lead, ping.created_at, ping.facts)
             if endpoint and is_kept
             else [],

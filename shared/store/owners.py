@@ -15,11 +15,20 @@ from msgspec import Struct
 
 from shared.domain.leasing import Lease
 from shared.domain.models import Shard
-from shared.store.dynamo import Item
+from shared.store.dynamo import Dynamo, Item
 from shared.store.items import as_number, as_text, bytes_of, number_of, table_key, text_of
 
-Kind = Literal["ring_pool", "overflow", "static"]
-WORDS: dict[Kind, str] = {"ring_pool": "ring pool ", "overflow": "overflow of ", "static": "endpoint "}
+Kind = Literal["ring_pool", "overflow", "static", "shared"]
+REMEMBERED = 10_000
+"""Numbers that a process remembers before it forgets all of them."""
+SURE_SECONDS = 5
+"""How long an owner that is remembered is sure. An older one is read again before a call is refused because of it."""
+WORDS: dict[Kind, str] = {
+    "ring_pool": "ring pool ",
+    "overflow": "overflow of ",
+    "static": "endpoint ",
+    "shared": "shared numbers of endpoint ",
+}
 """How the text of an owner begins."""
 
 
@@ -39,6 +48,45 @@ class Owner(Struct, frozen=True):
     name: str
     place: Place | None = None
     lease: Lease | None = None
+
+
+class Known(Struct, frozen=True):
+    """An owner as it was read; None is nobody of ours. Calls of the number were last those of an `endpoint`."""
+
+    owner: Owner | None
+    read_at: float
+    endpoint: str = ""
+
+
+class Owners:
+    """Whose a number is. `memory` is this process's."""
+
+    def __init__(self, dynamo: Dynamo, memory: dict[str, Known]) -> None:
+        self.dynamo = dynamo
+        self.memory = memory
+
+    def find(self, number: str, now: float) -> Known:
+        """As it is remembered, however long ago it was read."""
+        return self.memory.get(number) or self.read(number, now)
+
+    def read(self, number: str, now: float) -> Known:
+        item = self.dynamo.get(self.dynamo.settings.config_table, owner_key(number))
+        return self._remember(number, Known(owner_of(number, item) if item else None, now))
+
+    def note_endpoint(self, number: str, endpoint: str) -> None:
+        """Whose call it was, so that the endpoint of the next one is read beside its ping."""
+        if (known := self.memory.get(number)) and known.endpoint != endpoint:
+            self._remember(number, Known(known.owner, known.read_at, endpoint))
+
+    def _remember(self, number: str, known: Known) -> Known:
+        if len(self.memory) >= REMEMBERED:
+            self.memory.clear()
+        self.memory[number] = known
+        return known
+
+
+def is_sure(known: Known, now: float) -> bool:
+    return 0 <= now - known.read_at < SURE_SECONDS
 
 
 def owner_key(number: str) -> dict[str, Any]:

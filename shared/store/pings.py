@@ -6,7 +6,8 @@ A ping's item holds `ping` and `sale`, packed; `expires_at`; while a POST works 
 `released`, the last attempt that gave the claim back, whose claim must not arrive again; `refused`, the status of the
 last POST that sold nothing, with `refused_at`, and `refusals`, how many did. `milliseconds` is how long the request had
 taken that was the last to price, sell or refuse it; `pool_used`, how full the last refused POST saw its pool. `caller`
-is the caller's keyed hash. From `delete_at` on nothing of the item is shown; DynamoDB deletes it some time later.
+is the caller's keyed hash. `superseded_by` is the ping of a later sale to the same caller, which took over the route of
+this one's. From `delete_at` on nothing of the item is shown; DynamoDB deletes it some time later.
 
 All else is packed. An item of up to 1 KB is one write unit, so that each name costs: nothing is stored twice.
 """
@@ -73,7 +74,8 @@ class Claim(Struct):
     """What an attempt found. `state` is FREE if the claim is its own now, since `claimed_at`. `taken_over` says that an
     earlier attempt may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or was SPENT
     unseen, a `sale` if SOLD, and `terms` once it was claimed. `asked` holds what is not settled with live buyers, by
-    id; `asks` says how often that was written."""
+    id; `asks` says how often that was written. `connected` is the first call of the sale that its buyer answered;
+    `superseded_by` the ping whose sale has taken over its route."""
 
     state: State
     ping: Ping | None = None
@@ -83,6 +85,8 @@ class Claim(Struct):
     taken_over: bool = False
     asked: dict[int, Asked] = {}
     asks: int = 0
+    connected: bytes = b""
+    superseded_by: bytes = b""
 
     def seconds_left(self, now: int) -> int:
         """Until another attempt may take the claim over."""
@@ -334,6 +338,28 @@ class Pings:
             if recorded is None or recorded.attempt != sale.attempt:
                 raise TemporarilyUnavailable from None
 
+    def supersede(self, ping_id: bytes, attempt: bytes, by: bytes, now: int) -> Sale | None:
+        """Mark the sale of a ping whose route the sale of another one, `by`, has taken over, if it is still the sale of
+        the `attempt` that left that route and no call of it was connected. Returns the sale if it was marked now. It
+        may come late or twice: the first mark stays."""
+        claim = self.read(ping_id, now)
+        if claim.sale is None or claim.sale.attempt != attempt or claim.superseded_by not in (b"", by):
+            return None
+        try:
+            self.dynamo.call(
+                self.dynamo.client.update_item,
+                TableName=self.table,
+                Key=ping_key(ping_id),
+                UpdateExpression="SET superseded_by = :by",
+                ConditionExpression="attribute_exists(sale) AND attribute_not_exists(connected) "
+                "AND attribute_not_exists(superseded_by)",
+                ExpressionAttributeValues={":by": as_bytes(by)},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ConditionFailed as met:
+            return claim.sale if met.item and bytes_of(met.item, "superseded_by") == by else None
+        return claim.sale
+
     def forget(self, ping_id: bytes, now: int) -> State:
         """Remove what is personal of a ping: its lead, and what its decision knew of the caller. Of a sale it removes
         what the POST brought, and the answer. A ping that is not sold never will be. Returns SOLD or SPENT if that is
@@ -451,6 +477,8 @@ def _found(item: Item, state: State) -> Claim:
         taken_over=bytes_of(item, "previous") != b"",
         asked=unpack_asked(bytes_of(item, "asked")) if "asked" in item else {},
         asks=number_or(item, "asks", 0),
+        connected=bytes_of(item, "connected"),
+        superseded_by=bytes_of(item, "superseded_by"),
     )
 
 

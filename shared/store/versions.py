@@ -28,6 +28,7 @@ HISTORY_BYTES = 256 * 1024
 SECTIONS = {
     "account": "account",
     "user": "users",
+    "provider": "providers",
     "ring_pool": "ring_pools",
     "offer": "offers",
     "endpoint": "endpoints",
@@ -90,6 +91,9 @@ class CurrentVersion(Struct, frozen=True):
             if section == "endpoints" and (static := record.configured.get("static_numbers")):
                 held = record.configured["hold_seconds"]
                 owned += [GivenUp(number, f"endpoint {name}", record.held_until, held) for number in static.values()]
+            if section == "endpoints" and (shared := record.configured.get("shared_numbers")):
+                held, owner = record.configured["hold_seconds"], f"shared numbers of endpoint {name}"
+                owned += [GivenUp(number, owner, record.held_until, held) for number in shared]
         return {number.number: number for number in owned}
 
 

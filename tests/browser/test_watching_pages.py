@@ -102,13 +102,45 @@ def test_every_page_can_be_read_in_every_light_and_on_every_screen(
     ping_id = sell(service, caller_id="+16145550178")
     page = signed_in(visitor, data, "/dashboard", color_scheme=scheme, viewport=size)
     expect(page.get_by_role("img", name="Sales by hour")).to_be_visible()
-    for path in ("", "/caps", "/log", f"/pings/{ping_id}", "/sources", "/erasing"):
+    for path in ("", "/caps", "/log", "/calls", f"/pings/{ping_id}", "/sources", "/erasing", "/ring_pools/demo"):
         page.goto(f"/dashboard{path}")
         assert page.evaluate("document.documentElement.scrollWidth") == size["width"], path
         ratio, what = page.evaluate(CONTRASTS)
         assert ratio >= CONTRAST, (path, what)
         unlabelled = "[...document.querySelectorAll('input:not([type=hidden]), select')].filter(e => !e.labels.length)"
         assert page.evaluate(f"{unlabelled}.length") == 0, path
+
+
+def test_a_sale_is_called_and_its_call_followed_to_the_money(visitor: Visitor, service: str, data: Path) -> None:
+    caller = "+16145550180"
+    form = urlencode({"caller_id": caller, "traffic_source_id": "1023"}).encode()
+    with urllib.request.urlopen(f"{service}/api/v1/inbound_webhooks/full/my_endpoint", form) as answer:
+        assert json.load(answer)["success"]
+    page = signed_in(visitor, data, "/dashboard/log?outcome=sold&endpoint=my_endpoint", java_script_enabled=False)
+    wait_for_rows(page)
+    page.get_by_role("table").get_by_role("link").first.click()
+    page.get_by_role("button", name="Unmask").click()
+    expect(page.get_by_label("Caller")).to_have_value(caller)
+    page.get_by_label("What happens").fill("busy 1")
+    page.get_by_role("button", name="Call it").click()
+    expect(page.locator("pre").first).to_contain_text("They talked for 95 s.")
+
+    page.goto("/dashboard/calls")
+    wait_for_rows(page)
+    page.get_by_role("table").get_by_role("link").first.click()
+    expect(page.get_by_role("row", name=re.compile("Buyer A"))).to_contain_text("busy")
+    expect(page.get_by_role("row", name=re.compile("Buyer B"))).to_contain_text("talked 95 s")
+    page.goto("/dashboard")
+    expect(page.get_by_role("img", name="Calls by hour")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+
+
+def wait_for_rows(page: Page) -> None:
+    """Until the journal has what the page is to show."""
+    began = time.monotonic()
+    while not page.get_by_role("table").count():
+        assert time.monotonic() - began < SEEN_SECONDS
+        page.reload()
 
 
 def test_the_numbers_of_a_plot_are_a_table_beside_it(visitor: Visitor, service: str, data: Path) -> None:

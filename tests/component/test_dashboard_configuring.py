@@ -24,6 +24,7 @@ from tools.engine import ROOT
 MODELS: dict[Kind, type[BaseModel]] = {
     "account": configuration.Account,
     "users": configuration.User,
+    "providers": configuration.Provider,
     "ring_pools": configuration.RingPool,
     "offers": configuration.Offer,
     "endpoints": configuration.Endpoint,
@@ -326,6 +327,19 @@ BAD: list[tuple[str, dict[str, str], dict[str, str]]] = [
         {"numbers": "+18005550100\n555", "hold_seconds": "0"},
         {"numbers": "`555` must be a telephone number", "hold_seconds": "must be at least 1"},
     ),
+    (
+        "/endpoints/my_endpoint",
+        {"tracking": "shared", "shared_numbers": "+18005550171\n555", "calls.say": "Bye.", "calls.last_resort": "911"},
+        {"shared_numbers": "`555` must be a telephone number", "calls.provider": "is missing",
+         "calls.last_resort": "must be a telephone number"},
+    ),
+    (
+        "/buyers/1",
+        {"pays.on": "duration", "dial.timeout_seconds": "3", "dial.sip": "buyer.example"},
+        {"pays.on": "must have “Of so many seconds”", "dial.timeout_seconds": "must be at least 5",
+         "dial.sip": "must be a SIP address"},
+    ),
+    ("/offers/auto-insurance", {"earns.after_seconds": "60"}, {"earns.on": "must have “Of so many seconds”"}),
     ("/ring_pools/auto-us", {"hold_seconds": "60"}, {"hold_seconds": "must be at least 120"}),
     ("/users/acme-media", {"role": "king"}, {"role": "must be one of"}),
 ]  # fmt: skip
@@ -345,12 +359,41 @@ def test_what_is_not_valid_is_said_beside_it_and_nothing_is_lost(
     assert records(stage).versions.current().version == 1
 
 
-@pytest.mark.parametrize("kind", ["offers", "buyers", "endpoints", "ring_pools", "users"])
+@pytest.mark.parametrize("kind", ["offers", "buyers", "endpoints", "ring_pools", "providers", "users"])
 def test_a_form_with_nothing_in_it_says_what_is_missing(olga: Guest, kind: str) -> None:
     given = {"id": ""} if kind == "buyers" else {}
     answer = olga.fill(olga.open(f"/{kind}", "new"), f"/{kind}", given)
     assert answer.code == 422
     assert answer.mistake(NAMED_BY[kind]) in ("is missing", "must be a whole number")
+
+
+def test_calls_are_taken_from_a_provider_that_is_made_before(olga: Guest, stage: Stage) -> None:
+    account = f"AC{0:032}"
+    given = {"name": "main", "kind": "twilio", "account": account, "token": "{secret.main}"}
+    made = olga.fill(olga.open("/providers", "new"), "/providers", given)
+    assert "No endpoint takes its calls yet." in made.text
+    assert "https://ringpost.example/calls/main/voice" in made.text
+    assert live(stage, "providers", "main") == given
+    taken = {
+        "tracking": "shared", "ring_pool": "", "shared_numbers": "(800) 555-0171, (800) 555-0172",
+        "hold_seconds": "300", "leases_per_caller": "2", "calls.provider": "main", "calls.unannounced": "reject",
+        "calls.last_resort": "(800) 555-0199",
+    }  # fmt: skip
+    assert "Saved." in olga.fill(olga.open("/endpoints/my_endpoint"), "/endpoints/my_endpoint", taken).text
+    endpoint = live(stage, "endpoints", "my_endpoint")
+    assert endpoint["shared_numbers"] == ["+18005550171", "+18005550172"]
+    assert endpoint["calls"] == {"provider": "main", "unannounced": "reject", "last_resort": "+18005550199"}
+    assert "Calls come to my_endpoint" in olga.open("/providers/main").text
+    listed = olga.open("/endpoints", "tracking=shared").text
+    assert "my_endpoint auto-insurance 2 shared main" in listed
+    pays = {"pays.on": "duration", "pays.after_seconds": "90", "dial.press": "1", "caps.connected.day": "1,000"}
+    assert "Saved." in olga.fill(olga.open("/buyers/1"), "/buyers/1", pays).text
+    buyer = a_buyer_of(stage)
+    assert buyer["pays"] == {"on": "duration", "after_seconds": 90}
+    assert (buyer["dial"], buyer["caps"]) == ({"press": "1"}, {"connected": {"day": 1000}})
+    earns = {"earns.on": "connected"}
+    assert "Saved." in olga.fill(olga.open("/offers/auto-insurance"), "/offers/auto-insurance", earns).text
+    assert live(stage, "offers", "auto-insurance")["earns"] == {"on": "connected"}
 
 
 def test_a_buyer_is_written_as_people_write(olga: Guest, stage: Stage) -> None:
@@ -617,7 +660,7 @@ def test_a_pool_whose_last_hours_cannot_be_read_can_be_changed(olga: Guest, monk
     def missing(*_: object) -> None:
         raise Refused("A file of the journal is missing.")
 
-    monkeypatch.setattr(pools, "last_hours", missing)
+    monkeypatch.setattr(pools, "last_day", missing)
     page = olga.open("/ring_pools/auto-us")
     assert "They cannot be shown" in page.text
     assert olga.fill(page, "/ring_pools/auto-us", {"hold_seconds": "240"}).code in (200, 303)

@@ -8,6 +8,8 @@ from shared import configuration
 from shared.domain.keys import route_keys
 from shared.domain.models import Ping
 from shared.domain.refusals import TemporarilyUnavailable
+from shared.flows import resolving
+from shared.flows.expecting import Expected, expect_call
 from shared.operators.incoming import Called, buyer_of_call
 from shared.store.claiming import Claiming
 from shared.store.destinations import Destination
@@ -182,11 +184,51 @@ def test_a_place_that_arrives_late_changes_nothing(stage: Stage, records: Record
 
 def test_while_keys_rotate_a_route_under_the_earlier_key_is_found_in_one_call(counting: Counting) -> None:
     earlier, later = route_keys(KEYS, STATIC_NUMBER, CALLER)[0], b"the same call under the later key"
-    routes, old, new = Routes(counting), *(Route(ping, 1, NUMBER, True, START + 300) for ping in (b"old", b"new"))
-    routes.leave([earlier], old, b"an attempt", START)
+    routes, old, new = (
+        Routes(counting),
+        *(Route(ping, 1, NUMBER, True, START + 300, attempt=b"an attempt") for ping in (b"old", b"new")),
+    )
+    routes.leave([earlier], old, START)
     counting.calls = 0
     assert routes.of_call([earlier, later], START) == [old]
     assert counting.calls == 1
-    routes.leave([later], new, b"an attempt", START)
+    routes.leave([later], new, START)
     assert routes.of_call([earlier, later], START) == [new, old]
     assert routes.of_call([earlier, later], START + 300) == []
+
+
+# What the command says of endpoints that take calls
+
+
+TAKES_CALLS: dict[str, Any] = {
+    "providers": [{"name": "main", "kind": "local", "account": "AC1", "token": "{secret.local}"}],
+    "endpoints": [an_endpoint(calls={"provider": "main"}), {**STATIC, "calls": {"provider": "main"}}],
+}
+
+
+def expect(stage: Stage, number: str, caller: str = CALLER) -> Expected | None:
+    stage.memory.endpoints.clear()
+    telephony = stage.telephony()
+    found = resolving.resolve(telephony, number, caller)
+    assert found
+    return expect_call(found, found.endpoint, number, caller, stage.clock()) if found.endpoint else None
+
+
+def test_the_command_says_what_a_call_would_meet(stage: Stage, records: Records, publisher: Publisher) -> None:
+    apply(records, [NUMBER], **TAKES_CALLS)
+    assert expect(stage, NUMBER) is None, "nobody has leased it"
+    assert expect(stage, STATIC_NUMBER) == Expected("unannounced", "static")
+    publisher.ping("static", trackdrive_number=STATIC_NUMBER, caller_id=CALLER)
+    pinged = expect(stage, STATIC_NUMBER)
+    assert pinged == Expected("pinged", "static", 1, "Buyer A", "+18005550181", START + 120)
+    sell(publisher)
+    held = Expected("in_time", "my_endpoint", 1, "Buyer A", "+18005550181", START + 300)
+    assert expect(stage, NUMBER, "+16145550199") == held, "whoever calls"
+    stage.clock.forward(400)
+    late = expect(stage, NUMBER)
+    assert late == Expected("late", "my_endpoint", 1, "Buyer A", "+18005550181", START + 300)
+    apply(records, [NUMBER], **TAKES_CALLS, offers=[an_offer(buyers=[a_buyer(id=7)])])
+    assert expect(stage, NUMBER) == Expected("refused", "my_endpoint"), "its buyer has left the configuration"
+    rules = {"provider": "main", "late_calls": "reject"}
+    apply(records, [NUMBER], **TAKES_CALLS | {"endpoints": [an_endpoint(calls=rules), STATIC]})
+    assert expect(stage, NUMBER) == Expected("refused", "my_endpoint")

@@ -15,14 +15,15 @@ from tests.build import CALLER, Publisher, Scripted, Stage
 from tests.component.conftest import Command
 from tests.configurations import a_buyer, a_contact_field, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.office import as_user, opened
+from tests.phone import Phone
 from tests.watchers import Visitor
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/storage.md").read_text()
-TABLES = ("config", "pings", "leases", "callers", "journal")
-NOT_PLAYED = {"repairs"}
-"""What only the repair of a cap writes: the name stands in the code."""
-STATIC_NUMBER = "+18005550170"
+TABLES = ("config", "pings", "calls", "leases", "callers", "journal")
+NOT_PLAYED = {"repairs", "held"}
+"""What only the repair of a cap writes, or an endpoint that takes calls: the names stand in the code."""
+STATIC_NUMBER, CALLED_NUMBER = "+18005550170", "+18005550171"
 ASSIGNED = re.compile(r"(?:SET|REMOVE|ADD|DELETE|,)\s+(#?\w+)")
 """The attributes that an update expression writes: arguments of functions are values, or stand behind a bracket."""
 
@@ -64,7 +65,10 @@ def written(stage: Stage) -> Iterator[Written]:
 def named(name: str) -> str:
     """An attribute as the page names its kind."""
     name = re.sub(r"^([pe])\d+$", r"\g<1>0", name)
-    name = re.sub(r"^(sales|revenue)-(hour|day|month|total)-\d+", "sales-day-1767243600", name)
+    name = re.sub(r"^(a|c|s|accepted|agreed|recording)[1-9]$", r"\g<1>1", name)
+    name = re.sub(
+        r"^(sales|revenue|attempts|connected|converted)-(hour|day|month|total)-\d+", "sales-day-1767243600", name
+    )
     return re.sub(r"^(at|ping|attempt|until):.*", r"\1:…", name.partition("@")[0])
 
 
@@ -147,6 +151,7 @@ def do_everything(stage: Stage, publisher: Publisher, command: Command) -> None:
     assert publisher.full(**sent | {"caller_id": "+16145550125"}).body["success"]
     assert publisher.ping("by-state", **sent, state="TX").code == 422
 
+    take_calls(stage, publisher)
     assert olga.ask("POST", "/callers/erase", {"number": CALLER}).code == 200
     stage.finishing().passing.start()
     stage.bring_stream()
@@ -154,6 +159,25 @@ def do_everything(stage: Stage, publisher: Publisher, command: Command) -> None:
     apply(stage, ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550103"], pool_share=50, hold_seconds=200)])
     for arguments in (["sign-in", "olga"], ["repair"], ["sign-out", "olga"]):
         assert command(*arguments).exit_code == 0, command(*arguments).output
+
+
+def take_calls(stage: Stage, publisher: Publisher) -> None:
+    """One is dialed twice, and talks; a sale is superseded, and one is never called."""
+    for caller in ("+16145550131", "+16145550132", "+16145550132"):
+        sent = {"trackdrive_number": CALLED_NUMBER, "caller_id": caller}
+        ping = publisher.ping("called", **sent).body["try_all_buyers_ping_id"]
+        assert publisher.post("called", **sent, ping_id=ping).body["success"]
+    phone = Phone(stage, CALLED_NUMBER, "+16145550131")
+    phone.rings()
+    phone.dial_ends("busy")
+    phone.leg_answers(2)
+    phone.presses("1", 2)
+    phone.ends(40)
+    phone.dial_ends("completed", 2, 40)
+    stage.telephony().calls.note_recording(phone.call_id, 2, "https://recordings.example/RE1")
+    assert stage.do_due(10 * 60).failures == []
+    assert phone.stored
+    assert phone.stored.facts.settled
 
 
 def apply(stage: Stage, **overrides: Any) -> None:
@@ -166,6 +190,7 @@ def apply(stage: Stage, **overrides: Any) -> None:
         an_offer(buyers=[capped], duplicates={"window_days": 30}, suppression=["dnc"]),
         an_offer(name="with-live", buyers=[live]),
         an_offer(name="without-windows", buyers=[a_buyer(id=6)]),
+        an_offer(name="of-calls", buyers=[a_buyer(id=8), a_buyer(id=9, name="B", bid="20.00", dial={"press": "1"})]),
         an_offer(name="by-state", buyers=[a_buyer(id=7)], contact_fields=fields),
     ]
     limits = {"user": {"pings": 60, "posts": 60}, "traffic_source": {"pings": 60}}
@@ -174,10 +199,22 @@ def apply(stage: Stage, **overrides: Any) -> None:
         an_endpoint(vanity_uri="static", tracking="static", offer="without-windows"),
         an_endpoint(vanity_uri="live", offer="with-live"),
         an_endpoint(vanity_uri="by-state", offer="by-state"),
+        an_endpoint(
+            vanity_uri="called",
+            tracking="static",
+            offer="of-calls",
+            static_numbers={"2047": CALLED_NUMBER},
+            calls={"provider": "main"},
+        ),
     ]
+    providers = [{"name": "main", "kind": "local", "account": "AC1", "token": "{secret.local}"}]
     users = [a_user(), a_user(name="olga", role="operator", traffic_sources=[])]
     account = {"suppression": ["dnc"], "retention": {"lead_days": 30, "sale_days": 35}}
-    opened(stage, **{"offers": offers, "endpoints": endpoints, "users": users, "account": account} | overrides)
+    opened(
+        stage,
+        **{"offers": offers, "endpoints": endpoints, "users": users, "account": account, "providers": providers}
+        | overrides,
+    )
 
 
 def answer(_: int, call: Call) -> Reply | Silence:

@@ -124,6 +124,20 @@ def test_a_static_endpoint_says_whose_number_it_is(stage: Stage) -> None:
     assert "POST without a PING" not in neither
 
 
+@pytest.mark.parametrize("below", ["", "/instructions.md"])
+def test_a_shared_endpoint_says_that_the_caller_id_must_be_shown(stage: Stage, below: str) -> None:
+    stage.publish(an_endpoint(shared_numbers=(NUMBER, "+18005550171")))
+    page = read(stage, f"{PAGE}{below}").text
+    assert "a number that other callers use, too" in page
+    assert "must show this" in page
+    assert "POST without a PING" in page or "Without a PING" in page
+    assert NUMBER not in page
+    assert (
+        "trackdrive_number"
+        not in read(stage, f"{PAGE}/openapi.json").body["components"]["schemas"]["PingRequest"]["properties"]
+    )
+
+
 def test_what_the_reader_says_of_itself_is_in_the_examples(stage: Stage) -> None:
     stage.publish(an_endpoint())
     page = read(stage, query="traffic_source_id=SRC-7").text
@@ -282,6 +296,7 @@ def test_example_requests_are_taken_as_they_stand(stage: Stage) -> None:
     for endpoint in (
         an_endpoint(fields=(*CONTACT_FIELDS, *required), require_caller_id=True),
         an_endpoint(vanity_uri="static", fields=(*CONTACT_FIELDS, *required), static_numbers={NUMBER: "1023"}),
+        an_endpoint(vanity_uri="shared", fields=(*CONTACT_FIELDS, *required), shared_numbers=("+18005550171",)),
     ):
         stage.publish(endpoint)
         calls = guide(endpoint, BASE).calls
@@ -313,8 +328,9 @@ def test_example_requests_pass_the_check(stage: Stage, language: str) -> None:
         an_endpoint(),
         an_endpoint(fields=(*CONTACT_FIELDS, *TYPED), buyer_columns=tuple(COLUMNS), require_auth_token=True),
         an_endpoint(static_numbers={NUMBER: "1023"}, field_errors="list", success_status="accepted"),
+        an_endpoint(shared_numbers=(NUMBER,)),
     ],
-    ids=["plain", "everything", "static"],
+    ids=["plain", "everything", "static", "shared"],
 )
 def test_the_openapi_document_is_valid(stage: Stage, endpoint: Any) -> None:
     stage.publish(endpoint)
@@ -444,6 +460,14 @@ def test_a_static_post_needs_its_ping_and_its_caller(stage: Stage, publisher: Pu
     assert "ping_id is required on post" in checked(stage, f"{url}?trackdrive_number={NUMBER.removeprefix('+')}")
     ping_id = publisher.ping(trackdrive_number=NUMBER).body["try_all_buyers_ping_id"]
     assert "caller_id is required on post" in checked(stage, f"{url}?ping_id={ping_id}")
+
+
+def test_a_shared_post_needs_its_caller_and_no_ping(stage: Stage, publisher: Publisher) -> None:
+    stage.publish(an_endpoint(shared_numbers=(NUMBER,)))
+    url = f"{BASE}{WEBHOOKS}/post/my_endpoint"
+    for query in ("", f"ping_id={publisher.ping(caller_id=CALLER).body['try_all_buyers_ping_id']}"):
+        assert "caller_id is required on post" in checked(stage, f"{url}?{query}")
+    assert "Nothing is wrong" in checked(stage, f"{url}?caller_id=6145550123")
 
 
 def test_another_publishers_ping_is_unknown(stage: Stage, publisher: Publisher) -> None:

@@ -25,7 +25,7 @@ from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erasures
 from shared.store.packing import pack, unpack
 from shared.store.versions import Versions
-from tests.build import SETTINGS, START, Clock, InTurn, a_client
+from tests.build import SETTINGS, START, Clock, InTurn, Stage, a_client
 from tools import engine
 
 if TYPE_CHECKING:
@@ -511,15 +511,16 @@ def test_the_minute_function_does_all_of_it(setting: Setting, monkeypatch: pytes
     versions = Versions(Dynamo(setting.client, SETTINGS), setting.clock)
     monkeypatch.setattr(runtime, "journal_files", lambda: (setting.files(), versions))
     monkeypatch.setattr(runtime, "finish_erasings", lambda: 0)
+    monkeypatch.setattr(runtime, "calls_due", Stage(setting.client, clock=setting.clock).due_work)
     monkeypatch.setattr(time, "time", lambda: float(setting.clock.now))
     an_open_day(setting)
 
     def call() -> dict[str, int]:
         return lambda_handler({}, None)  # type: ignore[arg-type]
 
-    assert call() == {"hours_closed": 0, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
+    assert call() == {"due": 0, "hours_closed": 0, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
     setting.clock.forward(READING_SECONDS)
-    assert call() == {"hours_closed": 0, "days_closed": 0, "deleted": 3, "erased": 0, "strays": 0}
+    assert call() == {"due": 0, "hours_closed": 0, "days_closed": 0, "deleted": 3, "erased": 0, "strays": 0}
     setting.folder.joinpath("hours/day=2100-01-01", f"{START}-0a.parquet").touch()
     assert call()["strays"] == 0
     setting.clock.forward(SWEEP_SECONDS)

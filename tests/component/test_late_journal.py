@@ -67,6 +67,7 @@ def test_an_hour_without_consumer_and_minute_function_costs_no_sale_and_is_caugh
     versions = Versions(Dynamo(stage.client, SETTINGS), stage.clock)
     monkeypatch.setattr(runtime, "journal_files", lambda: (files, versions))
     monkeypatch.setattr(runtime, "finish_erasings", finishing.go_on_with_all)
+    monkeypatch.setattr(runtime, "calls_due", stage.due_work)
     monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
 
     def minute() -> dict[str, int]:
@@ -129,13 +130,15 @@ class TwoShards(Stage):
     def bring_stream(self) -> Pages:
         dynamo = Dynamo(self.client, self.settings)
         pages, endpoint_of = Pages(dynamo, self.clock, self.io_pool), remembering(Compiled(dynamo, Memory()), {})
-        while batch := self.stream.next_batch():
-            assert self.stream.note_done(batch, {"batchItemFailures": []})
-            for record in batch.records:
-                self.waiting[shard_of(record)].append(record)
+        for stream in self.streams:
+            while batch := stream.next_batch():
+                assert stream.note_done(batch, {"batchItemFailures": []})
+                for record in batch.records:
+                    self.waiting[shard_of(record)].append(record)
         for shard, records in self.waiting.items():
             if shard != self.stuck and records:
-                assert consume({"Records": records}, pages, endpoint_of, refuse).failed == []
+                done = consume({"Records": records}, pages, endpoint_of, refuse, self.follow_up(dynamo, endpoint_of))
+                assert done.failed == []
                 records.clear()
         return pages
 
@@ -149,8 +152,8 @@ class TwoShards(Stage):
 
 
 def shard_of(record: Record) -> int:
-    ping_id: str = record["dynamodb"]["Keys"]["ping_id"]["B"]
-    return sum(ping_id.encode()) % 2
+    [key] = record["dynamodb"]["Keys"].values()
+    return sum(bytes(key["B"].encode())) % 2
 
 
 def refuse(_: object, error: str) -> None:

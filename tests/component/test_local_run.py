@@ -77,6 +77,17 @@ def test_a_browser_finds_the_demo_at_the_first_address(http: httpx.Client) -> No
     assert http.get("/").json()["endpoints"] == demo.ENDPOINTS
 
 
+def test_a_caller_that_is_sold_talks_to_the_next_buyer_where_one_is_busy(http: httpx.Client) -> None:
+    sold = http.post(f"{API}/full/my_endpoint", data={"caller_id": "+16145550123"}).json()
+    form = {"number": sold["trackdrive_number"], "caller": "+16145550123", "behavior": "busy", "talk": "95"}
+    page = http.post("/local/call", data=form)
+    assert page.status_code == 200
+    assert "+18005550181 is busy." in page.text
+    assert "+18005550182 answers." in page.text
+    assert "They talked for 95 s." in page.text
+    assert http.post("/local/call", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
 def test_over_http_no_browser_is_told_to_come_over_tls(http: httpx.Client) -> None:
     for path in ("/", "/posting_instructions/my_endpoint", "/dashboard/sign_in", "/api/v1/buyers", f"{API}/ping/x"):
         assert "Strict-Transport-Security" not in http.get(path).headers
@@ -87,7 +98,9 @@ def test_what_a_run_keeps_is_its_owners_alone(tmp_path: Path) -> None:
     with running(data):
         found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.iterdir())}
     assert found.pop("data") == 0o700
-    assert {"secret", "session-secret", "demo-operator-token", "dynoxide.db", "service.json"} <= {*found}
+    assert {"secret", "session-secret", "provider-secret", "demo-operator-token", "dynoxide.db", "service.json"} <= {
+        *found
+    }
     assert {name for name, mode in found.items() if mode & 0o077} == set()
 
 
@@ -121,10 +134,12 @@ def test_a_function_of_the_local_run_knows_no_more_than_it_needs(tmp_path: Path)
     sessions = {"RINGPOST_SESSION_SECRET_FILE": str(tmp_path / "session-secret")}
     journal = {"RINGPOST_JOURNAL_FOLDER": str(tmp_path / "journal")}
     of_each = {name: function.environment for name, function in functions(2, tmp_path).items()}
+    providers = {"RINGPOST_PROVIDER_SECRETS": json.dumps({"local": (tmp_path / "provider-secret").read_text()})}
     assert of_each.pop("dashboard") == sessions | journal
+    assert of_each.pop("call") == providers
     assert all(of_each.pop(name) == journal for name in ("journal", "minute", "hourly", "api"))
     assert not any(of_each.values())
-    assert not (sessions | journal).keys() & function_environment("", SETTINGS).keys()
+    assert not (sessions | journal | providers).keys() & function_environment("", SETTINGS).keys()
 
 
 def test_what_is_sold_is_in_the_journal_soon_and_only_once_after_a_restart(tmp_path: Path) -> None:
@@ -153,9 +168,10 @@ def kinds(pages: Pages) -> list[str]:
     return sorted(row.kind for row in rows_of(pages))
 
 
-def test_secrets_of_buyers_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["buyer-secrets.json", "provider-secrets.json"])
+def test_secrets_that_cannot_be_read_are_one_sentence(tmp_path: Path, name: str) -> None:
     for wrong in ("{", "[]", json.dumps({"key": 1})):
-        (tmp_path / "buyer-secrets.json").write_text(wrong)
+        (tmp_path / name).write_text(wrong)
         with (
             pytest.raises(AssertionError, match="must be a JSON object of texts"),
             started(["tools.local", "--port", "0", "--data", str(tmp_path)]),

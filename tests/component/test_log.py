@@ -284,6 +284,19 @@ def test_a_static_sale_shows_where_its_call_goes(stage: Stage, publisher: Publis
     assert (found.route.buyer_id, found.route.number, found.lease_until) == (1, "+18005550181", 0)
 
 
+def test_a_sale_that_lost_its_route_names_the_later_one(olga: Operator, publisher: Publisher) -> None:
+    olga.stage.publish(an_endpoint(vanity_uri="static", static_numbers={"+18005550170": "1023"}))
+    ids = []
+    for _ in range(2):
+        ids.append(publisher.ping("static", trackdrive_number="8005550170").body["try_all_buyers_ping_id"])
+        publisher.post("static", ping_id=ids[-1], caller_id=CALLER)
+    by = olga.get(f"/pings/{ids[0]}")["sale"]["superseded_by"]
+    assert olga.get(f"/pings/{by}")["ping"]["ping_id"] == ids[1]
+    assert olga.get(f"/pings/{ids[1]}")["sale"]["superseded_by"] == ""
+    page = Visitor(olga.stage, "olga").get(f"/pings/{ids[0]}").text
+    assert f'<a href="/dashboard/pings/{by}">sold again later</a>' in page
+
+
 def test_what_is_over_its_retention_is_not_opened_though_it_is_still_there(
     stage: Stage, publisher: Publisher, journal: Journal
 ) -> None:
@@ -344,7 +357,7 @@ def test_a_damaged_ping_of_a_caller_keeps_no_other_from_being_erased(stage: Stag
     damage(stage, middle, b"\x01")
     answer = olga.ask("POST", "/callers/erase", {"number": CALLER})
     assert (answer.code, answer.body["message"]) == (
-        409, f"These stored pings cannot be read, and are not erased: {middle}.",
+        409, f"These stored pings or calls cannot be read, and are not erased: {middle}.",
     )  # fmt: skip
     kept = {
         ping_id for ping_id in (others, *ids) if ping_id != middle and olga.get(f"/pings/{ping_id}")["lead_is_kept"]

@@ -98,3 +98,12 @@ def test_a_bug_is_counted_too(stage: Stage, publisher: Publisher, told: Told, mo
     monkeypatch.setattr("shared.domain.matching.bids", None)
     publisher.ping(caller_id=CALLER)
     assert told.values() == {"Refused_internal_error": 1}
+
+
+def test_a_webhook_writes_a_line_only_if_it_has_counted_something(told: Told) -> None:
+    metrics.write_counts("call")
+    assert told.lines() == []
+    metrics.count_refused_webhook()
+    metrics.write_counts("call")
+    [line] = told.lines()
+    assert (line["function"], line["WebhooksRefused"]) == ("call", [1.0])

@@ -18,7 +18,7 @@ from shared.operators import access, configuration_warnings, resources
 from shared.store import versions
 from shared.store.applying import LOCK_SECONDS
 from tests.build import START, Publisher, Stage, an_event
-from tests.configurations import a_buyer, a_document, a_ring_pool, a_user, an_endpoint, an_offer
+from tests.configurations import a_buyer, a_document, a_provider, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.office import USERS, Operator, as_user, opened, records
 
 A_BUYER = a_buyer(id=9, name="Buyer N", bid="31.00", number="+18005550199", offer="auto-insurance")
@@ -92,6 +92,7 @@ def test_a_query_of_no_use_is_told(olga: Operator, query: str, field: str) -> No
 MADE = [
     ("/users", a_user(name="new"), {"role": "viewer"}),
     ("/ring_pools", a_ring_pool(name="new", numbers=["+18005550120"]), {"cooldown_seconds": 90}),
+    ("/providers", a_provider(name="new"), {"previous_token": "{secret.old}"}),
     ("/offers", {"name": "new", "rank_by": "tier"}, {"rank_by": "bid"}),
     ("/endpoints", an_endpoint(vanity_uri="new", require_auth_token=True), {"bid_floor": "5.00"}),
     ("/buyers", A_BUYER, {"bid": "32.50"}),
@@ -236,6 +237,9 @@ def test_an_edit_that_changes_nothing_is_no_version(olga: Operator, stage: Stage
         ("/endpoints", an_endpoint(vanity_uri="new", ring_pool="none"), {"ring_pool"}),
         ("/endpoints", an_endpoint(vanity_uri="new", tracking="static"), {"static_numbers.1023"}),
         ("/ring_pools", a_ring_pool(name="new"), {"numbers[0]"}),
+        ("/endpoints", an_endpoint(vanity_uri="new", calls={"provider": "none"}), {"calls.provider"}),
+        ("/buyers", A_BUYER | {"pays": {"on": "duration"}, "dial": {"press": "one"}}, {"pays", "dial.press"}),
+        ("/providers", a_provider(token="12345", kind="plivo"), {"token", "kind"}),
         ("/users", {}, {"name", "role"}),
         ("/users", {"name": ["x"], "role": {}}, {"name", "role"}),
     ],
@@ -264,6 +268,16 @@ def test_unknown_members_are_refused_with_a_hint(olga: Operator) -> None:
 def test_what_something_else_needs_is_not_deleted(olga: Operator, path: str, error: str) -> None:
     answer = olga.ask("DELETE", path, version=version(olga, path))
     assert (answer.code, list(answer.body["errors"])) == (422, [error])
+
+
+def test_a_provider_of_an_endpoint_is_not_deleted_and_what_is_odd_of_it_is_told(olga: Operator) -> None:
+    made = olga.ask("POST", "/providers", a_provider(account="0123"))
+    assert [each["path"] for each in made.body["warnings"]] == ["account"]
+    calls = {"calls": {"provider": "main", "unannounced": "reject"}}
+    taken = olga.ask("PATCH", "/endpoints/my_endpoint", calls, version=version(olga, "/endpoints/my_endpoint"))
+    assert taken.body["calls"] == calls["calls"]
+    answer = olga.ask("DELETE", "/providers/main", version=version(olga, "/providers/main"))
+    assert (answer.code, list(answer.body["errors"])) == (422, ["endpoints[my_endpoint].calls.provider"])
 
 
 def test_a_name_stays_what_it_is(olga: Operator) -> None:
@@ -364,7 +378,15 @@ def test_a_viewer_reads_everything_and_changes_nothing(stage: Stage) -> None:
     before = records(stage).versions.current().version
     for operation in OPERATIONS:
         path = operation.path.format_map(
-            {"id": 1, "name": "vera", "vanity_uri": "my_endpoint", "token_id": 1, "version": 1, "ping_id": 1}
+            {
+                "id": 1,
+                "name": "vera",
+                "vanity_uri": "my_endpoint",
+                "token_id": 1,
+                "version": 1,
+                "ping_id": 1,
+                "call_id": 1,
+            }
         )
         answer = vera.ask(operation.method, path, {}, version="1")
         assert (answer.code == 403) == (operation.roles == access.OPERATORS), (operation.method, path)
@@ -382,13 +404,21 @@ def test_a_publisher_sees_itself_and_its_tokens(stage: Stage) -> None:
     allowed = {"/users", "/users/{name}", "/users/{name}/tokens", "/openapi.json"}
     for operation in OPERATIONS:
         path = operation.path.format_map(
-            {"id": 1, "name": "bolt", "vanity_uri": "my_endpoint", "token_id": 1, "version": 1, "ping_id": 1}
+            {
+                "id": 1,
+                "name": "bolt",
+                "vanity_uri": "my_endpoint",
+                "token_id": 1,
+                "version": 1,
+                "ping_id": 1,
+                "call_id": 1,
+            }
         )
         answer = acme.ask(operation.method, path, {}, version="1")
         listed = operation.method == "GET" and path in (
-            "/users", "/openapi.json", "/day", "/sources", "/pings", "/sales", "/reports", "/reports/refused",
+            "/users", "/openapi.json", "/day", "/sources", "/pings", "/sales", "/calls", "/reports", "/reports/refused",
         )  # fmt: skip
-        codes = {"/pings/{ping_id}": 404, "/callers/lookup": 422}
+        codes = {"/pings/{ping_id}": 404, "/calls/{call_id}": 404, "/callers/lookup": 422}
         assert answer.code == (200 if listed else codes.get(operation.path, 403)), path
         assert operation.path in allowed or "Buyer" not in answer.text
 
@@ -722,7 +752,7 @@ def test_what_is_valid_and_not_meant_is_told_with_the_answer(olga: Operator) -> 
     assert [each["path"] for each in pool.body["warnings"]] == ["cooldown_seconds"]
 
 
-@pytest.mark.parametrize("kind", ["buyers", "offers", "endpoints", "ring_pools", "users", "account"])
+@pytest.mark.parametrize("kind", ["buyers", "offers", "endpoints", "ring_pools", "providers", "users", "account"])
 @pytest.mark.usefixtures("olga")
 def test_of_what_is_gone_nothing_is_told(stage: Stage, kind: str) -> None:
     assert configuration_warnings.of_resource(records(stage), kind, "99") == []

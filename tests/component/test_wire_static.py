@@ -4,10 +4,15 @@ from typing import Any
 
 import pytest
 
+from shared.domain import reservations
+from shared.domain.caps import Cap
 from shared.domain.keys import route_keys
-from shared.domain.models import User
+from shared.domain.models import CallRules, User
 from shared.domain.refusals import TemporarilyUnavailable
+from shared.domain.schedule import local_time
+from shared.store.dynamo import Dynamo
 from shared.store.pings import CLAIM_SECONDS, Pings
+from shared.store.reservations import Reservations
 from shared.store.routes import ROUTES_BEFORE, Route
 from tests.build import BUYERS, CALLER, Counting, Publisher, Stage, a_buyer, an_endpoint
 
@@ -248,6 +253,66 @@ def test_an_unclear_sale_that_is_refused_gives_the_call_back(stage: Stage, publi
     assert publisher.post(ping_id=ping, caller_id=CALLER).body["status"] == "buyer_unavailable"
     keys = route_keys(stage.keys, NUMBER, CALLER)
     assert stage.world().routes.of_call(keys, stage.clock()) == [sold] == [stage.route(NUMBER)]
+
+
+def test_a_sale_that_is_superseded_says_by_which(stage: Stage, publisher: Publisher) -> None:
+    earlier, later = pinged(publisher), pinged(publisher)
+    assert publisher.post(ping_id=earlier, caller_id=CALLER).body["success"]
+    assert stage.kept(earlier).superseded_by == b""
+    unclear(publisher, later)
+    assert stage.kept(earlier).superseded_by == b""
+    stage.clock.forward(CLAIM_SECONDS)
+    assert publisher.post(ping_id=later, caller_id=CALLER).body["success"]
+    by = stage.kept(later).ping
+    assert by
+    assert stage.kept(earlier).superseded_by == by.id
+    assert publisher.full(trackdrive_number=NUMBER, caller_id=CALLER).body["success"]
+    assert stage.kept(earlier).superseded_by == by.id
+    assert stage.kept(later).superseded_by not in (b"", by.id)
+
+
+def test_only_the_sale_whose_route_it_was_is_marked_and_none_that_was_connected(
+    stage: Stage, publisher: Publisher
+) -> None:
+    ping_id = pinged(publisher)
+    publisher.post(ping_id=ping_id, caller_id=CALLER)
+    kept, pings = stage.kept(ping_id), stage.world().pings
+    assert kept.ping
+    assert kept.sale
+    assert pings.supersede(kept.ping.id, b"another", b"later", stage.clock()) is None
+    item = pings.item(kept.ping.id)
+    assert item
+    stage.client.put_item(TableName=pings.table, Item={**item, "connected": {"B": b"a call"}})
+    assert pings.supersede(kept.ping.id, kept.sale.attempt, b"later", stage.clock()) is None
+    assert stage.kept(ping_id).superseded_by == b""
+    stage.client.put_item(TableName=pings.table, Item=item)
+    for _ in range(2):
+        assert pings.supersede(kept.ping.id, kept.sale.attempt, b"later", stage.clock()) == kept.sale
+    assert pings.supersede(kept.ping.id, kept.sale.attempt, b"latest", stage.clock()) is None
+    assert stage.kept(ping_id).superseded_by == b"later"
+    assert pings.supersede(b"nobody", kept.sale.attempt, b"later", stage.clock()) is None
+
+
+@pytest.mark.parametrize("calls", [CallRules("main"), None], ids=["takes calls", "takes none"])
+def test_a_superseded_sale_gives_back_what_it_reserved_where_calls_are_taken(
+    stage: Stage, publisher: Publisher, calls: CallRules | None
+) -> None:
+    caps = (Cap("concurrent", 5), Cap("revenue", 100_000, "day"), Cap("sales", 5, "day", "my_endpoint"))
+    stage.publish(an_endpoint(version=2, static_numbers=NUMBERS, buyers=(a_buyer(caps=caps), BUYERS[1]), calls=calls))
+    stage.clock.forward(6)
+    ping_id = pinged(publisher, 1)
+    publisher.post(ping_id=ping_id, caller_id=CALLER)
+    kept = stage.kept(ping_id)
+    assert kept.ping
+    assert kept.sale
+    store, local = Reservations(Dynamo(stage.client, stage.settings), {}), local_time("UTC", stage.clock())
+    key, until = reservations.key(kept.ping.id, kept.sale.attempt), kept.sale.held_until
+    for endpoint in ("", "my_endpoint"):
+        store.make_maps((1, endpoint))
+    store.take(1, key, caps, local, 2500, until)
+    assert publisher.post(ping_id=pinged(publisher, 2), caller_id=CALLER).body["success"]
+    held = [store.keys_of((1, endpoint), kept.ping.id) for endpoint in ("", "my_endpoint")]
+    assert held == ([[], []] if calls else [[key], [key]])
 
 
 class Two:

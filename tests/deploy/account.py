@@ -24,6 +24,7 @@ class Packed(NamedTuple):
     """The zipped bundles."""
 
     publishers: Path
+    telephony: Path
     operators: Path
 
 
@@ -43,7 +44,7 @@ class Account:
         s3 = self.emulator.client("s3")
         s3.create_bucket(Bucket=ASSETS)
         keys = {function["Handler"]: function["Code"]["S3Key"] for function in functions(template)}
-        for name, made in (("ping", packed.publishers), ("api", packed.operators)):
+        for name, made in (("ping", packed.publishers), ("call", packed.telephony), ("api", packed.operators)):
             s3.put_object(Bucket=ASSETS, Key=keys[f"functions.{name}.handler.lambda_handler"], Body=made.read_bytes())
         self.emulator.client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="30", Type="String")
 

@@ -59,8 +59,7 @@ def without_policies_of_buckets(template: Template) -> Template:
 @pytest.fixture(scope="session")
 def packed() -> Packed:
     """The bundles for this machine, zipped."""
-    host = bundle.target("host")
-    targets = [bundle.for_publishers(host), host]
+    targets = [*bundle.targets(bundle.target("host")).values()]
     newest = [KEPT / f"{bundle.fingerprint(target)}.zip" for target in targets]
     KEPT.mkdir(parents=True, exist_ok=True)
     with (KEPT / "lock").open("w") as lock:  # the files of tests run in processes side by side

@@ -152,7 +152,7 @@ def processes(function: str) -> list[int]:
 def test_a_day_that_is_over_becomes_a_file_and_only_who_may_read_it_reports_it(demo: Stack, pages: Pages) -> None:
     at = int(time.time()) // DAY * DAY - 5 * DAY
     pages.write("pings", [Row(event=f"{hour}", at=at + hour * 3600, kind="ping", bids=1) for hour in range(3)])
-    assert closed(demo) == {"hours_closed": 3, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
+    assert closed(demo) == {"due": 0, "hours_closed": 3, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
     names = [each["Key"] for each in listed(demo)]
     assert sorted(name.partition("/")[0] for name in names) == ["cubes", "days", *["hours"] * 3]
     token = an_operator(demo)

@@ -56,9 +56,9 @@ def folders() -> dict[str, Path]:
     return {function["Handler"]: OUT / paths[function["Code"]["S3Key"]] for function in functions}
 
 
-@pytest.fixture(scope="module", params=["ping", "api"])
+@pytest.fixture(scope="module", params=["ping", "call", "api"])
 def folder(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Path:
-    """Of the publishers' bundle and of the operators'."""
+    """Of the publishers' bundle, of that of telephony, and of the operators'."""
     return folders[f"functions.{request.param}.handler.lambda_handler"]
 
 
@@ -192,10 +192,18 @@ def test_the_bundle_of_publishers_is_the_other_without_what_only_operators_need(
     less = whole.keys() - lean.keys() - set().union(*office.values())
     found = {
         pattern: {name for name in less if fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(name, f"{pattern}/*")}
-        for pattern in bundle.OPERATORS_ONLY
+        for pattern in (*bundle.OPERATORS_ONLY, *bundle.SIGNATURES)
     }
     assert all(found.values()), found
     assert set().union(*found.values()) == less
+
+
+def test_the_bundle_of_telephony_is_that_of_publishers_with_what_checks_signatures(folders: dict[str, Path]) -> None:
+    lean, more = (contents(folders[f"functions.{name}.handler.lambda_handler"]) for name in ("ping", "call"))
+    assert lean.items() <= more.items()
+    assert {name.partition("/")[0].partition("-")[0].partition(".")[0] for name in more.keys() - lean.keys()} == {
+        "cryptography", "cffi", "_cffi_backend", "pycparser",
+    }  # fmt: skip
 
 
 def test_modes_and_times_are_those_of_every_bundle(folder: Path) -> None:
@@ -228,6 +236,23 @@ def test_a_bundle_for_this_machine_can_be_imported_on_it(tmp_path: Path) -> None
     assert all(Path(path).is_relative_to(folder) and Path(path).exists() for path in imported)
     assert importlib.util.cache_from_source("handler.py").rpartition("/")[2] in imported[0]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_bundle_of_telephony_checks_a_signature_of_telnyx(tmp_path: Path) -> None:
+    folder = tmp_path / "asset"
+    folder.mkdir()
+    bundle.publish(bundle.targets(bundle.target("host"))["telephony"], folder)
+    says = (
+        "import base64, shared.providers.telnyx as t; from shared.providers.webhooks import Webhook, Secrets; "
+        "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as K; k = K.generate(); "
+        "signed = base64.b64encode(k.sign(b'9|AccountSid=a')).decode(); "
+        "h = {'telnyx-timestamp': '9', 'telnyx-signature-ed25519': signed}; "
+        "s = Secrets(account='a', keys=(base64.b64encode(k.public_key().public_bytes_raw()).decode(),)); "
+        "print(t.is_authentic(Webhook(url='', headers=h, body=b'AccountSid=a', received_at=9), s), "
+        "t.is_authentic(Webhook(url='', headers=h, body=b'AccountSid=b', received_at=9), s))"
+    )
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(folder)!r}); {says}"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True False\n"
 
 
 def test_what_pip_cannot_install_is_one_sentence_and_leaves_nothing(

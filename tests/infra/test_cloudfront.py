@@ -94,6 +94,7 @@ def test_one_address_may_send_so_much_a_minute(fronted: Template) -> None:
     for path, is_a_verb in {
         "/api/v1/inbound_webhooks/ping/my_endpoint": True,
         "//api/v1/inbound_webhooks/full/my_endpoint": True,
+        "/calls/main/voice": True,
         "/sandbox/api/v1/inbound_webhooks/ping/my_endpoint": False,
         "/api/v1/buyers": False,
         "/dashboard": False,

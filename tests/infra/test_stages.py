@@ -28,7 +28,7 @@ def test_the_stages_are_sound(stage: Stage) -> None:
         ({"name": "Dev 1"}, "a name that is not up to 20 small letters, digits and hyphens"),
         ({"throttle": Throttle(requests_per_second=0, burst=5)}, "throttle.requests_per_second=0, which is no whole"),
         ({"throttle_elsewhere": Throttle(requests_per_second=5, burst=6000)}, "throttle_elsewhere.burst=6000, which"),
-        ({"units": {"config": Units(reads=1, writes=1)}}, "units for other tables than config, pings, leases, callers"),
+        ({"units": {"config": Units(reads=1, writes=1)}}, "units for other tables than config, pings, calls, leases"),
         ({"units": {**DEV.units, "ping": Units(reads=1, writes=1)}}, "journal, sandbox: ping"),
         ({"units": {**DEV.units, "pings": Units(reads=0, writes=1)}}, r"units\['pings'\]\.reads=0, which is no whole"),
         ({"units": {**DEV.units, "pings": Units(reads=1, writes=50_000)}}, "from 1 to 40000"),

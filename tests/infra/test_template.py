@@ -26,7 +26,7 @@ from shared.schema import SANDBOX_PINGS
 from shared.settings import Settings, read
 from tests.infra.conftest import ROOT, Synthesise
 
-ANY_SECRET = re.compile(r"(?<!Buyer)(?<!SignIn)Secret[0-9A-F]{8}")
+ANY_SECRET = re.compile(r"(?<!SignIn)Secret[0-9A-F]{8}")
 DOMAIN = "SignInPoolDomain"
 FUNCTIONS = [name.capitalize() for name in functions.FUNCTIONS]
 UNCOUNTED = ("Sandbox", "Instructions")
@@ -34,9 +34,10 @@ UNASKED = ("Hourly", "Journal", "Minute")
 """Those that answer no request."""
 BY_CLOCK = {"Hourly": "rate(1 hour)", "Minute": "rate(1 minute)"}
 OPERATORS = ("Api", "Dashboard", *UNASKED)
+TELEPHONY = ("Call",)
 WITH_FILES = ("Api", "Dashboard", "Hourly", "Minute")
 """Those that have DuckDB at work."""
-TABLES = ("Config", "Pings", "Leases", "Callers", "Journal")
+TABLES = ("Config", "Pings", "Calls", "Leases", "Callers", "Journal")
 KEPT = ("Secret", "JournalFiles")
 OF_SANDBOX = ("SandboxPings", "SandboxLeases", "SandboxCallers")
 
@@ -149,6 +150,7 @@ def test_the_keys_are_those_that_the_store_writes(template: Template) -> None:
         "TablesConfig": by_pk_and_sk,
         "TablesLeases": by_pk_and_sk,
         "TablesPings": ([("ping_id", "HASH")], {"ping_id": "B"}),
+        "TablesCalls": ([("call_id", "HASH")], {"call_id": "B"}),
         "TablesCallers": ([("caller", "HASH")], {"caller": "B"}),
         "TablesJournal": by_pk_and_sk,
         "TablesSandboxPings": ([("ping_id", "HASH")], {"ping_id": "B"}),
@@ -170,12 +172,13 @@ def test_only_the_sandbox_has_an_index_and_it_is_that_of_the_local_run(template:
         assert found[name]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 
-def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -> None:
+def test_pings_calls_and_what_is_known_of_callers_are_deleted_in_time(template: Template) -> None:
     tables = properties(template, "AWS::DynamoDB::Table")
     assert {name: table.get("TimeToLiveSpecification") for name, table in tables.items()} == {
         "TablesConfig": None,
         "TablesLeases": None,
         "TablesPings": {"AttributeName": "delete_at", "Enabled": True},
+        "TablesCalls": {"AttributeName": "delete_at", "Enabled": True},
         "TablesCallers": {"AttributeName": "delete_at", "Enabled": True},
         "TablesJournal": {"AttributeName": "delete_at", "Enabled": True},
         "TablesSandboxPings": {"AttributeName": "delete_at", "Enabled": True},
@@ -189,7 +192,7 @@ def test_pings_and_what_is_known_of_callers_are_swept_away(template: Template) -
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
-    others = {"Api": 29, "Dashboard": 29, "Hourly": 900, "Journal": 60, "Minute": 900}
+    others = {"Call": 5, "Api": 29, "Dashboard": 29, "Hourly": 900, "Journal": 60, "Minute": 900}
     assert timeouts == {f"Functions{name}": others.get(name, 9) for name in FUNCTIONS}
 
 
@@ -200,9 +203,9 @@ def test_the_functions_run_on_what_their_bundle_is_built_for(template: Template)
         f"Functions{name}": f"functions.{name.lower()}.handler.lambda_handler" for name in FUNCTIONS
     }
     keys = {name: function["Code"]["S3Key"] for name, function in functions.items()}
-    whole = {name for name, key in keys.items() if key == keys["FunctionsApi"]}
-    assert whole == {f"Functions{name}" for name in OPERATORS}
-    assert len(set(keys.values())) == 2
+    for first, alike in (("FunctionsApi", OPERATORS), ("FunctionsCall", TELEPHONY)):
+        assert {name for name, key in keys.items() if key == keys[first]} == {f"Functions{name}" for name in alike}
+    assert len(set(keys.values())) == 3
 
 
 def test_the_api_calls_published_versions_by_their_live_alias(template: Template) -> None:
@@ -256,8 +259,12 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
         buyer_secrets_arn="BuyerSecrets",
         version=version(),
     )
+    if name in (*OPERATORS, *TELEPHONY):
+        settings = replace(settings, calls_table="TablesCalls")
     if name in OPERATORS:
         settings = replace(settings, journal_table="TablesJournal", journal_bucket="JournalFiles")
+    if name == "Call":
+        settings = replace(settings, provider_secrets_arn="ProviderSecrets")
     if name == "Dashboard":
         settings = replace(
             settings,
@@ -299,9 +306,10 @@ def test_lambda_logs_of_a_request_only_what_failed(template: Template) -> None:
 
 def test_the_secret_is_generated_and_outlives_the_stack(template: Template) -> None:
     secrets = resources(template, "AWS::SecretsManager::Secret")
-    assert set(secrets) == {"Secret", "SessionSecret", "BuyerSecrets", "SignInSecret"}
+    assert set(secrets) == {"Secret", "SessionSecret", "BuyerSecrets", "ProviderSecrets", "SignInSecret"}
     assert secrets["SessionSecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
-    assert secrets["BuyerSecrets"]["Properties"]["SecretString"] == "{}"  # it is filled by hand
+    for filled_by_hand in ("BuyerSecrets", "ProviderSecrets"):
+        assert secrets[filled_by_hand]["Properties"]["SecretString"] == "{}"
     assert secrets["Secret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 64
     assert "SecretString" not in secrets["Secret"]["Properties"]
     assert (secrets["Secret"]["DeletionPolicy"], secrets["Secret"]["UpdateReplacePolicy"]) == (
@@ -314,8 +322,8 @@ def test_the_secret_is_generated_and_outlives_the_stack(template: Template) -> N
 
 OF_A_SELLER = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:BatchGetItem"},
-    "TablesPings": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesLeases": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
@@ -341,32 +349,52 @@ OF_PING = {
     "Secret": {"secretsmanager:GetSecretValue"},
     "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }
+OF_CALL = {
+    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesCalls": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "TablesLeases": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesCallers": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "Secret": {"secretsmanager:GetSecretValue"},
+    "BuyerSecrets": {"secretsmanager:GetSecretValue"},
+    "ProviderSecrets": {"secretsmanager:GetSecretValue"},
+}
+OF_ITS_SHARDS = {"dynamodb:DescribeTable", "dynamodb:DescribeStream"}
 OF_THE_HOURLY = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "TablesPings": {"dynamodb:PutItem", "dynamodb:DescribeTable", "dynamodb:DescribeStream"},
-    "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+    "TablesPings": {"dynamodb:BatchGetItem", "dynamodb:PutItem", *OF_ITS_SHARDS},
+    "TablesCalls": {"dynamodb:GetItem", "dynamodb:PutItem", *OF_ITS_SHARDS},
+    "TablesLeases": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"},
     "JournalFiles": {"s3:ListBucket"},
     "JournalFiles/hours/*": {"s3:GetObject"},
     "JournalFiles/days/*": {"s3:GetObject"},
     "Secret": {"secretsmanager:GetSecretValue"},
 }
+OF_A_STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 OF_THE_JOURNAL = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
-    "TablesPings": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", *OF_A_STREAM},
+    "TablesCalls": OF_A_STREAM,
+    "TablesLeases": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
     "TablesJournal": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
     "JournalFiles": {"s3:ListBucket"},
     "JournalFiles/*": {"s3:PutObject"},
+    "Secret": {"secretsmanager:GetSecretValue"},
     "*": {"dynamodb:ListStreams", "xray:PutTraceSegments", "xray:PutTelemetryRecords"},
 }
 OF_THE_MINUTE = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
     "TablesPings": {
-        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable",
-        "dynamodb:DescribeStream",
+        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
+        *OF_ITS_SHARDS,
     },
     "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "TablesSandboxPings/index/of_caller": {"dynamodb:Query"},
+    "TablesCalls": {
+        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", *OF_ITS_SHARDS,
+    },
+    "TablesLeases": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:DeleteItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
     "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
@@ -383,6 +411,7 @@ OF_THE_API = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "TablesSandboxPings/index/of_caller": {"dynamodb:Query"},
+    "TablesCalls": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
         "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
@@ -409,6 +438,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsPingRole": OF_PING | traces | {"FunctionsPingLog": write_its_log},
         "FunctionsPostRole": OF_A_SELLER | traces | {"FunctionsPostLog": write_its_log},
         "FunctionsFullRole": OF_A_SELLER | traces | {"FunctionsFullLog": write_its_log},
+        "FunctionsCallRole": OF_CALL | traces | {"FunctionsCallLog": write_its_log},
         "FunctionsSandboxRole": OF_THE_SANDBOX | traces | {"FunctionsSandboxLog": write_its_log},
         "FunctionsInstructionsRole": OF_INSTRUCTIONS | traces | {"FunctionsInstructionsLog": write_its_log},
         "FunctionsApiRole": OF_THE_API | traces | {"FunctionsApiLog": write_its_log},
@@ -441,10 +471,20 @@ def test_only_the_dashboard_can_read_what_its_cookies_are_signed_with(template: 
     assert named == {"FunctionsDashboard"}
 
 
-def test_no_function_may_scan_and_none_of_publishers_may_query_or_delete(template: Template) -> None:
+def test_only_call_can_read_what_webhooks_are_checked_with(template: Template) -> None:
+    assert [role for role, granted in grants(template).items() if "ProviderSecrets" in granted] == ["FunctionsCallRole"]
+    named = {
+        name
+        for name, function in properties(template, "AWS::Lambda::Function").items()
+        if "ProviderSecrets" in json.dumps(function)
+    }
+    assert named == {"FunctionsCall"}
+
+
+def test_no_function_may_scan_and_none_that_publishers_call_may_query_or_delete(template: Template) -> None:
     office = dict.fromkeys(("FunctionsApiRole", "FunctionsDashboardRole"), r"Scan|\*")
     never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*", "FunctionsMinuteRole": r"Scan|\*"}
-    never |= {"FunctionsJournalRole": r"Delete|Scan|\*"}
+    never |= dict.fromkeys(("FunctionsCallRole", "FunctionsJournalRole"), r"Delete|Scan|\*")
     for role, granted in grants(template).items():
         forbidden = never.get(role, r"Delete|Scan|Query|\*")
         assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
@@ -462,16 +502,20 @@ def test_the_clock_calls_what_has_no_other_caller(template: Template) -> None:
 # The journal
 
 
-def test_only_the_table_of_pings_has_a_stream(template: Template) -> None:
+def test_pings_and_calls_have_a_stream_and_no_other_table_has_one(template: Template) -> None:
     streams = {
         name: table.get("StreamSpecification") for name, table in properties(template, "AWS::DynamoDB::Table").items()
     }
-    assert streams.pop("TablesPings") == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    for name in ("TablesPings", "TablesCalls"):
+        assert streams.pop(name) == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
     assert not any(streams.values())
 
 
-def test_the_stream_comes_to_the_journal_until_it_has_gone_through_or_lies_in_the_bucket(template: Template) -> None:
-    [mapping] = properties(template, "AWS::Lambda::EventSourceMapping").values()
+@pytest.mark.parametrize("name", ["Pings", "Calls"])
+def test_a_stream_comes_to_the_journal_until_it_has_gone_through_or_lies_in_the_bucket(
+    template: Template, name: str
+) -> None:
+    mapping = mapping_of(template, name)
     assert invoked(mapping.pop("FunctionName"), template) == "FunctionsJournal"
     assert mapping.pop("EventSourceArn")["Fn::GetAtt"][1] == "StreamArn"
     assert target(mapping.pop("DestinationConfig")["OnFailure"]["Destination"]) == "JournalFiles"
@@ -487,25 +531,40 @@ def test_the_stream_comes_to_the_journal_until_it_has_gone_through_or_lies_in_th
     }
 
 
+def mapping_of(template: Template, table: str) -> dict[str, Any]:
+    """What brings the stream of a table to the journal."""
+    mappings = properties(template, "AWS::Lambda::EventSourceMapping").values()
+    assert len(mappings) == 2
+    [found] = [each for each in mappings if target(each["EventSourceArn"]) == f"Tables{table}"]
+    return dict(found)
+
+
 PING, SALE, REFUSED = {"ping": {"B": "eA=="}}, {"sale": {"B": "eA=="}}, {"kind": {"S": "refusal"}}
+CALL, ATTEMPT, SETTLED = {"call": {"B": "eA=="}}, {"a1": {"B": "eA=="}}, {"settled": {"N": "1"}}
 
 
 @pytest.mark.parametrize(
-    ("name", "image", "passes"),
+    ("table", "name", "image", "passes"),
     [
-        ("INSERT", PING, True),
-        ("MODIFY", PING | SALE, True),
-        ("INSERT", REFUSED, True),
-        ("REMOVE", None, False),
-        ("INSERT", {"route": {"B": "eA=="}}, False),
-        ("INSERT", {"claim": {"B": "eA=="}}, False),
+        ("Pings", "INSERT", PING, True),
+        ("Pings", "MODIFY", PING | SALE, True),
+        ("Pings", "INSERT", REFUSED, True),
+        ("Pings", "REMOVE", None, False),
+        ("Pings", "INSERT", {"route": {"B": "eA=="}}, False),
+        ("Pings", "INSERT", {"claim": {"B": "eA=="}}, False),
+        ("Calls", "INSERT", CALL, True),
+        ("Calls", "INSERT", CALL | ATTEMPT, True),
+        ("Calls", "MODIFY", CALL | ATTEMPT, True),
+        ("Calls", "MODIFY", CALL | ATTEMPT | SETTLED, True),
+        ("Calls", "INSERT", {"kind": {"S": "probe"}}, True),
+        ("Calls", "REMOVE", None, False),
     ],
 )
 def test_the_filters_let_through_what_becomes_a_row(
-    template: Template, name: str, image: dict[str, Any] | None, passes: bool
+    template: Template, table: str, name: str, image: dict[str, Any] | None, passes: bool
 ) -> None:
-    [mapping] = properties(template, "AWS::Lambda::EventSourceMapping").values()
-    patterns = [json.loads(each["Pattern"]) for each in mapping["FilterCriteria"]["Filters"]]
+    filters = mapping_of(template, table)["FilterCriteria"]["Filters"]
+    patterns = [json.loads(each["Pattern"]) for each in filters]
     record = {"eventName": name, "dynamodb": {"NewImage": image} if image else {}}
     assert any(matches(pattern, record) for pattern in patterns) == passes
 
@@ -612,6 +671,7 @@ def test_each_route_leads_to_its_function_and_all_the_rest_to_full(template: Tem
         "ANY /api/v1/inbound_webhooks/ping/{path+}": "FunctionsPing",
         "ANY /api/v1/inbound_webhooks/post/{path+}": "FunctionsPost",
         "ANY /api/v1/inbound_webhooks/full/{path+}": "FunctionsFull",
+        "ANY /calls/{path+}": "FunctionsCall",
         "ANY /sandbox/{path+}": "FunctionsSandbox",
         "ANY /posting_instructions/{path+}": "FunctionsInstructions",
         "ANY /api/v1/inbound_webhooks/{path+}": "FunctionsFull",
@@ -694,6 +754,7 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "UserPoolId",
         "ConfigTable",
         "PingsTable",
+        "CallsTable",
         "LeasesTable",
         "CallersTable",
         "JournalTable",
@@ -706,6 +767,7 @@ def test_the_outputs_are_what_an_operator_asks_for(template: Template) -> None:
         "SecretArn",
         "SessionSecretArn",
         "BuyerSecretsArn",
+        "ProviderSecretsArn",
     }
 
 
@@ -782,8 +844,9 @@ def test_nothing_waits_for_itself(template: Template) -> None:
 # What an operator is told
 
 ALARMS = {
-    "Errors", "Slow", "Throttled", "TablesThrottled", "PoolNearlyFull", "PoolExhausted", "ClockSkew", "NoSales",
-    "HourlyFailed", "MinuteFailed", "JournalLate", "JournalSetAside", "JournalSilent", "Refused401", "Refused429"
+    "Errors", "Slow", "Throttled", "ReadsThrottled", "WritesThrottled", "PoolNearlyFull", "PoolExhausted", "ClockSkew",
+    "NoSales", "HourlyFailed", "MinuteFailed", "JournalLate", "JournalSetAside", "JournalSilent", "Refused401",
+    "Refused429", "CallsNotConnected", "NeverCalled", "WebhooksRefused",
 }  # fmt: skip
 
 
@@ -857,11 +920,8 @@ def test_the_slowest_of_what_publishers_wait_for_is_watched(template: Template) 
     ("name", "dimension", "watched"),
     [
         ("Throttled", "FunctionName", {(f"Functions{name}", "Throttles") for name in FUNCTIONS if name not in UNASKED}),
-        (
-            "TablesThrottled",
-            "TableName",
-            {(f"Tables{name}", event) for name in TABLES for event in ("ReadThrottleEvents", "WriteThrottleEvents")},
-        ),
+        ("ReadsThrottled", "TableName", {(f"Tables{name}", "ReadThrottleEvents") for name in TABLES}),
+        ("WritesThrottled", "TableName", {(f"Tables{name}", "WriteThrottleEvents") for name in TABLES}),
     ],
 )
 def test_a_call_that_lambda_or_dynamodb_throttles_is_an_alarm(
@@ -869,6 +929,7 @@ def test_a_call_that_lambda_or_dynamodb_throttles_is_an_alarm(
 ) -> None:
     found = alarm(template, name)
     metrics = metrics_of(found).values()
+    assert len(metrics) <= 10  # AWS refuses more
     assert {(target(each["dimensions"][dimension]), each["name"]) for each in metrics} == watched
     assert {each["statistic"] for each in metrics} == {"Sum"}
     assert (expression(found), found["Threshold"]) == ("SUM(METRICS())", 1)
@@ -932,6 +993,32 @@ def test_pings_of_which_none_is_sold_are_an_alarm(template: Template) -> None:
     assert found["Threshold"] == 1
 
 
+def test_calls_that_reach_no_buyer_are_an_alarm(template: Template) -> None:
+    found = alarm(template, "CallsNotConnected")
+    assert [*metrics_of(found).values()] == [
+        *ours(template, "Calls", ("journal",), "Sum", 3600),
+        *ours(template, "ConnectedCalls", ("journal",), "Sum", 3600),
+    ]
+    assert expression(found) == "IF(arrived >= 20 AND connected * 100 < arrived * 20, 1, 0)"
+    assert found["Threshold"] == 1
+
+
+def test_sales_that_nobody_calls_are_an_alarm(template: Template) -> None:
+    found = alarm(template, "NeverCalled")
+    assert [*metrics_of(found).values()] == [
+        *ours(template, "NeverCalled", ("journal",), "Sum", 3600),
+        *ours(template, "Calls", ("journal",), "Sum", 3600),
+    ]
+    assert expression(found) == "IF(never + arrived >= 20 AND never * 100 >= (never + arrived) * 50, 1, 0)"
+    assert found["Threshold"] == 1
+
+
+def test_webhooks_without_a_right_signature_are_an_alarm(template: Template) -> None:
+    found = alarm(template, "WebhooksRefused")
+    assert [*metrics_of(found).values()] == ours(template, "WebhooksRefused", ("call",), "Sum", 300)
+    assert found["Threshold"] == monitoring.WEBHOOKS_REFUSED
+
+
 def test_alarms_may_write_to_the_topic_and_nothing_may_without_tls(template: Template) -> None:
     (policy,) = properties(template, "AWS::SNS::TopicPolicy").values()
     deny, allow = sorted(policy["PolicyDocument"]["Statement"], key=lambda statement: statement["Effect"], reverse=True)
@@ -958,6 +1045,8 @@ def test_one_page_shows_what_the_alarms_watch(template: Template) -> None:
     shown = (
         *monitoring.HAPPENED,
         *monitoring.MONEY,
+        *monitoring.CALLS,
+        "WebhooksRefused",
         "PoolUse",
         "PoolExhausted",
         "Latency",

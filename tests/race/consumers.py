@@ -121,6 +121,7 @@ class Consumers:
         dynamo = Dynamo(cast(Any, self.mortal), self.stage.settings)
         self._pages = Pages(dynamo, self.stage.clock, InTurn())
         self._endpoint_of: EndpointOf = remembering(Compiled(dynamo, Memory()), {})
+        self._follow = self.stage.follow_up(dynamo, self._endpoint_of)
         of = self.stage.stream
         self._stream = Stream(of.client, of._arn, self.stage.place / "consumer.json")
 
@@ -145,7 +146,7 @@ class Consumers:
         try:
             if self.acknowledges_early:
                 self._stream.note_done(batch, {"batchItemFailures": []})
-            done = consume(batch.event, self._pages, self._endpoint_of, _refuse)
+            done = consume(batch.event, self._pages, self._endpoint_of, _refuse, self._follow)
             if self.chance.random() < SHARE:
                 raise Died  # all is written, and nobody knows
             self._stream.note_done(batch, {"batchItemFailures": [{"itemIdentifier": each} for each in done.failed]})

@@ -5,32 +5,35 @@ number of later ones, or twice. Requests are retried. Then it checks what must h
 import dataclasses
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, pairwise, product
 from threading import Semaphore, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import structs
 
 from shared import flows
 from shared.bidders.buyers import LiveBuyers
 from shared.domain import caps
-from shared.domain.caps import Cap
-from shared.domain.keys import ID_BYTES, ask_key, read_ping_id
+from shared.domain.caps import Cap, Kind
+from shared.domain.keys import ID_BYTES, ask_key, read_ping_id, route_keys
 from shared.domain.leasing import Lease
 from shared.domain.live_bids import Call, Exchange, LiveBuyer, Reply, Silence
-from shared.domain.models import Endpoint, RingPool, Sale, Shard
+from shared.domain.models import CallRules, Endpoint, RingPool, Sale, Shard
 from shared.domain.refusals import NoNumberAvailable, Refusal, TemporarilyUnavailable
 from shared.domain.schedule import local_time
+from shared.operators.leftovers import Leftovers
+from shared.operators.repair import QUIET_SECONDS
 from shared.publishers.requests import Request
 from shared.store.counters import Counters, items
 from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
 from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.rings import Rings
+from shared.store.routes import Route, Routes
 from tests.build import KEYS, SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
 
 if TYPE_CHECKING:
@@ -148,6 +151,15 @@ class Sent:
         return self.verb, self.params.get("ping_id", ""), self.params["caller_id"]
 
 
+class CallersLease(NamedTuple):
+    """A shared number that a caller has from `start` until `end`."""
+
+    number: str
+    caller: str
+    start: int
+    end: int
+
+
 class Actor(Thread):
     """One request in one function."""
 
@@ -195,8 +207,10 @@ class Actor(Thread):
 class Machine:
     """One interleaving, all of it drawn from `seed`. `mutation` seeds a bug by changing requests on their way; `ruled`
     buyers have caps, and callers are sold once; `live` buyers are asked over HTTP; `static` endpoints have one number
-    in the place of a pool. Where numbers are `scarce` all are leased at first: attempts are taken back, many of these
-    writes arrive late, and the same pings are sold meanwhile."""
+    in the place of a pool, `shared` ones a few, of which callers have leased some before; on an endpoint that takes
+    `calls` caps of each kind are reserved. Where numbers are `scarce`
+    all are leased at first: attempts are taken back, many of these writes arrive late, and the same pings are sold
+    meanwhile."""
 
     client: "DynamoDBClient"
     seed: int
@@ -204,7 +218,9 @@ class Machine:
     ruled: bool = False
     live: bool = False
     static: bool = False
+    shared: bool = False
     scarce: bool = False
+    calls: bool = False
     clock: Clock = field(default_factory=lambda: Clock(START))
 
     def __post_init__(self) -> None:
@@ -212,7 +228,9 @@ class Machine:
         random.seed(self.seed)
         no = next(NUMBERS)
         rules = self._rules(no) if self.ruled else {}
-        tracking = {"static_numbers": {NUMBER: SOURCE}} if self.static else {"pool": self._pool_of(no)}
+        if self.calls:
+            rules["calls"] = CallRules(provider="local")
+        tracking = self._tracking(no)
         self.endpoint: Endpoint = an_endpoint(
             vanity_uri=f"e{no}", hold_seconds=HOLD_SECONDS, ping_ttl_seconds=HOLD_SECONDS, **tracking, **rules
         )
@@ -232,7 +250,19 @@ class Machine:
         self.actors: list[Actor] = []
         for shard in self.endpoint.pool.shards if self.endpoint.pool else ():
             self._lease_some_of(shard)
+        self.callers_leases: list[CallersLease] = []
+        for number, n in product(self.endpoint.shared_numbers, range(2)):
+            if self.random.random() < 0.5:
+                self._lease_to_caller(number, self._params(n)["caller_id"])
         self.stage.publish(self.endpoint)
+
+    def _tracking(self, no: int) -> dict[str, Any]:
+        if self.static:
+            return {"static_numbers": {NUMBER: SOURCE}}
+        if self.shared:
+            numbers = tuple(f"+1800{no:09}{n}" for n in range(self.random.choice([1, 2, 3])))
+            return {"shared_numbers": numbers, "leases_per_caller": self.random.randint(1, len(numbers))}
+        return {"pool": self._pool_of(no)}
 
     def _pool_of(self, no: int) -> RingPool:
         numbers = [f"+1800555{n:04}" for n in range(self.random.choice([1, 2, 3, 4]) + self.scarce)]
@@ -245,6 +275,10 @@ class Machine:
         caps: tuple[Cap, ...] = (Cap("concurrent", 1),)
         if not self.scarce:
             caps = (Cap("sales", self.random.choice([1, 2]), "total"), Cap("concurrent", self.random.choice([1, 2])))
+        if self.calls:
+            kinds: tuple[Kind, ...] = ("sales", "attempts", "connected", "converted")
+            limits = [Cap(kind, self.random.choice([1, 2]), "total") for kind in kinds]
+            caps = (*limits, Cap("revenue", 5000, "day"), Cap("concurrent", self.random.choice([1, 2])))
         buyers = (a_buyer(id=no, caps=caps), a_buyer(id=no + 1, name="Buyer B", bid_cents=2000))
         return {"buyers": buyers, "offer": f"o{no}", "duplicate_seconds": self.random.choice([0, 3600])}
 
@@ -259,6 +293,13 @@ class Machine:
         ]
         Rings(Dynamo(self.client, SETTINGS), {}).create(self._pool.no, shard.id, leases)
         self.leases += [(START - 100, lease) for lease in leases]
+
+    def _lease_to_caller(self, number: str, caller: str) -> None:
+        """An earlier sale, whose hold ends while we play."""
+        end = START + self.random.choice([1, CLAIM_SECONDS, 2 * CLAIM_SECONDS])
+        route = Route(self.random.randbytes(12), 1, "+18005550181", True, end, attempt=self.random.randbytes(8))
+        Routes(Dynamo(self.client, SETTINGS)).leave(route_keys(KEYS, number, caller), route, START)
+        self.callers_leases.append(CallersLease(number, caller, START, end))
 
     def note(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         """Remember every lease that the engine has made. What rotates a ring makes none."""
@@ -292,7 +333,7 @@ class Machine:
             self.client.exceptions.ConditionalCheckFailedException,
             self.client.exceptions.TransactionCanceledException,
         )
-        self.a_lease_came_late |= ":expiry" in request.get("ExpressionAttributeValues", {})
+        self.a_lease_came_late |= ":expiry" in request.get("ExpressionAttributeValues", {}) or _is_route(request)
         with suppress(*refused):
             self.note(request, method(**request))
 
@@ -306,7 +347,7 @@ class Machine:
         self._play(crowd, requests)
         for sent in requests:  # without an answer, a publisher asks again once nobody works on it any more
             self.clock.forward(CLAIM_SECONDS)
-            if not (self.static and self.random.random() < GIVEN_UP):
+            if not ((self.static or self.shared) and self.random.random() < GIVEN_UP):
                 self._play([self._start(sent)], [], calm=True)
         exhausted = isinstance(self.actors[-1].refusal, NoNumberAvailable) and self._free_numbers()
         while self.in_flight:
@@ -415,8 +456,10 @@ class Machine:
         if any(answer not in recorded for given in answers.values() for answer in given):
             found.append("an answer without its sale")
         found += self._caps_violated([*sold.values()])
+        found += self._leftovers([*sold.values()]) if self.calls else []
         found += self._agreements_violated(pings) if self.live else []
         found += self._routes_violated(pings, sold, dict(zip(sold, callers, strict=True))) if self.static else []
+        found += self._leases_violated(pings, sold, dict(zip(sold, callers, strict=True))) if self.shared else []
         return found
 
     def _random_id(self, sent: Sent) -> Any:
@@ -432,6 +475,34 @@ class Machine:
             found_route = Destinations(pings.dynamo, KEYS, self.clock).route(NUMBER, caller)
             if held and (found_route is None or found_route[0].ping_id not in held):
                 found.append("a sale without its route")
+        return found
+
+    def _leases_violated(self, pings: Pings, sold: Mapping[bytes, Sale], callers: Mapping[bytes, str]) -> list[str]:
+        """Of shared numbers: of one caller and number one sale at a time, and as long as it is held a call leads there.
+        No caller holds more than it may; nor does a ping, of which no write came late."""
+        found, now = list[str](), self.clock()
+        leases = [CallersLease(sale.number, callers[of], sale.sold_at, sale.held_until) for of, sale in sold.items()]
+        spans = defaultdict(list)
+        for lease in [*self.callers_leases, *leases]:
+            spans[lease.number, lease.caller].append((lease.start, lease.end))
+        if any(start < end for held in spans.values() for (_, end), (start, _) in pairwise(sorted(held))):
+            found.append("a number in two live leases of its caller")
+        held = Counter(lease.caller for lease in leases if lease.end > now)
+        if any(count > self.endpoint.leases_per_caller for count in held.values()):
+            found.append("a caller with more numbers than it may hold")
+        destinations = Destinations(pings.dynamo, KEYS, self.clock)
+        for of, sale in sold.items():
+            route = destinations.route(sale.number, callers[of]) if sale.held_until > now else None
+            if sale.held_until > now and (
+                route is None or (route[0].ping_id, route[0].buyer_id) != (of, sale.buyer_id)
+            ):
+                found.append("a sale without its route")
+        leased_to = Counter[bytes]()
+        for caller in {actor.sent.params["caller_id"] for actor in self.actors}:
+            places = {number: route_keys(KEYS, number, caller) for number in self.endpoint.shared_numbers}
+            leased_to.update(route.ping_id for route in Routes(pings.dynamo).sold_at(places, now).values())
+        if any(count > 1 for count in leased_to.values()) and not self.a_lease_came_late:
+            found.append("a ping with two leases")
         return found
 
     def _agreements_violated(self, pings: Pings) -> list[str]:
@@ -455,13 +526,31 @@ class Machine:
         for buyer in self.endpoint.buyers:
             ours = [sale for sale in sales if sale.buyer_id == buyer.id]
             for cap in buyer.caps:
-                sold = len(ours) if cap.kind == "sales" else 0
+                sold = 0 if cap.kind in ("concurrent", "revenue") else len(ours)
                 counted = counts.get(buyer.id, {}).get(caps.key(cap, local_time("UTC", self.clock())), 0)
                 if not sold <= counted <= cap.limit:
                     found.append("a cap that does not hold")
                 if cap.kind == "concurrent" and _most_at_once(ours) > cap.limit:
                     found.append("more at once than there are places")
         return found
+
+    def _leftovers(self, sales: list[Sale]) -> list[str]:
+        """Once the hourly work has given what was left, caps count what was sold, and nothing else."""
+        self.clock.forward(QUIET_SECONDS)
+        Leftovers(Dynamo(self.client, SETTINGS), self.clock).give([self.endpoint])
+        counting = [of for buyer in self.endpoint.buyers for of in items(buyer)]
+        counts = Counters(Dynamo(self.client, SETTINGS), {}).counts(counting, self.clock())
+        for buyer in self.endpoint.buyers:
+            ours = [sale for sale in sales if sale.buyer_id == buyer.id]
+            for cap in buyer.amounts:
+                counted = counts.get(buyer.id, {}).get(caps.key(cap, local_time("UTC", self.clock())), 0)
+                if counted != sum(cap.amount(sale.bid_cents) for sale in ours):
+                    return ["a reservation without a sale"]
+        return []
+
+
+def _is_route(request: Mapping[str, Any]) -> bool:
+    return "route" in request.get("Item", {})
 
 
 def _takes_back(request: Mapping[str, Any]) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from shared.domain.caps import Cap
+from shared.domain.caps import OF_CALLS, Cap
 from shared.domain.live_bids import Exchange, LiveBuyer
-from shared.domain.models import Buyer, Endpoint, Field, User
+from shared.domain.models import Buyer, CallRules, Endpoint, Field, User
 from tests.build import CONTACT_FIELDS, STATIC_CONTACT_FIELDS, a_buyer, a_pool, an_endpoint
 
 HOLD_SECONDS = 20
@@ -24,7 +24,7 @@ LEAD_FIELDS = (Field(name="lead"), Field(name="zip"))
 
 SALES_LIMIT, REVENUE_LIMIT, PLACES = 40, 50_000, 12
 BOUNDLESS = 10**9
-WEIGHTS = {"plain": 24, "capped": 20, "scarce": 10, "windowed": 14, "roomy": 16, "static": 10, "live": 6}
+WEIGHTS = {"plain": 24, "capped": 20, "scarce": 10, "windowed": 14, "roomy": 16, "static": 10, "live": 6, "calling": 10}
 """How often publishers come to each."""
 
 _nos = count(1)
@@ -34,7 +34,7 @@ _nos = count(1)
 class Market:
     """`plain` has buyers without rules; `capped` caps of each kind, which are soon reached; `scarce` fewer numbers than
     are asked for; `windowed` duplicate windows; `roomy` a best buyer whose cap is never reached; `static` static
-    numbers; `live` a buyer at `buyer_url`."""
+    numbers; `live` a buyer at `buyer_url`; `calling` takes calls, so that caps of each kind are reserved."""
 
     plain: Endpoint
     capped: Endpoint
@@ -43,6 +43,7 @@ class Market:
     roomy: Endpoint
     static: Endpoint
     live: Endpoint
+    calling: Endpoint
 
     def drawn(self, weights: Mapping[str, int], chance: Random) -> Endpoint:
         """One of them, by the weight of its kind."""
@@ -51,7 +52,7 @@ class Market:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        return (self.plain, self.capped, self.scarce, self.windowed, self.roomy, self.static, self.live)
+        return (self.plain, self.capped, self.scarce, self.windowed, self.roomy, self.static, self.live, self.calling)
 
     @property
     def pooled(self) -> tuple[Endpoint, ...]:
@@ -81,6 +82,9 @@ def a_market(buyer_url: str) -> Market:
         {"caps": (Cap("concurrent", PLACES), Cap("sales", BOUNDLESS, "total"))},
         {},
     )
+    calling = tuple(
+        {"caps": (Cap(kind, SALES_LIMIT // 2, "total"), Cap("concurrent", BOUNDLESS))} for kind in sorted(OF_CALLS)
+    )
     return Market(
         plain=endpoint(1, "plain", 500, {}, {}),
         capped=endpoint(2, "capped", 500, *capped),
@@ -102,6 +106,7 @@ def a_market(buyer_url: str) -> Market:
             fields=STATIC_CONTACT_FIELDS + LEAD_FIELDS,
         ),
         live=endpoint(7, "live", 300, {"live": _live(buyer_url), "bid_cents": 0}, {}),
+        calling=endpoint(8, "calling", 500, *calling, capped[2], {}, calls=CallRules(provider="local")),
     )
 
 

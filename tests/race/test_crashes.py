@@ -13,9 +13,11 @@ import pytest
 
 from shared.domain.leasing import Ring
 from shared.domain.refusals import TemporarilyUnavailable
+from shared.flows.tracking import SharedNumber
 from shared.store import counters, pings
 from shared.store.callers import Callers
 from shared.store.rings import Rings
+from shared.store.routes import Route, Routes
 from tests.build import SETTINGS
 from tests.race.interleavings import Machine, Mutation
 from tools import engine
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 INTERLEAVINGS = 4000
 UNDER_RULES = 2500
 WITH_SCARCE_NUMBERS = 500
+WITH_CALLS = 120
 WITH_LIVE_BUYERS = 1500
 ON_STATIC_NUMBERS = 1500
+ON_SHARED_NUMBERS = 2000
 PROCESSES = 4
 ENOUGH_TO_CATCH_A_BUG = 3000
 
@@ -41,6 +45,10 @@ def test_caps_and_the_marks_of_callers_hold_in_every_order_too() -> None:
     assert violated(WITH_SCARCE_NUMBERS, ruled=True, scarce=True) == {}
 
 
+def test_where_calls_are_taken_caps_of_each_kind_hold_and_end_at_what_is_sold_in_every_order() -> None:
+    assert violated(WITH_CALLS, ruled=True, calls=True) == {}
+
+
 def test_what_a_live_buyer_agreed_to_is_sold_to_it_or_written_down_in_every_order() -> None:
     assert violated(WITH_LIVE_BUYERS // 2, live=True) == {}
     assert violated(WITH_LIVE_BUYERS // 2, live=True, ruled=True) == {}
@@ -48,6 +56,10 @@ def test_what_a_live_buyer_agreed_to_is_sold_to_it_or_written_down_in_every_orde
 
 def test_a_call_to_a_static_number_leads_to_a_sale_of_its_caller_in_every_order() -> None:
     assert violated(ON_STATIC_NUMBERS, static=True) == {}
+
+
+def test_a_shared_number_is_a_callers_once_at_a_time_in_every_order() -> None:
+    assert violated(ON_SHARED_NUMBERS, shared=True) == {}
 
 
 def violated(interleavings: int, **kind: bool) -> dict[int, list[str]]:
@@ -67,7 +79,16 @@ def _play(kind: dict[str, Any], seeds: range) -> dict[int, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "kind", [{}, {"ruled": True}, {"ruled": True, "scarce": True}, {"live": True}, {"static": True}]
+    "kind",
+    [
+        {},
+        {"ruled": True},
+        {"ruled": True, "scarce": True},
+        {"live": True},
+        {"static": True},
+        {"shared": True},
+        {"ruled": True, "calls": True},
+    ],
 )
 def test_the_second_engine_agrees(dynamodb_local: "DynamoDBClient", kind: dict[str, Any]) -> None:
     assert {seed: found for seed in range(50) if (found := Machine(dynamodb_local, seed, **kind).run())} == {}
@@ -125,6 +146,52 @@ def test_a_route_that_forgets_which_it_has_replaced_is_caught(dynoxide: "DynamoD
         request.get("Item", {}).pop("before", None)
 
     assert "a sale without its route" in _caught(dynoxide, mutate, static=True)
+
+
+def test_a_shared_number_that_is_leased_over_another_ping_is_caught(
+    dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = Routes.leave
+    monkeypatch.setattr(Routes, "leave", lambda self, keys, route, now, **_: leave(self, keys, route, now))
+    assert "a number in two live leases of its caller" in _caught(dynoxide, shared=True)
+
+
+def test_a_shared_number_that_is_leased_without_a_condition_is_caught(dynoxide: "DynamoDBClient") -> None:
+    def mutate(request: dict[str, Any]) -> None:
+        if "route" in request.get("Item", {}):
+            for name in ("ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"):
+                del request[name]
+
+    assert "a number in two live leases of its caller" in _caught(dynoxide, mutate, shared=True)
+
+
+def test_a_take_over_that_does_not_look_for_its_shared_number_is_caught(
+    dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SharedNumber, "_leased_before", lambda *_: [])
+    assert "a ping with two leases" in _caught(dynoxide, shared=True)
+
+
+def test_a_shared_number_that_is_tried_while_it_is_unclear_whether_another_was_leased_is_caught(
+    dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = Routes.leave
+
+    def unsettled(self: Routes, keys: Any, route: Route, now: int, *, alone: bool = False) -> int:
+        try:
+            return leave(self, keys, route, now, alone=alone)
+        except TemporarilyUnavailable:
+            return now + 1
+
+    monkeypatch.setattr(Routes, "leave", unsettled)
+    assert "a ping with two leases" in _caught(dynoxide, shared=True)
+
+
+def test_a_caller_that_is_offered_every_shared_number_is_caught(
+    dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SharedNumber, "_numbers_of", lambda self, _: list(self.tracking.shared))
+    assert "a caller with more numbers than it may hold" in _caught(dynoxide, shared=True)
 
 
 def _caught(client: "DynamoDBClient", mutation: Mutation = lambda _: None, first: int = 0, **kind: Any) -> set[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.store import routes as store
@@ -20,7 +21,7 @@ from tests.race.crowds import at_once
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-HOLD_SECONDS = 100
+HOLD_SECONDS, COOLDOWN_SECONDS = 100, 20
 SELLERS: list[Seller] = [("e", "acme", "1"), ("e", "brook", "1"), ("e", "acme", "2")]
 ORDERS, STEPS = 30, 25
 
@@ -34,7 +35,7 @@ class Recording(Dynamo):
         self.lost = 0
 
     def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
-        if method.__name__ != "get_item":
+        if method.__name__ not in ("get_item", "batch_get_item"):
             self.writes.append((method, request))
             self.lost -= 1
             if not self.lost:
@@ -75,7 +76,8 @@ class Order:
 
     def run(self) -> str:
         """What went wrong, or nothing."""
-        events = [self.ping, self.ping, self.sell, self.refuse, self.die_and_sell, self.wait, self.late, self.late]
+        sells = [self.ping, self.ping, self.sell, self.refuse, self.die_and_sell]
+        events = [*sells, self.connect, self.wait, self.late, self.late]
         for _ in range(STEPS):
             event = self.random.choice(events)
             wrong = event() or self.wrong()
@@ -97,11 +99,12 @@ class Order:
 
     def route(self, wanted: Wanted, sold: bool) -> Route:
         buyer_id = self.random.randrange(10**6)
-        return Route(wanted.id, buyer_id, "+18005550181", sold, self.now + HOLD_SECONDS, wanted.seller)
+        attempt, until = self.random.randbytes(8) if sold else b"", self.now + HOLD_SECONDS
+        return Route(wanted.id, buyer_id, "+18005550181", sold, until, wanted.seller, attempt)
 
     def leave(self, wanted: Wanted, sold: bool) -> int:
-        attempt, route = self.random.randbytes(8), self.route(wanted, sold)
-        until = self.routes.leave([self.key], route, attempt if sold else b"", self.now)
+        route = self.route(wanted, sold)
+        until = self.routes.leave([self.key], route, self.now)
         if sold and not until:
             self.sale = route
             self.sold.append(route)
@@ -142,13 +145,15 @@ class Order:
         return ""
 
     def die_and_sell(self) -> str:
-        """The outcome of an attempt is unclear: it arrives before another one at the same ping, after it, or never."""
+        """The outcome of an attempt is unclear: it arrives before another one at the same ping, after it, or never. It
+        has a second of its own, as a PING has."""
+        self.now += 1
         if not self.open or ((sale := self.live_sale()) and sale.seller != self.open[-1].seller):
             return ""
         wanted = self.open[-1]
         self.dynamo.lost = self.random.choice([1, 2])
         with suppress(TemporarilyUnavailable):
-            self.routes.leave([self.key], self.route(wanted, sold=True), self.random.randbytes(8), self.now)
+            self.routes.leave([self.key], self.route(wanted, sold=True), self.now)
         self.dynamo.lost = 0
         if self.random.random() < 0.5:
             self.dynamo.deliver(self.dynamo.writes[-1])
@@ -168,8 +173,17 @@ class Order:
         self.routes.withdraw([self.key], wanted.id, self.random.randbytes(8), taken_over=False, now=self.now)
         self.refused.add(wanted.id)
 
+    def connect(self) -> str:
+        """A call of the sale was connected, so its route ends early."""
+        if sale := self.live_sale():
+            until = self.now + self.random.choice([1, COOLDOWN_SECONDS])
+            self.routes.end([self.key], sale.ping_id, until, self.now)
+            self.sale = replace(sale, held_until=min(until, sale.held_until))
+            self.sold.append(self.sale)
+        return ""
+
     def wait(self) -> str:
-        self.now += self.random.choice([0, 1, 20, HOLD_SECONDS])
+        self.now += self.random.choice([0, 1, COOLDOWN_SECONDS, HOLD_SECONDS])
         return ""
 
     def late(self) -> str:
@@ -199,15 +213,23 @@ def test_no_order_of_writes_takes_a_sale_its_route_or_leads_a_refused_caller_any
             "attribute_not_exists(ping_id) OR sold = :false OR held_until <= :now "
             "OR (#of = :of AND attribute_exists(#by))",
         ),
+        (
+            "A_SALE_MAY_LEAVE_IT",
+            "attribute_not_exists(ping_id) OR held_until <= :now "
+            "OR (sold = :false AND (#of <> :of OR attribute_not_exists(#by)))",
+        ),
         ("THE_ROUTE_IS_AS_SEEN", "(#of = :seen_of AND #by = :seen_by) OR attribute_exists(ping_id)"),
         ("ROUTES_BEFORE", 0),
+        ("IT_LEADS_AS_SEEN", "(#route = :seen_route OR attribute_exists(ping_id))"),
     ],
     ids=[
         "a PING over its own sale",
         "a PING over a later one",
         "a sale over its own ping's",
+        "a sale that has ended over a later PING",
         "a sale over any other",
         "a sale that forgets the one before",
+        "an end over a later one",
     ],
 )
 def test_a_write_that_does_harm_is_found(
@@ -221,11 +243,11 @@ def test_what_a_refused_attempt_has_sent_stays_refused_where_its_call_went_back(
     key, dynamo = random.randbytes(32), Recording(client)
     routes = Routes(dynamo)
     sold, refused = (
-        Route(random.randbytes(12), buyer_id, "+18005550181", True, START + HOLD_SECONDS, SELLERS[0])
-        for buyer_id in (1, 2)
+        Route(random.randbytes(12), buyer_id, "+18005550181", True, START + HOLD_SECONDS, SELLERS[0], attempt)
+        for buyer_id, attempt in ((1, b"sold"), (2, b"died"))
     )
-    routes.leave([key], sold, b"sold", START)
-    routes.leave([key], refused, b"died", START)
+    routes.leave([key], sold, START)
+    routes.leave([key], refused, START)
     assert routes.of_call([key], START) == [refused, sold]
     for write in dynamo.writes:
         dynamo.deliver(write)
@@ -241,11 +263,11 @@ def test_of_two_sellers_at_once_one_has_the_route_and_all_its_sales_go_through(c
         key, routes = random.randbytes(32), []
         for place in range(16):
             seller = SELLERS[place % 2]
-            routes.append(Route(random.randbytes(12), place, "+18005550181", True, START + HOLD_SECONDS, seller))
+            ping, attempt, until = random.randbytes(12), place.to_bytes(8, "big"), START + HOLD_SECONDS
+            routes.append(Route(ping, place, "+18005550181", True, until, seller, attempt))
 
-        def leave(route: Route, place: int, key: bytes = key) -> int:
-            store = Routes(Dynamo(client, SETTINGS))
-            return store.leave([key], route, place.to_bytes(8, "big"), START)
+        def leave(route: Route, _: int, key: bytes = key) -> int:
+            return Routes(Dynamo(client, SETTINGS)).leave([key], route, START)
 
         untils = at_once(routes, leave)
         won = [route for route, until in zip(routes, untils, strict=True) if not until]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.caps import Cap, Kind, Period, caps_by_key, first_full, is_over, key, start_of
+from shared.domain.caps import Cap, Kind, Period, caps_by_key, first_full, is_over, key, size_fault, start_of, text
 
 HOUR, DAY = 3600, 24 * 3600
 FIRST = int(datetime(2012, 1, 1, tzinfo=UTC).timestamp())
@@ -220,3 +220,11 @@ def test_a_count_is_over_when_its_period_and_the_next_have_ended(
 
 def test_a_total_is_never_over() -> None:
     assert not is_over("sales-total-0", local(NEW_YORK, "2099-01-01T00:30:00-05:00"))
+
+
+def test_a_cap_on_calls_reads_like_one_and_leaves_room_for_what_is_reserved() -> None:
+    assert text(Cap("connected", 30, "day", "here")) == "30 connected calls a day at here"
+    assert text(Cap("attempts", 9, "total")) == "9 attempts in total"
+    assert size_fault(8000) == ""
+    assert size_fault(8000, takes_calls=True).startswith("must be at most 7,060: ")
+    assert size_fault(7060, takes_calls=True) == ""

@@ -19,6 +19,7 @@ from tests.configurations import (
     a_configuration,
     a_contact_field,
     a_document,
+    a_provider,
     a_ring_pool,
     a_user,
     an_endpoint,
@@ -46,6 +47,14 @@ def with_field(**overrides: Any) -> Plain:
 
 def with_endpoint(**overrides: Any) -> Plain:
     return a_document(endpoints=[an_endpoint(**overrides)])
+
+
+def with_calls(**calls: Any) -> Plain:
+    return with_endpoint(calls={"provider": "main"} | calls) | {"providers": [a_provider()]}
+
+
+def with_shared(**overrides: Any) -> Plain:
+    return with_endpoint(tracking="shared", **overrides)
 
 
 def with_pool(**overrides: Any) -> Plain:
@@ -118,7 +127,7 @@ def test_limits_of_held_leases_have_defaults_and_an_open_endpoint_marks_all_of_i
         (with_endpoint(leases_per_address="many"), "endpoints[0].leases_per_address", "must be a whole number"),
         (with_pool(numbers=[]), "ring_pools[0].numbers", "must have at least one entry"),
         (with_endpoint(require_caller_id="perhaps"), "endpoints[0].require_caller_id", "must be true or false"),
-        (with_endpoint(tracking="magic"), "endpoints[0].tracking", "must be one of ring_pool, static"),
+        (with_endpoint(tracking="magic"), "endpoints[0].tracking", "must be one of ring_pool, static, shared"),
         (with_endpoint(vanity_uri="my endpoint"), "endpoints[0].vanity_uri",
          "must be 1 to 64 letters, digits, dots, hyphens, underscores and tildes"),
         (with_endpoint(ping_ttl_seconds=9), "endpoints[0].ping_ttl_seconds", "must be at least 10"),
@@ -181,6 +190,65 @@ def test_limits_of_held_leases_have_defaults_and_an_open_endpoint_marks_all_of_i
          "must be at least 301, the ping_ttl_seconds of endpoint my_endpoint"),
         (with_endpoint(tracking="static", hold_seconds=119), "endpoints[0].hold_seconds",
          "must be at least 120, the ping_ttl_seconds of endpoint my_endpoint"),
+        # Providers and calls
+        (a_document(providers=[a_provider(kind="plivo")]), "providers[0].kind",
+         "must be one of twilio, telnyx, local"),
+        (a_document(providers=[a_provider(name="my main")]), "providers[0].name",
+         "must be 1 to 64 letters, digits, dots, hyphens and underscores"),
+        (a_document(providers=[a_provider(), a_provider(kind="local")]), "providers[1].name",
+         "`main` is taken by providers[0]; each needs one of its own"),
+        *((a_document(providers=[a_provider(token=token)]), "providers[0].token",
+           "must name a secret, like {secret.main}; its value is never here")
+          for token in ("12345", "{secret.}", "{secret.main", "x{secret.main}")),
+        (a_document(providers=[a_provider(previous_token="old")]), "providers[0].previous_token",
+         "must name a secret, like {secret.main}; its value is never here"),
+        (with_calls(provider="other"), "endpoints[0].calls.provider", "there is no provider `other`"),
+        (with_calls(late_calls="maybe"), "endpoints[0].calls.late_calls", "must be one of sell, unpaid, reject"),
+        (with_calls(last_resort="555"), "endpoints[0].calls.last_resort",
+         "must be a telephone number in E.164, like +18005550100"),
+        (with_calls(say="x" * 501), "endpoints[0].calls.say", "must be at most 500 characters long"),
+        (with_calls(max_ring_seconds=4), "endpoints[0].calls.max_ring_seconds", "must be at least 5"),
+        (with_calls(provder="main"), "endpoints[0].calls.provder", "unknown key `provder`; did you mean `provider`?"),
+        # Shared numbers
+        (with_shared(shared_numbers=[]), "endpoints[0].shared_numbers", "is missing: `tracking: shared` needs it"),
+        (with_shared(hold_seconds=None), "endpoints[0].hold_seconds", "is missing: `tracking: shared` needs it"),
+        (with_shared(hold_seconds=119), "endpoints[0].hold_seconds",
+         "must be at least 120, the ping_ttl_seconds of endpoint my_endpoint"),
+        (with_shared(ring_pool="auto-us"), "endpoints[0].ring_pool",
+         "must be taken out: `tracking: shared` has no use for it"),
+        (with_endpoint(shared_numbers=["+18005550171"]), "endpoints[0].shared_numbers",
+         "must be taken out: `tracking: ring_pool` has no use for it"),
+        (with_shared(leases_per_caller=3), "endpoints[0].leases_per_caller",
+         "must be at most 2, as there are `shared_numbers`: on each a caller has one sale at a time"),
+        (with_shared(shared_numbers=["+18005550171", "+18005550100"]), "endpoints[0].shared_numbers[1]",
+         "+18005550100 belongs to ring pool auto-us already; a number has one owner"),
+        (with_shared(shared_numbers=["+18005550171", "+18005550171"]), "endpoints[0].shared_numbers[1]",
+         "+18005550171 belongs to shared numbers of endpoint my_endpoint already; a number has one owner"),
+        (with_shared(shared_numbers=[f"+18005550{n}" for n in range(120, 146)]), "endpoints[0].shared_numbers",
+         "must have at most 25 entries"),
+        # Pay and dialing
+        *((with_buyer(pays=pays), "offers[0].buyers[0].pays",
+           "must have `after_seconds` with `on: duration`, and only there")
+          for pays in ({"on": "duration"}, {"on": "sale", "after_seconds": 90})),
+        (with_buyer(pays={"on": "duration", "after_seconds": 0}), "offers[0].buyers[0].pays.after_seconds",
+         "must be at least 1"),
+        (with_buyer(pays={"on": "call"}), "offers[0].buyers[0].pays.on", "must be one of sale, answered, duration"),
+        (with_buyer(pays={"on": "sale"}, conversion_seconds=90), "offers[0].buyers[0]",
+         "must have `pays`, or its older name `conversion_seconds`, not both"),
+        (a_document(offers=[an_offer(earns={"on": "connected", "after_seconds": 5})]), "offers[0].earns",
+         "must have `after_seconds` with `on: duration`, and only there"),
+        *((with_buyer(dial={"timeout_seconds": seconds}), "offers[0].buyers[0].dial.timeout_seconds", message)
+          for seconds, message in ((4, "must be at least 5"), (121, "must be at most 120"))),
+        *((with_buyer(dial={"max_call_seconds": seconds}), "offers[0].buyers[0].dial.max_call_seconds", message)
+          for seconds, message in ((59, "must be at least 60"), (14_401, "must be at most 14400"))),
+        *((with_buyer(dial={"press": keys}), "offers[0].buyers[0].dial.press",
+           "must be 1 to 8 keys of a telephone: digits, * and #") for keys in ("", "one", "1 2", "123456789")),
+        *((with_buyer(dial={"sip": address}), "offers[0].buyers[0].dial.sip",
+           "must be a SIP address like sip:{number}@buyer.example")
+          for address in ("buyer.example", "sip:@buyer.example", "sip:{caller}@buyer.example", "sip:a@b <x>")),
+        (with_buyer(caps={"attempts": {"minute": 5}}), "offers[0].buyers[0].caps.attempts.minute",
+         "unknown key `minute`; there are hour, day, month, total"),
+        (with_buyer(caps={"connected": {"day": -1}}), "offers[0].buyers[0].caps.connected.day", "must be at least 0"),
         # Contact fields
         (with_field(name="2nd"), "offers[0].contact_fields[0].name",
          "must be 1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or underscore"),
@@ -260,6 +328,56 @@ def test_a_reference_to_a_record_that_cannot_be_read_is_no_mistake_of_its_own() 
     assert set(problems(wanted)) == {"ring_pools[0].hold_seconds", "offers[0].buyers[0].bid"}
 
 
+def test_calls_are_compiled_with_what_is_default() -> None:
+    pays, dial = {"on": "duration", "after_seconds": 90}, {"timeout_seconds": 10, "press": "1", "say": "A call."}
+    caps = {
+        "attempts": {"hour": 30},
+        "converted": {"total": 5},
+        "by_endpoint": {"my_endpoint": {"connected": {"day": 9}}},
+    }
+    buyers = [a_buyer(pays=pays, dial=dial, caps=caps), a_buyer(id=2, conversion_seconds=60), a_buyer(id=3)]
+    wanted = a_document(
+        providers=[a_provider()],
+        offers=[an_offer(buyers=buyers, earns={"on": "duration", "after_seconds": 30})],
+        endpoints=[
+            an_endpoint(calls={"provider": "main", "late_calls": "reject", "last_resort": "+18005550199"}),
+            an_endpoint(vanity_uri="shared", tracking="shared"),
+        ],
+    )
+    found = compile_endpoints(read(wanted), {"auto-us": POOL}, version=1)
+    mine, shared = found["my_endpoint"], found["shared"]
+    assert mine.calls == models.CallRules("main", late_calls="reject", last_resort="+18005550199")
+    assert mine.earns == models.Earns("duration", 30)
+    first, second, third = mine.buyers
+    assert first.dial == models.DialRules(timeout_seconds=10, press="1", say="A call.")
+    assert [buyer.pay_rule for buyer in mine.buyers] == [
+        models.Pays("duration", 90), models.Pays("duration", 60), models.Pays("answered"),
+    ]  # fmt: skip
+    assert [buyer.conversion_seconds for buyer in mine.buyers] == [90, 60, 0]
+    assert [(cap.kind, cap.period, cap.limit) for cap in first.caps] == [
+        ("attempts", "hour", 30), ("converted", "total", 5), ("connected", "day", 9),
+    ]  # fmt: skip
+    assert (second.dial, third.pays) == (models.DialRules(), None)
+    assert (shared.calls, shared.pool, shared.hold_seconds) == (None, None, 300)
+    assert shared.shared_numbers == ("+18005550171", "+18005550172")
+
+
+def test_a_buyer_of_sip_may_have_the_number_in_its_address() -> None:
+    for address in (
+        "sip:{number}@buyer.example",
+        "sips:calls@10.0.0.1:5061;transport=tls",
+        "sip:+18005550181@b.example",
+    ):
+        [offer] = read(with_buyer(dial={"sip": address})).offers
+        assert offer.buyers[0].dial
+        assert offer.buyers[0].dial.compile().sip == address
+
+
+def test_a_provider_that_cannot_be_read_is_not_missing_at_its_endpoints() -> None:
+    wanted = with_calls() | {"providers": [a_provider(kind="carrier pigeon")]}
+    assert set(problems(wanted)) == {"providers[0].kind"}
+
+
 def test_more_endpoints_than_one_transaction_can_switch_are_refused() -> None:
     endpoints = [an_endpoint(vanity_uri=f"e{n}") for n in range(100)]
     assert problems(a_document(endpoints=endpoints)) == {"endpoints": "must have at most 98 entries"}
@@ -289,7 +407,8 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 KEYS = st.sampled_from(
     [
         *configuration.LISTS, "name", "role", "numbers", "id", "bid", "number", "type", "default", "vanity_uri",
-        "offer", "tracking", "static_numbers", "ring_pool", "hold_seconds", "x",
+        "offer", "tracking", "static_numbers", "shared_numbers", "ring_pool", "hold_seconds", "calls", "provider",
+        "pays", "on", "after_seconds", "dial", "sip", "x",
     ]
 )  # fmt: skip
 ANYTHING = st.recursive(

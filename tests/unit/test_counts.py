@@ -96,13 +96,13 @@ def test_counts_are_those_of_plain_python(tmp_path_factory: pytest.TempPathFacto
     whole = Hour(period.start, period.end, "")
     expected = _sources(own, whole, only_user)
     assert (sources, many) == (expected[:2], len(expected))
-    sums = _sums(own, [whole], only_user, lambda _, __: "")
+    sums = _sums(own, [whole], only_user, lambda _, __: "", calls=False)
     assert total == _source(sums.get("", counts.nothing(only_user)))
 
 
 def _asked(row: Row, data: st.DataObject) -> Row:
     """With a pool, if it asked for a number; a sale happens when it is sold."""
-    if row.kind == "ping":
+    if row.kind in ("ping", "call"):
         return row
     pool = data.draw(st.sampled_from(("", "east", "west")))
     asked = replace(row, pool=pool, pool_used=data.draw(st.integers(0, 100)) if pool else 0)
@@ -112,14 +112,26 @@ def _asked(row: Row, data: st.DataObject) -> Row:
 
 
 def _sums(
-    rows: Iterable[Row], of: list[Hour], only_user: str | None, key: Callable[[Hour, Row], Key]
+    rows: Iterable[Row], of: list[Hour], only_user: str | None, key: Callable[[Hour, Row], Key], *, calls: bool = True
 ) -> dict[Key, Count]:
+    """`calls` says whether calls count when they arrive; what they are worth counts when their sale was sold."""
     found = defaultdict[Key, Count](lambda: counts.nothing(only_user))
     for row in rows:
+        counted = [(row.sold_at or row.at, _count(row, only_user))]
+        if row.kind == "call":
+            counted = counted if row.revenue_cents or row.payout_cents else []
+            counted += [(row.arrived_at, _call(row, only_user))] if calls else []
         for hour in of:
-            if hour.start <= (row.sold_at or row.at) < hour.end:
-                found[key(hour, row)] = found[key(hour, row)].plus(_count(row, only_user))
+            for moment, count in counted:
+                if hour.start <= moment < hour.end:
+                    found[key(hour, row)] = found[key(hour, row)].plus(count)
     return dict(found)
+
+
+def _call(row: Row, only_user: str | None) -> Count:
+    came = counts.nothing(only_user)
+    connected = int(row.connected_at > 0)
+    return came.plus(replace(came, calls=1, settled=1, connected=connected, converted=row.converted))
 
 
 def _count(row: Row, only_user: str | None) -> Count:
@@ -157,21 +169,27 @@ def _pools(rows: Iterable[Row], of: list[Hour]) -> list[PoolHour]:
 
 
 def _buyers(rows: Iterable[Row], period: Period) -> list[BuyerSales]:
-    sold = [row for row in rows if row.kind == "sale" and period.start <= row.sold_at < period.end]
+    sold = [
+        row
+        for row in rows
+        if (row.kind == "sale" or (row.kind == "call" and (row.revenue_cents or row.payout_cents)))
+        and period.start <= row.sold_at < period.end
+    ]
+    by_buyer = {buyer: [row for row in sold if row.buyer == buyer] for buyer in {row.buyer for row in sold}}
     bought = [
         BuyerSales(
             buyer_id=buyer,
-            sales=len(own := [row for row in sold if row.buyer == buyer]),
+            sales=sum(row.kind == "sale" for row in own),
             revenue_cents=sum(row.revenue_cents for row in own),
             payout_cents=sum(row.payout_cents for row in own),
         )
-        for buyer in {row.buyer for row in sold}
+        for buyer, own in by_buyer.items()
     ]
     return sorted(bought, key=lambda each: (-each.revenue_cents, each.buyer_id))
 
 
 def _sources(rows: Iterable[Row], hour: Hour, only_user: str | None) -> list[TrafficSource]:
-    found = _sums(rows, [hour], only_user, lambda _, row: (row.user, row.source))
+    found = _sums(rows, [hour], only_user, lambda _, row: (row.user, row.source), calls=False)
     sources = [_source(count, *key) for key, count in found.items()]
     return sorted(sources, key=lambda each: (-each.payout_cents, -each.pings, each.user, each.source))
 

@@ -14,18 +14,20 @@ from hypothesis import strategies as st
 
 from shared.journal import parquet
 from shared.journal.database import Database, open_database
-from shared.journal.rows import TYPES, Asked, Kind, Row, encode
+from shared.journal.rows import TYPES, Asked, Dialed, Kind, Row, encode
 
 NUMBERS = st.integers(0, 2**53)
 CENTS = st.integers(-(2**40), 2**40)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 ASKED = st.builds(Asked, NUMBERS, st.sampled_from(["bid", "declined", "timed_out", "broken"]), NUMBERS)
+DIALED = st.builds(Dialed, NUMBERS, NUMBERS, TEXTS, NUMBERS)
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: NUMBERS,
     str: TEXTS,
     Kind: st.sampled_from(get_args(Kind)),
     tuple[str, ...]: st.lists(TEXTS, max_size=3).map(tuple),
     tuple[Asked, ...]: st.lists(ASKED, max_size=3).map(tuple),
+    tuple[Dialed, ...]: st.lists(DIALED, max_size=3).map(tuple),
 }
 REQUIRED: dict[str, st.SearchStrategy[Any]] = {
     "event": st.sampled_from("abc"),
@@ -60,7 +62,10 @@ def read(file: Path) -> list[dict[str, Any]]:
         found = connection.read_parquet(str(file))
         names = found.columns
         return [
-            {name: json.loads(value) if name == "live" else value for name, value in zip(names, values, strict=True)}
+            {
+                name: json.loads(value) if TYPES.get(name) == "JSON" else value
+                for name, value in zip(names, values, strict=True)
+            }
             for values in found.fetchall()
         ]
 

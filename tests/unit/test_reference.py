@@ -225,6 +225,8 @@ def test_every_other_variable_that_code_reads_is_documented() -> None:
 class Recorded(dict[str, str]):
     """The unit of every metric that was added."""
 
+    metric_set = ()
+
     def add_metric(self, name: str, unit: Any, _value: float) -> None:
         self[name] = unit.value.lower()
 

@@ -48,7 +48,10 @@ def some_rows(draw: st.DrawFn, around: int) -> list[Row]:
     rows = []
     for place in range(draw(st.integers(0, 12))):
         at = around + draw(st.integers(-3 * 86_400, 3 * 86_400) | st.integers(-2, 2))
-        kind: Literal["ping", "refused", "sale"] = draw(st.sampled_from(("ping", "ping", "refused", "sale")))
+        kind: Literal["ping", "refused", "sale", "call"] = draw(
+            st.sampled_from(("ping", "ping", "refused", "sale", "call"))
+        )
+        is_sold = kind in ("sale", "call")
         endpoint, version = draw(st.sampled_from([*VERSIONS]))
         reasons = draw(st.text(".fsp", min_size=0, max_size=len(VERSIONS[endpoint, version]))) if kind == "ping" else ""
         live = st.tuples(st.sampled_from(VERSIONS[endpoint, version]), st.sampled_from(OUTCOMES))
@@ -58,17 +61,21 @@ def some_rows(draw: st.DrawFn, around: int) -> list[Row]:
                 place=place % 2,
                 at=at,
                 kind=kind,
-                sold_at=at - draw(st.integers(0, 90_000)) if kind == "sale" else 0,
+                sold_at=at - draw(st.integers(0, 90_000)) if is_sold else 0,
                 endpoint=endpoint,
                 version=version,
                 offer=draw(st.sampled_from(("", "a", "b"))),
                 user=draw(st.sampled_from(("", "pat", "sam"))),
                 source=draw(st.sampled_from(("", "s1", "s'2"))),
-                buyer=draw(st.sampled_from((7, 8, 9))) if kind == "sale" else 0,
+                buyer=draw(st.sampled_from((7, 8, 9))) if is_sold else 0,
                 status=draw(st.sampled_from(("", "sold", "open"))),
                 bids=reasons.count("."),
-                revenue_cents=draw(st.integers(0, 9_999)) if kind == "sale" else 0,
-                payout_cents=draw(st.integers(0, 9_999)) if kind == "sale" else 0,
+                revenue_cents=draw(st.integers(0, 9_999)) if is_sold else 0,
+                payout_cents=draw(st.integers(0, 9_999)) if is_sold else 0,
+                call=f"{place:024x}" if kind == "call" else "",
+                arrived_at=at - draw(st.integers(0, 4_000)) if kind == "call" else 0,
+                connected_at=draw(st.sampled_from((0, at))) if kind == "call" else 0,
+                converted=draw(st.integers(0, 1)) if kind == "call" else 0,
                 state=draw(st.sampled_from(("", "TX", "OH"))),
                 area_code=draw(st.sampled_from(("", "614"))),
                 reasons=reasons,
@@ -98,7 +105,7 @@ def key(name: str, row: Row, at: int, zone: str, buyer: int, reason: str) -> str
 def counted(rows: Iterable[Row], question: Question) -> dict[tuple[str, ...], dict[str, Any]]:
     """By plain Python."""
     groups: dict[tuple[str, ...], dict[str, Any]] = defaultdict(lambda: defaultdict(int) | {"ms": [], "waits": []})
-    for row in rows:
+    for row in (structs.replace(each, status="sold") if each.kind == "call" else each for each in rows):
         at = row.sold_at if row.sold_at and question.dated_by == "sale" else row.at
         if not question.period.start <= at < question.period.end or question.only_user not in (None, row.user):
             continue
@@ -109,9 +116,9 @@ def counted(rows: Iterable[Row], question: Question) -> dict[tuple[str, ...], di
         if row.kind == "refused":
             for name in ("requests", "refused"):
                 group()[name] += 1
-        if row.kind == "sale":
+        if row.kind == "sale" or (row.kind == "call" and (row.revenue_cents or row.payout_cents)):
             sold = group(row.buyer, ".")
-            sold["sales"] += 1
+            sold["sales"] += row.kind == "sale"
             sold["revenue_cents"] += row.revenue_cents
             sold["payout_cents"] += row.payout_cents
         if row.kind == "ping":

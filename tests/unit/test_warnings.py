@@ -13,6 +13,7 @@ from tests.configurations import (
     a_buyer,
     a_contact_field,
     a_document,
+    a_provider,
     a_ring_pool,
     a_user,
     an_endpoint,
@@ -77,7 +78,7 @@ def example(file: str) -> list[str]:
 
 def test_the_example_is_warned_of_nothing_and_the_demo_of_what_it_is_to_show() -> None:
     assert example("examples/marketplace.yaml") == example("examples/first-sale.yaml") == []
-    start, open_endpoints = "offers[demo-rules].buyers", ("my", "static", "strict", "rules", "live")
+    start, open_endpoints = "offers[demo-rules].buyers", ("my", "static", "shared", "strict", "rules", "live")
     assert example("tools/demo.yaml") == [
         f"{start}[8].filters[0]",
         f"{start}[9].caps.sales.total",
@@ -360,6 +361,60 @@ def test_a_usual_buyer_is_not_told() -> None:
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_told(overrides: dict[str, Any], found: list[str]) -> None:
+    assert told(configuration.read(a_document(**overrides))) == found
+
+
+TAKES = {"provider": "main"}
+NO_EFFECT = "has no effect: no endpoint of the offer takes calls"
+BUYER = "offers[auto-insurance].buyers[1]"
+
+
+def calling(*endpoints: dict[str, Any], **rules: Any) -> dict[str, Any]:
+    """An offer with one buyer, at endpoints of which some take calls."""
+    offer = an_offer(buyers=[a_buyer(**rules)])
+    return {"providers": [a_provider()], "offers": [offer], "endpoints": [*endpoints]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        ({"providers": [a_provider(account="0123456789")]},
+         ["providers[main].account: does not look like an account of twilio: calls of another one are refused"]),
+        ({"providers": [a_provider(kind="telnyx")]},
+         ["providers[main].account: does not look like an account of telnyx: calls of another one are refused"]),
+        ({"providers": [a_provider(kind="telnyx", account="0123456789"), a_provider(name="here", kind="local")]}, []),
+        ({"providers": [a_provider(previous_token="{secret.main}")]},
+         ["providers[main].previous_token: is the token itself, and can be taken out"]),
+        (calling(an_endpoint(), pays={"on": "answered"}),
+         [f"{BUYER}.pays: has no effect at endpoint my_endpoint, which takes no calls: there the buyer pays for each "
+          "sale"]),
+        (calling(an_endpoint(calls=TAKES), pays={"on": "answered"}), []),
+        (calling(an_endpoint(), pays={"on": "sale"}), []),
+        (calling(an_endpoint(), caps={"attempts": {"hour": 5}, "converted": {"day": 1}}),
+         [f"{BUYER}.caps.attempts.hour: counts nothing: no endpoint of the offer takes calls",
+          f"{BUYER}.caps.converted.day: counts nothing: no endpoint of the offer takes calls"]),
+        (calling(an_endpoint(), an_endpoint(vanity_uri="b", calls=TAKES),
+                 caps={"connected": {"hour": 5}, "by_endpoint": {"my_endpoint": {"connected": {"day": 1}}}}),
+         [f"{BUYER}.caps.by_endpoint.my_endpoint.connected.day: counts nothing: this endpoint takes no calls"]),
+        (calling(an_endpoint(), dial={"timeout_seconds": 10}), [f"{BUYER}.dial: {NO_EFFECT}"]),
+        (calling(an_endpoint(calls=TAKES), dial={"timeout_seconds": 10}), []),
+        (calling(an_endpoint(calls=TAKES | {"max_ring_seconds": 20}), dial={"say": "A call."}),
+         [f"{BUYER}.dial.timeout_seconds: is above 20, the max_ring_seconds of endpoint my_endpoint: it never rings "
+          "for so long"]),
+        ({"offers": [an_offer(earns={"on": "connected"})]}, [f"offers[auto-insurance].earns: {NO_EFFECT}"]),
+        (calling(an_endpoint(tracking="static", calls=TAKES), pays={"on": "sale"}),
+         [f"{BUYER}.pays: is for each sale, and a caller can be sold again and again at endpoint my_endpoint; "
+          "`duplicates` keeps the buyer from paying twice for one"]),
+        (calling(an_endpoint(tracking="static", calls=TAKES), pays={"on": "sale"}, duplicates={"window_days": 1}), []),
+        (calling(an_endpoint(calls=TAKES | {"last_resort": "+18005550101"})),
+         ["endpoints[my_endpoint].calls.last_resort: is a number of Ringpost's own, ring pool auto-us: its calls would "
+          "come back here"]),
+        (calling(an_endpoint(tracking="shared", calls=TAKES | {"caller_must_match": True})),
+         ["endpoints[my_endpoint].calls.caller_must_match: has no effect with `tracking: shared`, where the caller "
+          "says which sale it is"]),
+    ],
+)  # fmt: skip
+def test_what_calls_would_not_do_is_told(overrides: dict[str, Any], found: list[str]) -> None:
     assert told(configuration.read(a_document(**overrides))) == found
 
 

@@ -12,7 +12,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,17 +22,30 @@ from infra.version import version
 from shared.functions import FUNCTIONS
 from shared.settings import PREFIX, Settings
 from tools import demo, engine, stack_access
-from tools.local import BEGAN, asgi, service, welcome
+from tools.local import BEGAN, asgi, call_page, service, welcome
+from tools.local.call_page import CallPage
 from tools.local.lambda_runtime import Function, FunctionDoesNotStart, Runtime
 from tools.local.streams import Stream, bring_stream, call_by_clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-BUYER_SECRETS = "buyer-secrets.json"
+TABLES = {
+    "config_table": "ringpost-config",
+    "pings_table": "ringpost-pings",
+    "leases_table": "ringpost-leases",
+    "callers_table": "ringpost-callers",
+    "calls_table": "ringpost-calls",
+    "journal_table": "ringpost-journal",
+    "sandbox_pings_table": "ringpost-sandbox-pings",
+    "sandbox_leases_table": "ringpost-sandbox-leases",
+    "sandbox_callers_table": "ringpost-sandbox-callers",
+}
+"""By their names in the settings."""
+BUYER_SECRETS, PROVIDER_SECRETS = "buyer-secrets.json", "provider-secrets.json"
 """In the data directory; read at the start."""
-POSITIONS = "stream.json"
-"""In the data directory: how far the journal has read the stream."""
+POSITIONS = {"pings": "stream.json", "calls": "stream-of-calls.json"}
+"""In the data directory: how far the journal has read the stream of each table."""
 
 
 def main() -> None:
@@ -55,25 +68,21 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
     keep_to_owner(data)
     logging.basicConfig(filename=data / "server.log", filemode="w", level=logging.WARNING)
     settings = Settings(
-        config_table="ringpost-config",
-        pings_table="ringpost-pings",
-        leases_table="ringpost-leases",
-        callers_table="ringpost-callers",
-        journal_table="ringpost-journal",
-        sandbox_pings_table="ringpost-sandbox-pings",
-        sandbox_leases_table="ringpost-sandbox-leases",
-        sandbox_callers_table="ringpost-sandbox-callers",
+        **TABLES,
         secret_file=str(data / stack_access.SECRET),
         version=version(),
     )
-    for file in (stack_access.SECRET, stack_access.SESSION_SECRET):
+    for file in (stack_access.SECRET, stack_access.SESSION_SECRET, stack_access.PROVIDER_SECRET):
         secret(data / file)
     buyer = asgi.listen(0)
     sandbox_url = f"http://127.0.0.1:{buyer.getsockname()[1]}"
     with engine.start(data, partial(print, flush=True)) as endpoint_url:
         client = engine.client(endpoint_url)
         engine.create_tables(client, settings)
-        stream = Stream(engine.streams_client(endpoint_url), stream_of(client, settings), data / POSITIONS)
+        streams = [
+            Stream(engine.streams_client(endpoint_url), stream_of(client, table), data / POSITIONS[name])
+            for name, table in (("pings", settings.pings_table), ("calls", settings.calls_table))
+        ]
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         tokens = demo.prepare(client, settings, data, url)
         code = demo.sign_in_code(client, settings)
@@ -88,7 +97,8 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
                 buyer=buyer,
                 log=data / "functions.log",
                 ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
-                unasked=lambda runtime: unasked(runtime, stream),
+                pages={call_page.PATH: CallPage(url, secret(data / stack_access.PROVIDER_SECRET)).application},
+                unasked=lambda runtime: unasked(runtime, streams),
             )
         )
 
@@ -111,38 +121,40 @@ def keep_to_owner(data: Path) -> None:
 
 
 def functions(workers: int, data: Path) -> dict[str, Function]:
-    """Operators' functions have one process each. They know the folder of the journal, and the dashboard's alone knows
-    the file of the session secret."""
+    """Operators' functions have one process each. They know the folder of the journal. The dashboard's alone knows the
+    file of the session secret, and `call` alone the secrets of telephony providers. Raises `BadSecrets`."""
     sessions = {f"{PREFIX}SESSION_SECRET_FILE": str(data / stack_access.SESSION_SECRET)}
+    providers = {f"{PREFIX}PROVIDER_SECRETS": provider_secrets(data)}
     journal = {f"{PREFIX}JOURNAL_FOLDER": str(data / stack_access.JOURNAL)}
     return {
         name: Function(
             function.handler,
-            workers if function.bundle == "publishers" else 1,
+            1 if function.bundle == "operators" else workers,
             function.timeout_seconds,
-            (journal if function.bundle == "operators" else {}) | (sessions if name == "dashboard" else {}),
+            (journal if function.bundle == "operators" else {})
+            | {"dashboard": sessions, "call": providers}.get(name, {}),
             awaited=bool(function.routes),
         )
         for name, function in FUNCTIONS.items()
     }
 
 
-def unasked(runtime: Runtime, stream: Stream) -> list[Coroutine[Any, Any, None]]:
+def unasked(runtime: Runtime, streams: Iterable[Stream]) -> list[Coroutine[Any, Any, None]]:
     """What calls functions without a request."""
     by_clock = {name: function.every_minutes for name, function in FUNCTIONS.items() if function.every_minutes}
     return [
-        bring_stream(runtime, "journal", stream),
+        *(bring_stream(runtime, "journal", stream) for stream in streams),
         *(call_by_clock(runtime, name, minutes) for name, minutes in by_clock.items()),
     ]
 
 
-def stream_of(client: "DynamoDBClient", settings: Settings) -> str:
-    """The name of the stream of pings."""
-    return client.describe_table(TableName=settings.pings_table)["Table"]["LatestStreamArn"]
+def stream_of(client: "DynamoDBClient", table: str) -> str:
+    """The name of a table's stream."""
+    return client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
 
 
 class BadSecrets(Exception):
-    """The file of live buyers' secrets cannot be read."""
+    """A file of secrets cannot be read."""
 
 
 class PortInUse(Exception):
@@ -169,15 +181,24 @@ def secret(file: Path) -> str:
 
 
 def buyer_secrets(data: Path, sandbox_url: str) -> str:
-    """The secrets that templates of live buyers name, as a JSON object: those of a file, and where the sandbox is."""
-    file = data / BUYER_SECRETS
+    """The secrets that templates of live buyers name, as a JSON object: those of a file, and where the sandbox is.
+    Raises `BadSecrets`."""
+    return json.dumps(_secrets_in(data / BUYER_SECRETS) | {"sandbox_buyer": sandbox_url})
+
+
+def provider_secrets(data: Path) -> str:
+    """The same of telephony providers: those of a file, and that of the local provider."""
+    return json.dumps(_secrets_in(data / PROVIDER_SECRETS) | {"local": secret(data / stack_access.PROVIDER_SECRET)})
+
+
+def _secrets_in(file: Path) -> dict[str, str]:
     try:
-        own = json.loads(file.read_text()) if file.exists() else {}
-        if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+        found = json.loads(file.read_text()) if file.exists() else {}
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
             raise ValueError
     except ValueError:
-        raise BadSecrets(f'{file} must be a JSON object of texts, like {{"buyer_key": "…"}}.') from None
-    return json.dumps(own | {"sandbox_buyer": sandbox_url})
+        raise BadSecrets(f'{file} must be a JSON object of texts, like {{"name": "…"}}.') from None
+    return found
 
 
 def function_environment(endpoint_url: str, settings: Settings) -> dict[str, str]:

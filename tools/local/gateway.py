@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -22,12 +23,17 @@ HOP_HEADERS = {"connection", "content-length", "transfer-encoding"}
 
 
 class Gateway:
-    """Routes each request to its function. Where no function answers, API Gateway's own words."""
+    """Routes each request to its function. Where no function answers, API Gateway's own words. `pages` are the local
+    run's own, by their paths."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, pages: Mapping[str, asgi.Application]) -> None:
         self._runtime = runtime
+        self._pages = pages
 
     async def application(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
+        if page := self._pages.get(scope["path"]):
+            await page(scope, receive, send)
+            return
         function, route = _lead(scope["path"])
         try:
             body = await asgi.body(receive, BODY_BYTES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tools import sandbox
-from tools.local.asgi import Server
+from tools.local.asgi import Application, Server
 from tools.local.gateway import Gateway
 from tools.local.lambda_runtime import Function, Runtime
 
@@ -21,12 +21,14 @@ async def serve(
     buyer: socket.socket,
     log: Path,
     ready: Callable[[], None],
+    pages: Mapping[str, Application] = {},
     unasked: Callable[[Runtime], Iterable[Coroutine[Any, Any, None]]] = lambda _: (),
 ) -> None:
     """Serves on `listener` until SIGINT or SIGTERM, and the sandbox buyer on `buyer`; calls `ready` when the first
     request can be sent. From then on what is `unasked` runs, too: it calls functions without a request.
 
-    Requests that are being answered get a second to end. Raises `FunctionDoesNotStart`.
+    `pages` are the local run's own, by their paths. Requests that are being answered get a second to end. Raises
+    `FunctionDoesNotStart`.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,7 +36,7 @@ async def serve(
 
     runtime = Runtime(functions, environment, log=log)
     runtime_api = Server(runtime.application)
-    gateway = Server(Gateway(runtime).application)
+    gateway = Server(Gateway(runtime, pages).application)
 
     calls: list[asyncio.Task[None]] = []
     sandboxed = await sandbox.serve(sandbox.Sandbox(), buyer)

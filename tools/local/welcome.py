@@ -28,6 +28,9 @@ curl -sw '\\n' {api}/ping/my_endpoint -d '{demo.LEAD}'
 {DIM}POST: sell the caller to the best buyer; with -d ping_id=… from a PING, to the buyer of your choice.{PLAIN}
 curl -sw '\\n' {api}/post/my_endpoint -d '{demo.LEAD}'
 
+{DIM}The caller dials the number that POST gave, if not this one, and the first buyer is busy. (In this folder){PLAIN}
+make call ARGS="{demo.NUMBER} from {demo.CALLER} busy 1 talk 95"
+
 {DIM}FULL: both in one request.{PLAIN}
 curl -sw '\\n' {api}/full/my_endpoint -d '{demo.ANOTHER_LEAD}'
 

@@ -1,4 +1,5 @@
--- Rows counted by group and by milliseconds, from which sums and percentiles follow.
+-- Rows counted by group and by milliseconds, from which sums and percentiles follow. What a call is worth counts among
+-- what is sold.
 -- $start, $end, $before_start, $before_end: seconds since the epoch; the period before ends before the other begins,
 -- and its rows are in no group.
 -- $first, $second, $third: names of groups or NULL, but not of buyer and reason.
@@ -6,14 +7,17 @@
 -- $begins, $ends, $seconds: when the zone is so many seconds from UTC.
 CREATE TEMP TABLE bins AS
 WITH offsets AS (
-    SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS seconds
+    SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS utc_offset
 ),
 dated AS NOT MATERIALIZED (
-    SELECT *, CASE WHEN $by_event OR sold_at = 0 THEN "at" ELSE sold_at END AS moment FROM all_rows
+    SELECT
+        * REPLACE (CASE kind WHEN 'call' THEN 'sold' ELSE status END AS status),
+        CASE WHEN $by_event OR sold_at = 0 THEN "at" ELSE sold_at END AS moment
+    FROM all_rows
     WHERE $only_user IS NULL OR "user" = $only_user
 ),
 chosen AS NOT MATERIALIZED (
-    SELECT dated.*, seconds, make_timestamp((moment + seconds) * 1000000) AS clock, moment >= $start AS is_now
+    SELECT dated.*, utc_offset, make_timestamp((moment + utc_offset) * 1000000) AS clock, moment >= $start AS is_now
     FROM dated JOIN offsets ON moment >= begins AND moment < ends
     WHERE (moment >= $start AND moment < $end) OR (moment >= $before_start AND moment < $before_end)
 ),
@@ -21,11 +25,11 @@ keyed AS NOT MATERIALIZED (
     SELECT
         *,
         CASE WHEN is_now THEN key_of($first,
-            clock, seconds, offer, endpoint, 0, "user", source, state, area_code, status, '') END AS first_key,
+            clock, utc_offset, offer, endpoint, 0, "user", source, state, area_code, status, '') END AS first_key,
         CASE WHEN is_now THEN key_of($second,
-            clock, seconds, offer, endpoint, 0, "user", source, state, area_code, status, '') END AS second_key,
+            clock, utc_offset, offer, endpoint, 0, "user", source, state, area_code, status, '') END AS second_key,
         CASE WHEN is_now THEN key_of($third,
-            clock, seconds, offer, endpoint, 0, "user", source, state, area_code, status, '') END AS third_key
+            clock, utc_offset, offer, endpoint, 0, "user", source, state, area_code, status, '') END AS third_key
     FROM chosen
 ),
 asked AS (
@@ -42,10 +46,11 @@ SELECT
     count(*) FILTER (kind = 'refused') AS refused,
     sum(bids) FILTER (kind = 'ping') AS bids,
     count(*) FILTER (kind = 'sale') AS sales,
-    sum(revenue_cents) FILTER (kind = 'sale') AS revenue,
-    sum(payout_cents) FILTER (kind = 'sale') AS payout,
+    sum(revenue_cents) FILTER (kind IN ('sale', 'call')) AS revenue,
+    sum(payout_cents) FILTER (kind IN ('sale', 'call')) AS payout,
     0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken
-FROM keyed WHERE kind IN ('ping', 'refused', 'sale') GROUP BY ALL
+FROM keyed WHERE (kind IN ('ping', 'refused', 'sale') OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
+GROUP BY ALL
 UNION ALL
 SELECT
     CASE WHEN is_now THEN 'now' ELSE 'before' END, first_key, second_key, third_key,

@@ -1,10 +1,11 @@
 -- What became of the pings that a buyer could have had, by day, and its sales.
 -- $start, $end: seconds since the epoch. $begins, $ends, $seconds: when the zone is so many seconds from UTC.
 -- $buyer; $endpoints, $versions, $places: where it is in `reasons`, counted from 1.
--- A line's `letter` is why it did not bid, `.` that it did, or empty for its sales, which count when they were sold.
+-- A line's `letter` is why it did not bid, `.` that it did, `$` for what calls brought beside their sales, or empty for
+-- its sales. What belongs to a sale counts when that was sold.
 -- `sold_to` is who bought what it bid on, 0 for nobody.
 WITH offsets AS (
-    SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS seconds
+    SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS utc_offset
 ),
 places AS (
     SELECT
@@ -27,9 +28,11 @@ found AS (
     WHERE kind = 'ping' AND length(reasons) >= places.place
     UNION ALL
     SELECT sold_at, '', buyer, revenue_cents FROM all_rows WHERE kind = 'sale' AND buyer = $buyer
+    UNION ALL
+    SELECT sold_at, '$', buyer, revenue_cents FROM all_rows WHERE kind = 'call' AND buyer = $buyer AND revenue_cents > 0
 )
 SELECT
-    strftime(make_timestamp(("at" + seconds) * 1000000), '%Y-%m-%d') AS day,
+    strftime(make_timestamp(("at" + utc_offset) * 1000000), '%Y-%m-%d') AS day,
     letter,
     coalesce(sold_to, 0) AS sold_to,
     count(*) AS times,

@@ -1,6 +1,6 @@
 -- $start, $end: seconds since the epoch.
-SELECT buyer, count(*)::BIGINT, sum(revenue_cents)::BIGINT AS revenue, sum(payout_cents)::BIGINT
+SELECT buyer, count(*) FILTER (kind = 'sale')::BIGINT, sum(revenue_cents)::BIGINT AS revenue, sum(payout_cents)::BIGINT
 FROM all_rows
-WHERE kind = 'sale' AND sold_at >= $start AND sold_at < $end
+WHERE sold_at >= $start AND sold_at < $end AND (kind = 'sale' OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
 GROUP BY buyer
 ORDER BY revenue DESC, buyer

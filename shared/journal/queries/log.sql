@@ -4,8 +4,14 @@
 -- $only_user: whose rows; NULL for all. $callers: hashes of a caller, by which any row finds its ping; NULL for all.
 -- $ping, $user, $endpoint, $source, $state, $status, $buyer, $number, $outcome: what a line has to have; NULL for any.
 -- $most: how many lines.
-WITH sales AS (
-    SELECT ping, buyer, revenue_cents, payout_cents, number, sold_at FROM all_rows WHERE kind = 'sale'
+-- A sale is worth what is owed for it and for its calls.
+WITH worth AS (
+    SELECT ping, sum(revenue_cents)::BIGINT AS revenue_cents, sum(payout_cents)::BIGINT AS payout_cents
+    FROM all_rows WHERE kind IN ('sale', 'call') AND ping != '' GROUP BY ping
+),
+sales AS (
+    SELECT ping, buyer, worth.revenue_cents, worth.payout_cents, number, sold_at
+    FROM all_rows JOIN worth USING (ping) WHERE kind = 'sale'
 ),
 -- A FULL that is sent again is priced again under the same id: only the last of its PINGs was sold.
 sold_pings AS (

@@ -1,0 +1,23 @@
+"""A number rings: what a provider of telephony says of a call, and what it is to do next."""
+
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import runtime
+from shared.flows.calls import answer_event
+from shared.http import front
+from shared.providers import exchange
+from shared.publishers import metrics
+
+runtime.prepare()
+
+
+@front.guard_handler(runtime.origin_secrets)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    answer = partial(answer_event, runtime.telephony())
+    refused = metrics.count_refused_webhook
+    response = exchange.serve(event, context.aws_request_id, runtime.find_provider, answer, refused)
+    metrics.write_counts("call")
+    return response

@@ -1,0 +1,163 @@
+"""What calls hold of their buyers' caps, and what they give back."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.caps import Cap
+from shared.domain.models import CallRules, Endpoint, Pays
+from shared.store.counters import Seen
+from shared.store.dynamo import Dynamo
+from tests.build import BUYERS, Publisher, Stage, a_buyer, an_endpoint
+from tests.phone import Phone
+
+OF_EACH_KIND = (
+    Cap("sales", 1, "day"),
+    Cap("attempts", 1, "hour"),
+    Cap("connected", 1, "day"),
+    Cap("converted", 1, "month"),
+    Cap("revenue", 2500, "day"),
+    Cap("concurrent", 1),
+    Cap("sales", 1, "total", "my_endpoint"),
+    Cap("concurrent", 1, endpoint="my_endpoint"),
+)
+
+
+def takes_calls(*caps: Cap, **of_buyer: Any) -> Endpoint:
+    return replace(an_endpoint(buyers=(a_buyer(caps=caps, **of_buyer), BUYERS[1])), calls=CallRules("main"))
+
+
+def sell(stage: Stage, caller: str) -> str:
+    number: str = Publisher(stage).full(caller_id=caller).body["forwarding_number"]
+    return number
+
+
+def counted(stage: Stage, endpoint: str = "", buyer: int = 1) -> dict[str, int]:
+    """What is counted of a buyer, by kind and period, and its places that are taken now."""
+    stage.counted.clear()
+    world = stage.world()
+    world.counters.counts([(buyer, endpoint)], stage.clock())
+    seen: Seen = world.counters.memory[buyer, endpoint]
+    found = {"-".join(key.split("-")[:2]): count for key, count in seen.counted(stage.clock()).items()}
+    return {key: count for key, count in found.items() if count}
+
+
+CALLERS = [f"+1614555{last:04}" for last in range(100, 200)]
+
+
+def test_a_cap_of_one_of_each_kind_does_not_refuse_its_own_sale(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(*OF_EACH_KIND))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    assert phone.rings().dialed == BUYERS[0].number
+    phone.talks(60)
+    assert counted(stage) == {
+        "sales-day": 1, "attempts-hour": 1, "connected-day": 1, "converted-month": 1, "revenue-day": 2500,
+    }  # fmt: skip
+    assert counted(stage, "my_endpoint") == {"sales-total": 1}
+
+
+@pytest.mark.parametrize(
+    ("ends", "kept"),
+    [
+        ("busy", {"sales-day": 1, "attempts-hour": 1}),
+        ("completed", {"sales-day": 1, "attempts-hour": 1, "connected-day": 1}),
+    ],
+)
+def test_what_does_not_come_true_is_given_back(fast_stage: Stage, ends: str, kept: dict[str, int]) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(*OF_EACH_KIND, pays=Pays("duration", 90)))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    phone.rings()
+    phone.dial_ends(ends, seconds=20 if ends == "completed" else None)
+    assert counted(stage) == kept
+
+
+def test_a_buyer_of_two_places_has_two_calls_and_the_third_caller_goes_on(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("concurrent", 2)))
+    phones = [Phone(stage, sell(stage, caller), caller) for caller in CALLERS[:3]]
+    assert [phone.rings().dialed for phone in phones] == [BUYERS[0].number] * 2 + [BUYERS[1].number]
+    stage.clock.forward(320)
+    later = Phone(stage, sell(stage, CALLERS[3]), CALLERS[3])
+    assert later.rings().dialed == BUYERS[1].number
+    phones[0].dial_ends("completed", seconds=100)
+    another = Phone(stage, sell(stage, CALLERS[4]), CALLERS[4])
+    assert another.rings().dialed == BUYERS[0].number
+
+
+def test_a_place_is_free_as_soon_as_the_caller_is_gone(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("concurrent", 1)))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    phone.rings()
+    phone.leg_answers()
+    phone.ends(30)
+    assert phone.stored
+    assert phone.stored.facts.settled is None
+    assert Phone(stage, sell(stage, CALLERS[1]), CALLERS[1]).rings().dialed == BUYERS[0].number
+
+
+def test_a_place_whose_end_is_lost_frees_itself(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("concurrent", 1)))
+    Phone(stage, sell(stage, CALLERS[0]), CALLERS[0]).rings()
+    stage.clock.forward(25 + 3600)
+    assert Phone(stage, sell(stage, CALLERS[1]), CALLERS[1]).rings().dialed == BUYERS[0].number
+
+
+def test_who_takes_another_buyers_call_is_counted_and_the_first_is_given_back(fast_stage: Stage) -> None:
+    stage = fast_stage
+    first, second = (replace(buyer, id=3 - buyer.id, caps=OF_EACH_KIND[:6]) for buyer in BUYERS)
+    stage.publish(replace(an_endpoint(buyers=(first, second)), calls=CallRules("main")))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    phone.rings()
+    assert phone.dial_ends("no-answer").dialed == second.number
+    phone.talks(60, n=2)
+    assert counted(stage, buyer=2) == {"sales-day": 1, "attempts-hour": 1}
+    assert counted(stage, buyer=1) == {
+        "sales-day": 1, "attempts-hour": 1, "connected-day": 1, "converted-month": 1, "revenue-day": 2000,
+    }  # fmt: skip
+
+
+def test_two_calls_of_one_sale_hold_two_places(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("concurrent", 2), Cap("converted", 5, "day")))
+    number = sell(stage, CALLERS[0])
+    calls = [Phone(stage, number, CALLERS[0]) for _ in range(2)]
+    assert [phone.rings().dialed for phone in calls] == [BUYERS[0].number] * 2
+    assert counted(stage) == {"concurrent": 2, "converted-day": 2}
+    for phone in calls:
+        phone.talks(60)
+    assert counted(stage) == {"converted-day": 1}
+
+
+def test_a_call_costs_few_reads_and_writes(fast_stage: Stage) -> None:
+    """Of a number that is remembered: ring, ping, the endpoint's version and a look; the call and the adoption."""
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("concurrent", 5)))
+    numbers = {caller: sell(stage, caller) for caller in CALLERS[:2]}
+    for caller, number in numbers.items():
+        stage.telephony().owners.find(number, stage.clock())
+        Phone(stage, number, caller).rings()
+    stage.clock.forward(6)
+    dynamo = Counted(stage.client, stage.settings)
+    phone = Phone(stage, numbers[CALLERS[0]], CALLERS[0], telephony=stage.telephony_over(dynamo))
+    phone.rings()
+    reads = [name for name in dynamo.sent if name in ("GetItem", "BatchGetItem")]
+    writes = [name for name in dynamo.sent if name in ("PutItem", "UpdateItem")]
+    assert len(reads) <= 4
+    assert len(writes) <= 3  # a second call of the sale: adopt is refused, and it takes anew
+
+
+class Counted(Dynamo):
+    """Notes which calls it sends."""
+
+    sent: list[str]
+
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        if not hasattr(self, "sent"):
+            self.sent = []
+        self.sent.append(method.__name__.title().replace("_", ""))
+        return super().send(method, sendings, *args, **request)
