@@ -21,6 +21,7 @@ from tests.phone import Phone
 from tools import engine
 
 WEBHOOKS = ("voice", "leg", "dial", "status")
+NEW_NUMBER = "voice of a new number"
 JOURNAL = "journal, all of it"
 HEAD = ("", "calls", "round trips", "writes", "write units", "read units")
 TALK_SECONDS = 95
@@ -37,24 +38,30 @@ def run(report: Report) -> None:
         stage.publish(*(replace(endpoint, calls=CallRules("main")) for endpoint in (plain, caps)))
         for uri, writes in (("plain", 6), ("caps", 8)):
             _a_call(stage, uri)  # so that the process knows endpoint and buyers, as one that is warm
-            traces = _a_call(stage, uri)
+            traces = {NEW_NUMBER: _a_call(stage, uri)["voice"], **_a_call(stage, uri, knows_number=True)}
             report.section(
                 f"call-counts  {uri}", "one call of four webhooks, and the changes of it in the journal's function"
             )
             report.table(HEAD, [(name, *_numbers(trace)) for name, trace in traces.items()])
-            voice = traces["voice"]
-            report.goal(f"{uri}: reads of voice", sum(not call.writes for call in voice), 4)
-            report.goal(f"{uri}: writes of voice", sum(call.writes for call in voice), 2)
+            reads = [call for call in traces["voice"] if not call.writes]
+            report.goal(f"{uri}: rounds of reads of voice", round_trips(reads), 3)
+            voice = traces[NEW_NUMBER]
+            report.goal(f"{uri}: reads of {NEW_NUMBER}", sum(not call.writes for call in voice), 4)
+            report.goal(f"{uri}: writes of {NEW_NUMBER}", sum(call.writes for call in voice), 2)
             of_webhooks = [call for name in WEBHOOKS for call in traces[name]]
             report.goal(f"{uri}: write units of four webhooks", _units(of_webhooks, writes=True), writes)
 
 
-def _a_call(stage: Stage, uri: str) -> dict[str, list[Call]]:
-    """Sell a caller, who then calls, talks and hangs up. What was called at the store, by webhook."""
+def _a_call(stage: Stage, uri: str, *, knows_number: bool = False) -> dict[str, list[Call]]:
+    """Sell a caller, who then calls, talks and hangs up. What was called at the store, by webhook. A process remembers
+    whose the numbers are that were called before."""
     lead = a_lead()
     sold = Publisher(stage).full(uri, **lead)
     stage.bring_stream()
-    phone = Phone(stage, f"+{sold.body['trackdrive_number']}", caller=lead["caller_id"])
+    number = f"+{sold.body['trackdrive_number']}"
+    if knows_number:
+        stage.telephony().owners.read(number, stage.clock())
+    phone = Phone(stage, number, caller=lead["caller_id"])
     of_journal = Counted(stage.client, SETTINGS)
     follow = FollowUp(
         Calls(of_journal),
