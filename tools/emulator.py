@@ -5,13 +5,14 @@ It runs the functions as processes of that Python, so it wants the bundle for `h
 at a time, so that a condition and its write are never torn apart.
 """
 
+import copy
 import json
 from string import punctuation
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions
-from ministack.services import lambda_svc
+from ministack.services import dynamodb, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 NOTHING = {"MetricName": "None", "Namespace": "None"}
@@ -82,6 +83,14 @@ def mend() -> None:
         return json.loads(body).get("StreamArn", named) if service == "dynamodbstreams" else named
 
     iam_actions.extract_resource_arn = name_stream
+
+    evaluate = dynamodb._eval_set_value
+
+    def evaluate_apart(*given: Any) -> Any:
+        """Two attributes that are set to one value are two: else what is written into one map is in the other too."""
+        return copy.deepcopy(evaluate(*given))
+
+    dynamodb._eval_set_value = evaluate_apart
 
     secrets["create"] = lambda *given: by_arn(create_secret(*given))
     secrets["update"] = lambda arn, *given: by_arn(update_secret(name(arn), *given))

@@ -79,7 +79,7 @@ class Vault:
         text = key_list.write(secrets, kinds)
         if arn:
             try:
-                _secrets_manager(_session()).put_secret_value(SecretId=arn, SecretString=text)
+                secrets_manager(aws_session()).put_secret_value(SecretId=arn, SecretString=text)
             except (BotoCoreError, ClientError) as fault:
                 raise Refused(f"AWS did not confirm that it took the secret: {fault}") from None
         elif file:
@@ -109,7 +109,7 @@ def storage(records: Records) -> "Storage":
     """Where the files of the stack's journal are. Raises `MissingSetting`."""
     from shared import runtime  # slow to import
 
-    return runtime.storage(_session(), records.dynamo.settings)
+    return runtime.storage(aws_session(), records.dynamo.settings)
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def streams(context: typer.Context, records: Records) -> Any:
 
     target: Target = context.obj
     if target.stage or _named_by_environment():
-        return runtime.streams(_session())
+        return runtime.streams(aws_session())
     return engine.streams_client(records.dynamo.client.meta.endpoint_url)
 
 
@@ -234,7 +234,7 @@ def _named_by_environment() -> bool:
 def _described(stage: str) -> "tuple[botocore.session.Session, dict[str, str]]":
     """What the stage's stack says of itself. Raises `Refused`."""
     name = f"ringpost-{stage}"
-    session = _session()
+    session = aws_session()
     try:
         cloudformation: Any = session.create_client("cloudformation")
         [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
@@ -270,7 +270,7 @@ def _of_stage(stage: str, sessions: bool) -> tuple[Dynamo, Keyring]:
             provider_secrets_arn=outputs["ProviderSecretsArn"],
             journal_bucket=outputs["JournalBucket"],
         )
-        secrets = _secrets_manager(session)
+        secrets = secrets_manager(session)
         ring = Keyring(lambda: read_secrets(tables, lambda arn: secrets.get_secret_value(SecretId=arn)["SecretString"]))
         client = runtime.dynamodb(session, runtime.COMMAND)
     except KeyError as absent:
@@ -280,7 +280,7 @@ def _of_stage(stage: str, sessions: bool) -> tuple[Dynamo, Keyring]:
     return Dynamo(client, tables, attempt_seconds=COMMAND_ATTEMPT_SECONDS), ring
 
 
-def _session() -> "botocore.session.Session":
+def aws_session() -> "botocore.session.Session":
     from botocore.session import get_session  # slow to import
 
     session = get_session()
@@ -289,7 +289,7 @@ def _session() -> "botocore.session.Session":
     return session
 
 
-def _secrets_manager(session: "botocore.session.Session") -> "SecretsManagerClient":
+def secrets_manager(session: "botocore.session.Session") -> "SecretsManagerClient":
     return cast("SecretsManagerClient", session.create_client("secretsmanager"))
 
 

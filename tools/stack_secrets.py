@@ -2,16 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
 
-import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.store.records import Records
+from tools.stack_access import aws_session, secrets_manager
 from tools.target import fail
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
 def arn_of(records: Records, of_providers: bool) -> str:
@@ -28,7 +24,7 @@ def arn_of(records: Records, of_providers: bool) -> str:
 def read(arn: str) -> dict[str, str]:
     """By name. Exits where AWS does not give them."""
     try:
-        answer = _client().get_secret_value(SecretId=arn)
+        answer = secrets_manager(aws_session()).get_secret_value(SecretId=arn)
     except (BotoCoreError, ClientError) as fault:
         fail(f"AWS did not give the secrets: {fault}")
     found: dict[str, str] = json.loads(answer["SecretString"])
@@ -38,10 +34,6 @@ def read(arn: str) -> dict[str, str]:
 def write(arn: str, secrets: Mapping[str, str]) -> None:
     """Exits where AWS does not take them."""
     try:
-        _client().put_secret_value(SecretId=arn, SecretString=json.dumps(secrets))
+        secrets_manager(aws_session()).put_secret_value(SecretId=arn, SecretString=json.dumps(secrets))
     except (BotoCoreError, ClientError) as fault:
         fail(f"AWS did not take the secrets: {fault}")
-
-
-def _client() -> "SecretsManagerClient":
-    return cast("SecretsManagerClient", botocore.session.get_session().create_client("secretsmanager"))
