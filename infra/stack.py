@@ -228,7 +228,7 @@ class Ringpost(Stack):
                 "dynamodb:DeleteItem",
             )
             tables.leases.grant(office, "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-            tables.calls.grant(office, "dynamodb:GetItem", "dynamodb:UpdateItem")
+            tables.calls.grant(office, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
             tables.callers.grant(
                 office,
                 "dynamodb:BatchGetItem",

@@ -45,7 +45,7 @@ CALLS: dict[str, Any] = {
         "default": "settled",
         "description": "Running: those of the last four hours that are not settled, whatever from and to say",
     },
-    "status": {"type": "string", "enum": [*calls.STATUSES], "description": "How it ended"},
+    "status": {"type": "string", "enum": [*calls.STATUSES], "description": "How it ended, or what it does now"},
     "arrival": {"type": "string", "enum": [*calls.ARRIVALS], "description": "How it came"},
     "connected": YES_OR_NO | {"description": "Whether a buyer took it"},
     "converted": YES_OR_NO | {"description": "Whether it is the call for which its sale is paid"},

@@ -504,7 +504,7 @@ PROVIDER = Form(
                 Input("account", "Account", hint="Of Twilio the Account SID, AC and 32 letters and digits."),
                 Input("token", "Secret with its token", hint="Like {secret.main}: the name, never the token itself."),
                 Input(
-                    "previous_token", "Secret with the token before", hint="Accepted, too, while the token is changed."
+                    "previous_token", "Secret with the earlier token", hint="Accepted, too, while the token is changed."
                 ),
             ),
             always=True,

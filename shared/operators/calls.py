@@ -6,14 +6,14 @@ from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from shared.domain import keys as signing
-from shared.domain.calls import Arrival, Outcome
+from shared.domain.calls import RUNNING, Arrival, Outcome, connected_attempt, status_of
 from shared.domain.models import DAY, Endpoint
 from shared.domain.objections import NotFound, NotValid, Refused
 from shared.domain.readers import Reader
-from shared.journal.call_rows import ARRIVED, rows_of_call
+from shared.journal.call_rows import rows_of_call
 from shared.journal.periods import Period
 from shared.journal.rows import Dialed, Row
 from shared.operators import log
@@ -29,7 +29,7 @@ from shared.store.packing import UnknownFormat
 Phase = Literal["settled", "running"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 ARRIVALS: tuple[Arrival, ...] = get_args(Arrival)
-STATUSES: tuple[str, ...] = (ARRIVED, *get_args(Outcome))
+STATUSES: tuple[str, ...] = (*RUNNING.values(), *get_args(Outcome))
 YES_OR_NO = ("yes", "no")
 RUNNING_SECONDS = 4 * 3600
 """A call that arrived before that and is not settled runs no more."""
@@ -43,6 +43,10 @@ TIME_DIGITS = 10
 NAMES = (
     "call", "ping", "user", "endpoint", "source", "buyer", "number", "status", "arrival", "connected", "converted",
 )  # fmt: skip
+
+
+STATE = ("status", "buyer", "connected")
+"""What of a call changes while it runs."""
 
 
 class WantedCalls(Struct, frozen=True, kw_only=True):
@@ -169,14 +173,44 @@ class FoundCall(Placed, frozen=True, array_like=True):
 
 def list_calls(office: Office, reader: Reader, wanted: WantedCalls, size: int = PAGE) -> CallPage:
     """Raises `NotValid`, and `Refused` where a file cannot be read."""
-    part = search(office, read_question(office, reader, wanted), size)
+    question = read_question(office, reader, wanted)
+    if wanted.phase == "running":
+        part = search(office, _of_any_state(question), size)
+        found = [each for each in _as_now(office, part.found) if each.kind == "arrived" and _is_wanted(question, each)]
+    else:
+        part = search(office, question, size)
+        found = part.found
     cursor = log.write_cursor(part.goes_on) if part.goes_on else ""
-    return CallPage([entry_of(office, reader, each) for each in part.found], cursor, part.searched_to)
+    return CallPage([entry_of(office, reader, each) for each in found], cursor, part.searched_to)
+
+
+def _of_any_state(question: Question) -> Question:
+    """The journal has of a call that runs only how it arrived."""
+    return replace(question, values=question.values | dict.fromkeys(STATE))
+
+
+def _as_now(office: Office, found: list[FoundCall]) -> list[FoundCall]:
+    """Those of which the journal knows only that they arrived, as they are now. One whose item is gone stays so."""
+    stored = Calls(office.records.dynamo).look_at([bytes.fromhex(each.call) for each in found])
+    versions = {(each.call.endpoint, each.call.version) for each in stored.values()}
+    compiled = Compiled(office.records.dynamo, Memory()).versions(versions)
+    endpoints = {(each.vanity_uri, each.version): each for each in compiled}
+    return [
+        _row_of(office, raw, now, endpoints.get((now.call.endpoint, now.call.version)))
+        if (now := stored.get(raw := bytes.fromhex(each.call)))
+        else each
+        for each in found
+    ]
+
+
+def _is_wanted(question: Question, found: FoundCall) -> bool:
+    state = {"status": found.status, "buyer": found.buyer, "connected": found.connected_at > 0}
+    return all(question.values[name] in (None, state[name]) for name in STATE)
 
 
 def list_running(office: Office, reader: Reader, wanted: WantedCalls) -> list[CallEntry]:
     """The newest of the calls that are not settled, as far as these are wanted. Raises as `list_calls` does."""
-    running = msgspec.structs.replace(wanted, phase="running", after="")
+    running = replace(wanted, phase="running", after="")
     return list_calls(office, reader, running, MOST_RUNNING).entries
 
 
@@ -197,7 +231,7 @@ def open_call(office: Office, reader: Reader, call_id: str, at: str = "") -> Ope
         )
     if reader.limited_to not in (None, stored.call.user):
         raise _not_found()
-    found = _row_of(office, raw, stored)
+    found = _row_of(office, raw, stored, _endpoint_of(office, stored))
     facts = stored.facts
     return OpenedCall(
         call=entry_of(office, reader, found),
@@ -220,6 +254,8 @@ def calls_of_ping(office: Office, reader: Reader, ping: bytes, sold_at: int) -> 
         for each in part.found:
             found.setdefault(each.call, each)
     marked = found.pop("", None)
+    arrived = [each for each in found.values() if each.kind == "arrived"]
+    found |= {each.call: each for each in _as_now(office, arrived)}
     calls = [entry_of(office, reader, each) for each in found.values()]
     return OfPing(calls, marked.at if marked and not calls else None)
 
@@ -313,12 +349,19 @@ def _look(office: Office, raw: bytes) -> StoredCall | None:
         raise Refused(f"The stored call cannot be read. {unreadable}") from None
 
 
-def _row_of(office: Office, raw: bytes, stored: StoredCall) -> FoundCall:
-    """As the journal has it, or will have it when it is settled."""
-    common = Row(event="", at=0, kind="call", call=raw.hex())
-    rows = rows_of_call(common, None, stored, _endpoint_of(office, stored))
-    columns = asdict(rows[-1])
-    columns["dialed"] = msgspec.json.encode(rows[-1].dialed).decode()
+def _row_of(office: Office, raw: bytes, stored: StoredCall, endpoint: Endpoint | None) -> FoundCall:
+    """As the journal has it, or will have it; of a call that is not settled, as it is now."""
+    call, facts = stored.call, stored.facts
+    row = rows_of_call(Row(event="", at=0, kind="call", call=raw.hex()), None, stored, endpoint)[-1]
+    if not facts.settled:
+        most_seconds = endpoint.calls.max_ring_seconds if endpoint and endpoint.calls else 0
+        connected = facts.attempts.get(connected_attempt(call, facts))
+        row = replace(
+            row,
+            status=status_of(call, facts, office.records.now(), most_seconds),
+            buyer=connected.buyer_id if connected else 0,
+        )
+    columns = asdict(row) | {"dialed": msgspec.json.encode(row.dialed).decode()}
     return FoundCall(**{name: columns[name] for name in FoundCall.__struct_fields__})
 
 

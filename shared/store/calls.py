@@ -26,7 +26,7 @@ whoever has written it, and its own value there says that its write is done. Non
 raise `TemporarilyUnavailable`, and `UnknownFormat` for an item of a newer release.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
@@ -149,6 +149,14 @@ class Calls:
         have ended, or the call been settled, meanwhile."""
         item = self.dynamo.get(self.table, _key(call_id))
         return read_item(item) if item else None
+
+    def look_at(self, call_ids: Collection[bytes]) -> dict[bytes, StoredCall]:
+        """Those that are there, as they are or were a moment ago, without those that only a newer release can read."""
+        found = dict[bytes, StoredCall]()
+        for item in self.dynamo.batch_get(self.table, [_key(call_id) for call_id in {*call_ids}]):
+            with suppress(UnknownFormat):
+                found[bytes_of(item, "call_id")] = read_item(item)
+        return found
 
     def settle(self, call_id: bytes, seen: Facts, settled: Settled) -> StoredCall | None:
         """Write down how a call ended, once, if its facts are as they were `seen`. As facts are never changed, each of

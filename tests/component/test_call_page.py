@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -47,6 +47,13 @@ def test_the_page_makes_a_call_and_shows_its_story(service: TwimlService) -> Non
     assert "    1 s  +18005550181 is busy." in page
     assert f"{BUYERS[1]} answers." in page
     assert "They talked for 95 s." in page
+
+
+def test_the_page_leads_back_to_the_sale_and_to_the_calls(service: TwimlService) -> None:
+    _, page = ask(service, FORM | {"ping_id": 'pg_"><script>'})
+    assert 'href="/dashboard/pings/pg_%22%3E%3Cscript%3E"' in page
+    assert f'href="/dashboard/calls?number={quote(FORM["number"])}"' in page
+    assert "<script>" not in page
 
 
 def test_the_page_shows_a_form_first(service: TwimlService) -> None:

@@ -79,6 +79,22 @@ def test_a_call_that_runs_is_found_until_it_is_settled(olga: Operator, publisher
     assert calls_of(olga) == [uuid_of(phone)]
 
 
+def test_a_call_that_runs_is_shown_as_it_is_now(olga: Operator, publisher: Publisher) -> None:
+    phone = phone_of(publisher)
+    phone.rings()
+    [line] = olga.get("/calls", "phase=running")["items"]
+    assert (line["status"], line["buyer_id"], line["attempts"]) == ("calling-leads", None, 1)
+    phone.dial_ends("busy")
+    phone.leg_answers(2)
+    [line] = olga.get("/calls", "phase=running")["items"]
+    assert (line["status"], line["buyer_id"], line["attempts"]) == ("established", 2, 2)
+    assert olga.get(f"/calls/{uuid_of(phone)}")["call"]["status"] == "established"
+    for query in ("connected=yes", "buyer=2", "status=established"):
+        assert calls_of(olga, f"phase=running&{query}") == [uuid_of(phone)], query
+    for query in ("connected=no", "buyer=1", "status=calling-leads", "source=7"):
+        assert calls_of(olga, f"phase=running&{query}") == [], query
+
+
 def test_a_call_of_more_than_four_hours_ago_runs_no_more(olga: Operator, publisher: Publisher) -> None:
     phone_of(publisher).rings()
     olga.stage.clock.forward(4 * 3600 + 1)
@@ -190,10 +206,8 @@ def test_the_page_of_calls_has_those_that_run_on_top(olga: Operator, publisher: 
     phone_of(publisher, "+16145550177").rings()
     visitor = Visitor(olga.stage, "olga")
     page = visitor.see("/calls")
-    assert (
-        page.index("Calls that run now") < page.index("initiated in_time") < page.index("Calls that were settled today")
-    )
-    assert "finished in_time my_endpoint" in page
+    assert page.index("Calls that run now") < page.index("rings in time") < page.index("Calls that were settled today")
+    assert "finished in time my_endpoint" in page
     assert "Buyer B 2 95 yes" in page
     assert "Calls" in page.split("Sources")[0]
     file = visitor.get("/calls", "as=csv")

@@ -411,7 +411,7 @@ OF_THE_API = {
     "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "TablesSandboxPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "TablesSandboxPings/index/of_caller": {"dynamodb:Query"},
-    "TablesCalls": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "TablesCalls": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
     "TablesLeases": {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "TablesCallers": {
         "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"

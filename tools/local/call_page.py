@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATH = "/local/call"
 BODY_BYTES = 4096
-FIELDS = ("number", "caller", "behavior", "talk")
+FIELDS = ("number", "caller", "behavior", "talk", "ping_id")
 HEADERS = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-store"),
