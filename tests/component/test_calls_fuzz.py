@@ -46,7 +46,7 @@ NUMBERS = {"twilio": "+18005550171", "telnyx": "+18005550172", "local": "+180055
 ADDRESS = "https://ringpost.example"
 
 Event = dict[str, Any]
-Sign = Callable[[str, bytes, str], dict[str, str]]
+Sign = Callable[..., dict[str, str]]
 
 
 def sign_twilio(path: str, body: bytes, key: str = KEY) -> dict[str, str]:
@@ -287,6 +287,8 @@ def test_a_call_goes_on_whatever_strangers_say_of_it(line: Line, kind: str) -> N
         wrong = {"DialCallDuration": seconds, "CallDuration": seconds}
         assert line.say(kind, "dial", ends | wrong, n=1).verbs == ["Hangup"]
         assert line.say(kind, "status", ends | wrong).verbs == ["Hangup"]
+    for shown in ("📞", "\0", "+1614555012é"):
+        assert line.say(kind, "voice", voice | {"CallSid": "CA-odd", "From": shown}).verbs == ["Hangup"]
     for other in set(KINDS) - {kind}:
         assert line.say(other, "dial", lasted, n=1).verbs == ["Hangup"], "another account's call"
         assert line.say(other, "voice", voice).verbs == ["Reject"], "another account's number"
