@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.domain.models import Buyer
+from shared.domain.models import Buyer, Endpoint
 from shared.domain.reservations import CameTrue
 
 MOST_ATTEMPTS = 9
@@ -150,8 +150,8 @@ class Agreed(Struct, frozen=True, array_like=True):
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """How a call ended and what it is worth. `buyer_id` is 0 if no buyer was connected; `converted` says that its
-    `pays` rule holds and this is the call for which the sale is paid."""
+    """How a call ended and what is owed for it, beside what is owed for its sale. `buyer_id` is 0 if no buyer was
+    connected; `converted` says that its `pays` rule holds and this is the call for which the sale is paid."""
 
     at: int
     outcome: Outcome
@@ -299,6 +299,16 @@ def what_came_true(call: Call, facts: Facts, n: int, buyer: Buyer) -> CameTrue:
         converted=is_connected and facts.settled is not None and facts.settled.converted,
         earned=is_own and buyer.pay_rule.on == "sale",
     )
+
+
+def paid_as_sale(endpoint: Endpoint | None, buyer_id: int) -> tuple[bool, bool]:
+    """Whether a buyer owes something for the sale itself, and the publisher gets something for it. Where an endpoint
+    takes calls, all else is for the call."""
+    buyer = endpoint.buyer(buyer_id) if endpoint else None
+    if endpoint is None or buyer is None or endpoint.calls is None:
+        return True, True
+    is_owed = buyer.pay_rule.on == "sale"
+    return is_owed, is_owed and endpoint.earns.on == "same"
 
 
 def _is_connected(call: Call, facts: Facts, attempt: int) -> bool:

@@ -5,8 +5,10 @@ The ping says which call of its sale is paid, before that call is settled: after
 finds its own call there and goes on.
 """
 
+from msgspec.structs import replace
+
 from shared.domain import calls, keys
-from shared.domain.calls import Settled, Stop, connected_attempt, seconds_of
+from shared.domain.calls import Settled, Stop, connected_attempt, paid_as_sale, seconds_of
 from shared.domain.models import Buyer, Endpoint
 from shared.flows.dialing import find_buyer, give_attempt, give_sale, max_ring_seconds, price_of
 from shared.flows.telephony import Telephony
@@ -65,17 +67,15 @@ def give_back(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None:
 
 
 def _worth(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop) -> Settled:
-    """How the call ended, and what it is worth by the facts that there are."""
+    """How the call ended, and what is owed for it by the facts that there are."""
     call, facts, now = stored.call, stored.facts, telephony.world.now()
     settled = Settled(at=now, outcome=stop.outcome, detail=stop.detail)
     n = connected_attempt(call, facts)
     if not n:
         return settled
-    seconds = seconds_of(call, facts)
-    endpoint, buyer = find_buyer(telephony, call, facts.attempts[n].buyer_id)
-    settled = Settled(
-        at=now, outcome=stop.outcome, detail=stop.detail, buyer_id=facts.attempts[n].buyer_id, seconds=seconds
-    )
+    buyer_id, seconds = facts.attempts[n].buyer_id, seconds_of(call, facts)
+    endpoint, buyer = find_buyer(telephony, call, buyer_id)
+    settled = replace(settled, buyer_id=buyer_id, seconds=seconds)
     if buyer is None or not call.ping_id:
         return settled
     converts, earns = _converts(buyer, seconds), _earns(endpoint, buyer, seconds)
@@ -83,15 +83,12 @@ def _worth(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop)
         telephony.calls.mark_ping(call.ping_id, "connected", call_id)
         return settled
     cents, payout_cents = price_of(call, facts, n)
-    return Settled(
-        at=now,
-        outcome=stop.outcome,
-        detail=stop.detail,
-        buyer_id=buyer.id,
+    owed_already, got_already = paid_as_sale(endpoint, buyer.id) if buyer.id == call.sold_to else (False, False)
+    return replace(
+        settled,
         converted=converts,
-        revenue_cents=cents if converts else 0,
-        payout_cents=payout_cents if earns else 0,
-        seconds=seconds,
+        revenue_cents=cents if converts and not owed_already else 0,
+        payout_cents=payout_cents if earns and not got_already else 0,
     )
 
 

@@ -11,24 +11,12 @@ ARRIVED = "initiated"
 """The status of a call that has just come."""
 
 
-def paid_as_sale(endpoint: Endpoint | None, buyer_id: int) -> tuple[bool, bool]:
-    """Whether a buyer owes something for the sale itself, and the publisher gets something for it. Where an endpoint
-    takes calls, all else is of the call."""
-    buyer = endpoint.buyer(buyer_id) if endpoint else None
-    if endpoint is None or buyer is None or endpoint.calls is None:
-        return True, True
-    is_owed = buyer.pay_rule.on == "sale"
-    return is_owed, is_owed and endpoint.earns.on == "same"
-
-
 def rows_of_call(common: Row, old: StoredCall | None, new: StoredCall, endpoint: Endpoint | None) -> list[Row]:
     """A row when the call comes, and one when it is settled. `common` has the event and whose call it is."""
     call, facts, settled = new.call, new.facts, new.facts.settled
     common = _describe(common, call, facts, endpoint)
     found = [replace(common, kind="arrived", at=call.arrived_at, status=ARRIVED)] if old is None else []
     if settled and not (old and old.facts.settled):
-        is_own_buyer = settled.buyer_id == call.sold_to != 0
-        owed_already, got_already = paid_as_sale(endpoint, call.sold_to) if is_own_buyer else (False, False)
         found.append(
             replace(
                 common,
@@ -39,8 +27,8 @@ def rows_of_call(common: Row, old: StoredCall | None, new: StoredCall, endpoint:
                 detail=settled.detail,
                 seconds=settled.seconds,
                 converted=int(settled.converted),
-                revenue_cents=0 if owed_already else settled.revenue_cents,
-                payout_cents=0 if got_already else settled.payout_cents,
+                revenue_cents=settled.revenue_cents,
+                payout_cents=settled.payout_cents,
             )
         )
     return found

@@ -16,10 +16,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain import matching, reasons, sandbox_endpoint
+from shared.domain.calls import paid_as_sale
 from shared.domain.live_bids import No
 from shared.domain.matching import Rule
 from shared.domain.models import Endpoint, Lead, Ping, Sale
-from shared.journal.call_rows import paid_as_sale, rows_of_call
+from shared.journal.call_rows import rows_of_call
 from shared.journal.rows import Asked, Kind, Row
 from shared.store.calls import StoredCall, read_item
 from shared.store.dynamo import Item

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from shared.configuration import Change
 from shared.domain import keys as signing
+from shared.domain.calls import paid_as_sale
 from shared.domain.matching import Rule, Shown
 from shared.domain.models import DAY, Bid, Endpoint, Field
 from shared.domain.objections import NotFound, Refused
 from shared.domain.readers import Reader
-from shared.journal.call_rows import paid_as_sale
 from shared.journal.events import LETTERS, PRICED, SOLD, UNMATCHED
 from shared.journal.periods import Period
 from shared.operators import calls, log

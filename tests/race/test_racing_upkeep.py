@@ -106,7 +106,7 @@ def test_a_caller_that_is_erased_while_it_is_being_sold_is_erased_or_reported(cl
         endpoint = an_endpoint(vanity_uri=f"e{no}", pool=a_pool(60, no=no))
         stages = [Stage(client) for _ in range(CROWD)]
         stages[0].publish(endpoint)
-        caller = f"+1614555{no % 10**4:04}"
+        caller = f"+1303555{no % 10**4:04}"  # of no other test of this engine: its pings would be found, too
         pinged = [
             Publisher(stages[0]).ping(endpoint.vanity_uri, caller_id=caller).body["try_all_buyers_ping_id"]
             for _ in range(CROWD)
