@@ -154,10 +154,13 @@ def _seconds(form: Mapping[str, str], name: str, missing: int | None) -> int | N
 
 
 def _caller(text: str) -> str:
-    """Whoever shows no number that could be dialed is a caller all the same, without a number."""
+    """Whoever shows a word in place of a number that could be dialed is a caller all the same, without a number. Raises
+    `NotRead` for what no telephone can show."""
     try:
         return phone.e164(text, REGION)
     except ValueError:
+        if not re.fullmatch("[ -~]*", text):
+            raise NotRead("From is no caller id.") from None
         return ""
 
 

@@ -260,7 +260,7 @@ def test_an_unannounced_caller_is_sold_when_it_calls(stage: Stage) -> None:
     assert again.stored.call.arrival == "repeat"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("anonymous", ["anonymous", "Restricted", "+266696687", "🎺"])
+@pytest.mark.parametrize("anonymous", ["anonymous", "Restricted", "+266696687", "alice"])
 def test_an_anonymous_caller(stage: Stage, publisher: Publisher, anonymous: str) -> None:
     stage.publish(takes_calls())
     told = Phone(stage, sell(publisher), anonymous).rings()
@@ -268,6 +268,14 @@ def test_an_anonymous_caller(stage: Stage, publisher: Publisher, anonymous: str)
     stage.publish(replace(takes_calls({"anonymous": "reject"}), version=2))
     stage.clock.forward(6)
     assert is_refused(Phone(stage, sell(publisher), anonymous).rings())
+
+
+@pytest.mark.parametrize("shown", ["🎺", "+1614555012🎺", "\0", "é"])
+def test_a_caller_id_that_no_telephone_shows_dials_nobody(stage: Stage, publisher: Publisher, shown: str) -> None:
+    stage.publish(takes_calls())
+    phone = Phone(stage, sell(publisher), shown)
+    assert phone.rings().verbs == ["Hangup"]
+    assert phone.stored is None
 
 
 def test_the_same_webhook_gets_the_same_bytes_and_later_the_state_of_the_call(

@@ -9,9 +9,10 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 import pytest
@@ -21,15 +22,20 @@ from functions.api.operations import OPERATIONS
 from functions.dashboard.views import VIEWS
 from functions.instructions import guide_pages
 from shared import flows
-from shared.domain.models import FieldType
+from shared.domain.models import FieldType, Provider
+from shared.flows.calls import answer_event
 from shared.office import dashboard, rest
 from shared.operators import access
+from shared.providers import exchange
+from shared.providers.local import SIGNATURE, TIMESTAMP
+from shared.providers.webhooks import Secrets
 from shared.publishers import requests, web_pages, webhooks
 from shared.publishers.requests import BODY_BYTES, QUERY_BYTES, SANDBOX, VERBS
 from shared.store.dynamo import Dynamo
 from tests.build import REQUEST_ID, SETTINGS, Stage, an_event
 from tests.configurations import a_buyer, a_contact_field, a_ring_pool, an_offer
 from tests.office import Operator, as_user, opened
+from tests.phone import Phone
 from tests.watchers import Visitor
 from tools import engine
 
@@ -328,6 +334,33 @@ def test_a_pasted_request_is_checked_soon(stage: Stage) -> None:
         sent = Sent(body=body, content_type="multipart/form-data; boundary=b")
         events.append(sent.event("POST", "/posting_instructions/my_endpoint"))
     assert not slow(answer, events)
+
+
+@pytest.mark.parametrize("kind", ["twilio", "telnyx", "local"])
+def test_a_webhook_of_a_call_is_answered_soon(stage: Stage, kind: Literal["twilio", "telnyx", "local"]) -> None:
+    """Whoever knows its address may send anything; whoever calls may show any caller id."""
+    known = Secrets(account="AC1", keys=("", "a key", "another key"))
+    provider = Provider("main", kind, "AC1", ())
+    account = json.dumps({"AccountSid": "AC1"}).encode()
+
+    def answer(event: Event) -> Any:
+        return exchange.serve(
+            event, REQUEST_ID, lambda _: (provider, known), partial(answer_event, stage.telephony()), lambda: None
+        )
+
+    headers = dict.fromkeys(("x-twilio-signature", "telnyx-signature-ed25519", SIGNATURE), "a")
+    at = {"telnyx-timestamp": str(int(time.time())), TIMESTAMP: str(int(time.time()))}
+    sent = [replace(each, headers=(each.headers or {}) | headers | at) for each in every_body(exchange.BODY_BYTES)]
+    hashed = f"bodySHA256={sha256(account).hexdigest()}"
+    sent += [*every_head(), Sent(query=hashed + "&a=1" * 2400, body=account, content_type=JSON, headers=headers | at)]
+    assert not slow(answer, [each.event("POST", "/calls/main/voice") for each in sent])
+    assert not slow(answer, [Sent().event("POST", "/calls/" + piece * (9000 // len(piece))) for piece in ("a", "a/")])
+
+
+def test_whatever_a_caller_shows_is_read_soon(stage: Stage) -> None:
+    for text in TEXTS:
+        phone = Phone(stage, "+18005550100", text * (15_000 // len(quote(text))))
+        assert any((taken := seconds(phone.rings)) < SECONDS or taken < limit() for _ in range(TRIES)), text
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
