@@ -79,12 +79,12 @@ def _prepare(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
 
 def _reserve(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dial, buyer: Buyer) -> Reserved:
     """What the attempt needs of its buyer's caps. The sale's first call to its own buyer adopts what the sale has
-    reserved; any other takes anew."""
+    reserved; any other takes anew, but for what the sale itself has counted and keeps."""
     world, call = telephony.world, stored.call
     now = world.now()
     local = schedule.local_time(buyer.zone, now)
     until = now + buyer.dial.timeout_seconds + buyer.dial.max_call_seconds
-    key = reservations.key(call_id, step.attempt)
+    key, wanted = reservations.key(call_id, step.attempt), buyer.caps
     if is_own_buyer(call, step.buyer_id):
         of_sale = reservations.key(call.ping_id, call.attempt)
         adopted = world.reservations.adopt(buyer.id, of_sale, key, buyer.caps, local, until)
@@ -92,8 +92,10 @@ def _reserve(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
             give_sale(telephony, call)
         if adopted is not Reserved.GONE:
             return adopted
+        kept = came_true_of_sale(buyer).kept
+        wanted = tuple(cap for cap in wanted if cap.kind not in kept)
     try:
-        return world.reservations.take(buyer.id, key, buyer.caps, local, _candidate(call, buyer.id).cents, until)
+        return world.reservations.take(buyer.id, key, wanted, local, _candidate(call, buyer.id).cents, until)
     except TemporarilyUnavailable as failed:
         if failed.not_done:
             raise
@@ -159,10 +161,14 @@ def give_sale(telephony: Telephony, call: Call) -> None:
     world = telephony.world
     _, buyer = find_buyer(telephony, call, call.sold_to)
     if buyer and buyer.caps:
-        came_true = CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
         local = schedule.local_time(buyer.zone, world.now())
         key = reservations.key(call.ping_id, call.attempt)
-        world.reservations.give(buyer.id, key, endpoints_of(buyer), came_true, local)
+        world.reservations.give(buyer.id, key, endpoints_of(buyer), came_true_of_sale(buyer), local)
+
+
+def came_true_of_sale(buyer: Buyer) -> CameTrue:
+    """What stays counted of a sale to this buyer, whatever becomes of its calls."""
+    return CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
 
 
 def endpoints_of(buyer: Buyer) -> set[str]:
