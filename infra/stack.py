@@ -191,7 +191,7 @@ class Ringpost(Stack):
             _may_read(function, secret, buyer_secrets)
         for seller in (functions["post"], functions["full"]):
             _grant(seller, tables.pings, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
-            tables.leases.grant(seller, "dynamodb:GetItem", "dynamodb:UpdateItem")
+            tables.leases.grant(seller, "dynamodb:UpdateItem")
         # It queries for the endpoint of an overflow number, which a caller that nobody announced is sold by.
         tables.config.grant(functions["call"], "dynamodb:GetItem", "dynamodb:Query")
         _grant(
@@ -262,7 +262,7 @@ class Ringpost(Stack):
         tables.config.grant(
             functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"
         )
-        tables.leases.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions["hourly"], "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
         tables.calls.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:PutItem")
         tables.journal.grant(functions["hourly"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem")
         _grant(functions["hourly"], tables.pings, "dynamodb:BatchGetItem", "dynamodb:PutItem")
@@ -274,7 +274,7 @@ class Ringpost(Stack):
             self, "CallEvents", table=tables.calls, filters=OF_CALLS, function=functions["journal"], files=files
         )
         tables.config.grant(functions["journal"], "dynamodb:GetItem", "dynamodb:Query")
-        tables.leases.grant(functions["journal"], "dynamodb:GetItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions["journal"], "dynamodb:UpdateItem")
         _grant(functions["journal"], tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
         _may_read(functions["journal"], secret)
         tables.journal.grant(functions["journal"], "dynamodb:PutItem", "dynamodb:UpdateItem")
@@ -300,7 +300,7 @@ class Ringpost(Stack):
         tables.calls.grant(
             functions["minute"], "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"
         )
-        tables.leases.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:UpdateItem")
+        tables.leases.grant(functions["minute"], "dynamodb:UpdateItem")
         _may_read(functions["minute"], secret)
         for waiting in (functions["hourly"], functions["minute"]):
             grant_shards(waiting, tables.pings)

@@ -86,7 +86,7 @@ OFFER = Form(
                 ),
                 Input("earns.after_seconds", "Of so many seconds", hint="For a call of some seconds.", typed="whole"),
             ),
-            "At endpoints that take calls. At others it is paid for each sale.",
+            "This counts at endpoints that take calls. At other endpoints publishers are paid for each sale.",
         ),
         Group(
             "Values that cannot be read",
@@ -205,11 +205,11 @@ BUYER = Form(
                 Input(
                     "conversion_seconds",
                     "Seconds of a paid call, older setting",
-                    hint="The same as a call of so many seconds. One of the two.",
+                    hint="The older form of a call of some seconds. Fill in one of the two only.",
                     typed="whole",
                 ),
             ),
-            "At endpoints that take calls. At others it pays for each sale.",
+            "This counts at endpoints that take calls. At other endpoints the buyer pays for each sale.",
             always=True,
         ),
         Group(
@@ -217,12 +217,18 @@ BUYER = Form(
             (
                 Input("dial.timeout_seconds", "Rings for, seconds", hint="Default: 25.", typed="whole"),
                 Input("dial.max_call_seconds", "Longest call, seconds", hint="Default: 3600.", typed="whole"),
-                Input("dial.say", "Say to who answers", hint="Before the caller is put through. Nothing: nothing."),
-                Input("dial.press", "Key to press", hint="To take the call, like 1. Nothing: every answer takes it."),
+                Input(
+                    "dial.say",
+                    "Sentence to the buyer",
+                    hint="Whoever answers hears it before the caller is put through.",
+                ),
+                Input("dial.press", "Key to press", hint="Like 1: it takes the call. Nothing: every answer takes it."),
                 Input("dial.record", "Record its calls", "check"),
-                Input("dial.sip", "SIP address", hint="In place of its number, like sip:{number}@buyer.example."),
+                Input(
+                    "dial.sip", "SIP address", hint="Dialed in place of the number, like sip:{number}@buyer.example."
+                ),
             ),
-            "How it is called when a caller comes.",
+            "How Ringpost dials the buyer when a call comes.",
         ),
         Group(
             "Schedule",
@@ -261,8 +267,8 @@ BUYER = Form(
                     key="endpoint",
                 ),
             ),
-            "The most of an hour, a day, a month and in total, revenue in dollars; and calls at once. Attempts (it is "
-            "dialed), connected calls (it answers) and converted ones (it pays) count at endpoints that take calls.",
+            "The most in an hour, a day, a month and in total, revenue in dollars; and the most at once. Attempts (it "
+            "is dialed), connected calls (it answers) and converted ones (it pays) count at endpoints that take calls.",
             always=True,
         ),
         DUPLICATES,
@@ -277,7 +283,7 @@ TAKES_CALLS: tuple[Part, ...] = (
         "calls.provider",
         "Provider",
         "select",
-        "Whose calls it takes. Nothing: it takes none, and buyers pay for sales.",
+        "Calls come through it. Nothing: the endpoint takes no calls, and buyers pay for sales.",
     ),
     Input(
         "calls.late_calls",
@@ -314,7 +320,7 @@ TAKES_CALLS: tuple[Part, ...] = (
     Input("calls.caller_must_match", "With a ring pool: only the lead's own caller id is put through", "check"),
     Input(
         "calls.fallback",
-        "When the buyer does not take it",
+        "If the buyer does not take the call",
         "select",
         options=("as_posted", "try_all"),
         default="as_posted",
@@ -326,10 +332,10 @@ TAKES_CALLS: tuple[Part, ...] = (
     Input(
         "calls.last_resort",
         "Last resort",
-        hint="A number that is dialed, unpaid, when no buyer is left.",
+        hint="This number is dialed, unpaid, when no buyer is left.",
         typed="number",
     ),
-    Input("calls.say", "Say to who is refused", hint="Nothing: the call is rejected."),
+    Input("calls.say", "Sentence to a caller who is refused", hint="Nothing: the call is rejected."),
     Input("calls.max_ring_seconds", "All buyers together ring for, seconds", hint="Default: 120.", typed="whole"),
 )
 
@@ -377,12 +383,12 @@ ENDPOINT = Form(
                     "shared_numbers",
                     "Shared numbers",
                     "long",
-                    "With shared numbers, one in each line: each serves all callers, and a caller once at a time.",
+                    "With shared numbers, one in each line. Each serves all callers, a caller with one sale at a time.",
                     typed="numbers",
                 ),
             ),
         ),
-        Group("Calls", TAKES_CALLS, "What becomes of the calls that come to its numbers."),
+        Group("Calls", TAKES_CALLS, "What happens to the calls that come to its numbers."),
         MARGIN,
         Group(
             "Limits",

@@ -177,7 +177,8 @@ class Reservations:
 
     def keys_of(self, of: Of, some_id: bytes) -> list[str]:
         """The keys of a ping or call under which an entry is held now."""
-        state = self.memory[of] = seen_of(self.dynamo.get(self.table, key_of(of)) or {}, 0)
+        [item] = self.dynamo.batch_get(self.table, [key_of(of)], ConsistentRead=True) or [{}]
+        state = self.memory[of] = seen_of(item, 0)
         return [
             key
             for key, value in (state.held or {}).items()

@@ -1,27 +1,38 @@
 """A telephone call as deployed: from a provider's signed webhooks to the buyer, and to what the journal knows of it."""
 
 import time
+from itertools import count
+from pathlib import Path
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from httpx import Response
 
 from shared.providers import local
+from shared.runtime import SILENT_SECONDS
+from tests.configurations import a_buyer, a_ring_pool, an_endpoint, an_offer
 from tests.deploy.account import SECONDS, Stack
-from tests.deploy.test_deploy import CALLER, a_ping, a_sale, apply, configure
+from tests.deploy.test_deploy import CALLER, Role, a_ping, a_sale, apply, configure, operated
 from tools.demo import CONFIGURATION
 
 KEY = "what the provider of the local run signs with"
 SID = "CA1"
+BOUND, OVERFLOW = "+18885550100", "+18885550101"
+"""A static number, and that of a ring pool that is full."""
 
 
 @pytest.fixture
 def demo(stack: Stack) -> Stack:
     apply(stack, CONFIGURATION)
+    set_secret(stack)
+    return stack
+
+
+def set_secret(stack: Stack) -> None:
     done = configure(stack.account, "--stage", "dev", "secrets", "set", "local", "--provider", "--value", KEY)
     assert done.stdout == "local is set.\n", done.stderr
-    return stack
 
 
 def send(stack: Stack, step: str, key: str = KEY, **form: str) -> Response:
@@ -56,6 +67,76 @@ def test_a_call_reaches_its_buyer_and_is_settled_as_deployed(demo: Stack) -> Non
     while "called" not in (ping := sold(demo)) and time.monotonic() < give_up_at:  # by the journal's function
         time.sleep(0.5)
     assert ping["called"] == ping["connected"] == ping["converted"] == call["call_id"]
+    issued = configure(demo.account, "--stage", "dev", "tokens", "issue", "demo-operator")
+    total = operated(demo, issued.stdout.split()[-1], "GET", "/reports").json()["total"]
+    assert (total["sales"], total["calls"], total["converted"], total["revenue_cents"]) == (1, 1, 1, 2500)
+
+
+def test_the_function_of_calls_with_one_grant_less_fails(stack: Stack, tmp_path: Path) -> None:
+    apply(stack, with_every_kind_of_number(tmp_path / "numbers.yaml"))
+    set_secret(stack)
+    role = Role(stack, "call")
+    cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
+    warm = [grant for grant in role.grants() if grant.action.startswith("dynamodb:")]
+    assert (len(cold), len(warm)) == (3, 14)
+    [ours] = [grant for grant in cold if "BuyerSecrets" not in grant.resource and "Provider" not in grant.resource]
+    [of_providers] = [grant for grant in cold if "ProviderSecrets" in grant.resource]
+    with role.without(ours):  # which is read once, at start
+        assert send(stack, "voice").status_code >= 500
+    with role.without(of_providers):
+        assert send(stack, "voice").status_code == 503
+    time.sleep(SILENT_SECONDS)
+    places = count()
+
+    def used() -> list[int]:
+        return [answer.status_code for answer in every_call(stack, next(places))]
+
+    assert used() == [200] * 4
+    for grant in warm:
+        with role.without(grant):
+            assert 500 in used(), grant  # not a 503: a table that does not answer in time proves nothing
+    assert used() == [200] * 4
+
+
+def with_every_kind_of_number(file: Path) -> Path:
+    """The demo, and endpoints with a static number, and with a ring pool and its overflow number, in a file. Their one
+    buyer has a cap, and buys a caller that is on no list once."""
+    document = yaml.load(CONFIGURATION.read_text(), yaml.BaseLoader)
+    numbers = ["+18885550110-+18885550159"]
+    document["ring_pools"].append(a_ring_pool(name="calling", numbers=numbers, overflow_number=OVERFLOW))
+    buyer = a_buyer(id=30, caps={"sales": {"total": 100_000}})
+    document["offers"].append(
+        an_offer(name="calling", buyers=[buyer], duplicates={"window_hours": 1}, suppression=["do-not-call"])
+    )
+    document["endpoints"] += [
+        an_endpoint(
+            vanity_uri="bound",
+            offer="calling",
+            tracking="static",
+            static_numbers={"1023": BOUND},
+            calls={"provider": "local"},
+        ),
+        an_endpoint(vanity_uri="leased", offer="calling", ring_pool="calling", calls={"provider": "local"}),
+    ]
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def every_call(stack: Stack, place: int) -> list[Response]:
+    """The answers to webhooks that need everything that the function may do; `place` is new in every one of them."""
+
+    def ring(number: str, caller: str) -> Response:
+        form = {"From": f"+1{caller}", "To": number, "CallSid": f"CA{caller}", "CallStatus": "ringing"}
+        return send(stack, "voice", **form)
+
+    unannounced, announced, overflowing = (f"{area}{place:04}" for area in ("614555", "614556", "614557"))
+    leased = stack.send("full", "leased", caller_id=announced).json()["trackdrive_number"]
+    return [
+        ring(BOUND, unannounced),
+        send(stack, "dial?n=1", CallSid=f"CA{unannounced}", DialCallStatus="busy"),
+        ring(f"+{leased}", announced),
+        ring(OVERFLOW, overflowing),
+    ]
 
 
 def sold(stack: Stack) -> dict[str, object]:

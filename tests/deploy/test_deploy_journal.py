@@ -10,17 +10,34 @@ from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
+from shared.domain.calls import LOST_SECONDS, Call
 from shared.domain.models import DAY
 from shared.journal.pages import Pages
 from shared.journal.rows import Row
+from shared.journal.timetable import MINUTE, THE_TIMETABLE, Due, Timetable
 from shared.settings import Settings
+from shared.store.calls import Calls
+from shared.store.counters import key_of, seen_of
 from shared.store.dynamo import Dynamo
+from shared.store.items import as_number
+from shared.store.journal import raw_id
 from tests.deploy.account import SECONDS, Stack
-from tests.deploy.test_deploy import Grant, Role, a_ping, a_sale, apply, configure, operated
+from tests.deploy.test_deploy import (
+    CAPPED,
+    Grant,
+    Role,
+    a_ping,
+    a_sale,
+    apply,
+    configure,
+    operated,
+    with_every_rule_that_asks_the_store,
+)
 from tools.demo import CONFIGURATION
 
 SALES = 4
@@ -29,18 +46,27 @@ MANIFEST = {"pk": {"S": "MANIFEST"}, "sk": {"S": "MANIFEST"}}
 
 
 @pytest.fixture
-def demo(stack: Stack) -> Stack:
-    """Whose clock stands still: tests call the function of every minute."""
+def demo(stack: Stack, tmp_path: Path) -> Stack:
+    """Whose clock stands still: tests call the function of every minute. A sale earns, as no calls are taken."""
     events = stack.account.emulator.client("events")
     for rule in events.list_rules()["Rules"]:
         events.disable_rule(Name=rule["Name"])
-    apply(stack, CONFIGURATION)
+    document = yaml.load(CONFIGURATION.read_text(), yaml.BaseLoader)
+    for endpoint in document["endpoints"]:
+        endpoint.pop("calls", None)
+    file = tmp_path / "without_calls.yaml"
+    file.write_text(yaml.safe_dump(document))
+    apply(stack, file)
     return stack
 
 
 @pytest.fixture
 def pages(stack: Stack) -> Iterator[Pages]:
-    named = dict.fromkeys(Settings.__dataclass_fields__, "") | {"journal_table": stack.outputs["JournalTable"]}
+    named = dict.fromkeys(Settings.__dataclass_fields__, "") | {
+        "journal_table": stack.outputs["JournalTable"],
+        "calls_table": stack.outputs["CallsTable"],
+        "leases_table": stack.outputs["LeasesTable"],
+    }
     dynamo = Dynamo(stack.account.emulator.client("dynamodb"), Settings(**named))
     with ThreadPoolExecutor(4) as pool:
         yield Pages(dynamo, lambda: int(time.time()), pool)
@@ -163,33 +189,84 @@ def test_a_day_that_is_over_becomes_a_file_and_only_who_may_read_it_reports_it(d
     assert reported(demo, token, 6)["pings"] == 3
 
 
-def test_the_function_of_every_minute_with_one_grant_less_fails(demo: Stack, pages: Pages) -> None:
+def test_the_function_of_every_minute_with_one_grant_less_fails(demo: Stack, pages: Pages, tmp_path: Path) -> None:
+    apply(demo, with_every_rule_that_asks_the_store(tmp_path / "rules.yaml", CAPPED))
     role = Role(demo, "minute")
     grants = [grant for grant in role.grants() if grant.action.startswith(("dynamodb:", "s3:")) and not _erases(grant)]
-    assert len(grants) == 10
-    days = count(5)
-    prepare(demo, pages, next(days))
-    closed(demo)
+    assert len(grants) == 15
+    places = count()
+    assert does_all(demo, pages.dynamo, prepare(demo, pages, next(places)))
     for grant in grants:
-        prepare(demo, pages, next(days))
+        prepared = prepare(demo, pages, next(places))
         with role.without(grant):
-            assert fails(demo), grant
+            assert not does_all(demo, pages.dynamo, prepared), grant
         closed(demo)
+    assert does_all(demo, pages.dynamo, prepare(demo, pages, next(places)))
 
 
 def _erases(grant: Grant) -> bool:
-    """What is used only while somebody is erased."""
+    """What is used only while somebody is erased: also what waits for streams."""
     is_note = grant.action == "dynamodb:UpdateItem" and "TablesConfig" in grant.resource
-    return is_note or "Pings" in grant.resource or "TablesCallers" in grant.resource
+    is_of_pings = "Pings" in grant.resource and grant.action != "dynamodb:BatchGetItem"
+    is_of_probes = "TablesCalls" in grant.resource and ("Describe" in grant.action or "PutItem" in grant.action)
+    return is_note or is_of_pings or is_of_probes or "TablesCallers" in grant.resource
 
 
-def prepare(stack: Stack, pages: Pages, days_ago: int) -> None:
-    """A day to close, no manifest, so that files are looked for that are nobody's, and one of these."""
-    at = int(time.time()) // DAY * DAY - days_ago * DAY
+class Prepared(NamedTuple):
+    """A call that is lost, and the key of a reservation for a sale that is never called."""
+
+    call_id: bytes
+    buyer_id: int
+    reserved: str
+
+
+def prepare(stack: Stack, pages: Pages, place: int) -> Prepared:
+    """A day to close, no manifest, so that files are looked for that are nobody's, and one of these; a call that is
+    due, and a sale."""
+    now, dynamo = int(time.time()), pages.dynamo
+    at = now // DAY * DAY - (5 + place) * DAY
     pages.write("pings", [Row(event=f"of {at}", at=at, kind="ping")])
-    pages.dynamo.client.delete_item(TableName=stack.outputs["JournalTable"], Key=MANIFEST)
-    stray = f"days/day=2020-01-01/1577836800-{days_ago}.parquet"
+    dynamo.client.delete_item(TableName=stack.outputs["JournalTable"], Key=MANIFEST)
+    stray = f"days/day=2020-01-01/1577836800-{5 + place}.parquet"
     stack.account.emulator.client("s3").put_object(Bucket=stack.outputs["JournalBucket"], Key=stray, Body=b"")
+
+    call_id = os.urandom(12)
+    call = Call(
+        provider="local",
+        account="local",
+        provider_id=f"CA{place}",
+        number="+18005550100",
+        arrived_at=now - LOST_SECONDS,
+        arrival="unannounced",
+        endpoint="my_endpoint",
+        version=1,
+    )
+    Calls(dynamo).arrive(call_id, call, None, b"", now + DAY)
+    sale = stack.send("full", f"called{place:04}", caller_id=f"614555{place:04}").json()
+    ping_id, _ = raw_id(sale["try_all_buyers_ping_id"])
+    buyer_id = 200 + place
+    [reserved] = held(dynamo, buyer_id)
+
+    earlier = now - 5 * MINUTE
+    begun = {**THE_TIMETABLE, "finished": as_number(earlier // MINUTE * MINUTE)}
+    dynamo.client.put_item(TableName=stack.outputs["JournalTable"], Item=begun)
+    Timetable(dynamo, lambda: earlier, set()).enter([Due("calls", call_id, earlier), Due("sales", ping_id, earlier)])
+    return Prepared(call_id, buyer_id, reserved)
+
+
+def held(dynamo: Dynamo, buyer_id: int) -> dict[str, bytes | int]:
+    """What a buyer's reservations hold over all endpoints: an entry, or the end of a tombstone."""
+    item = dynamo.get(dynamo.settings.leases_table, key_of((buyer_id, ""))) or {}
+    return seen_of(item, 0).held or {}
+
+
+def does_all(stack: Stack, dynamo: Dynamo, prepared: Prepared) -> bool:
+    """Whether the function does not fail, settles the call, and gives back what the sale has reserved."""
+    if fails(stack):
+        return False
+    call = Calls(dynamo).look(prepared.call_id)
+    is_settled = call is not None and call.facts.settled is not None
+    return is_settled and isinstance(held(dynamo, prepared.buyer_id)[prepared.reserved], int)
 
 
 def fails(stack: Stack) -> bool:

@@ -105,7 +105,7 @@ class Call:
                     raise NotTwiml("The caller of a <Gather> would have to press keys.")
                 case Reject(reason=reason):
                     self._ended = "busy" if reason == "busy" else "no-answer"
-                    self._note(f"Ringpost rejects the call: {reason}.")
+                    self._note(f"Ringpost rejects the call{': busy' if reason == 'busy' else ''}.")
                     return None
                 case Hangup():
                     return None
