@@ -507,6 +507,7 @@ def _known() -> "Known":
 def office() -> "Office":
     """What operators work on, for one request. What it imports is slow to start, and no other function needs it. Raises
     `MissingSetting` without a journal table."""
+    from shared.flows.resolving import leads_until
     from shared.operators.access import Office
     from shared.store.journal import Journal
     from shared.store.records import Records
@@ -522,6 +523,7 @@ def office() -> "Office":
         Callers(dynamo, signing_keys, memory.noted),
         Journal(dynamo, signing_keys, io_pool),
         lambda: _fetching(dynamo),
+        lambda number, caller, ping_id: leads_until(telephony(OFFICE_SECONDS), number, caller, ping_id),
     )
 
 
@@ -542,7 +544,7 @@ def visited_office() -> "VisitedOffice":
     if not (process.settings.session_secret_arn or process.settings.session_secret_file):
         raise settings.MissingSetting("the environment variable RINGPOST_SESSION_SECRET_ARN is not set")
     found = office()
-    return VisitedOffice(found.records, found.callers, found.journal, found.open_files, _cognito())
+    return VisitedOffice(found.records, found.callers, found.journal, found.open_files, found.leads_until, _cognito())
 
 
 @cache

@@ -27,6 +27,7 @@ from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import DAY, Buyer, Endpoint, Field, Ping, RingPool, Shard
 from shared.domain.templates import Unaskable
 from shared.flows import World, settling
+from shared.flows.resolving import find_announced, leads_until
 from shared.flows.telephony import KnownVersions, Telephony
 from shared.journal.consumer import EndpointOf, consume, remembering
 from shared.journal.dead_letters import DeadLetters
@@ -49,7 +50,6 @@ from shared.store.callers import Callers
 from shared.store.calls import Calls
 from shared.store.compiled import Compiled, Memory, pack, version_key
 from shared.store.counters import Counters, Of, Seen
-from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erased, Unfinished
 from shared.store.items import bytes_of
@@ -253,6 +253,9 @@ class Stage:
     def telephony_over(self, dynamo: Dynamo) -> Telephony:
         return Telephony(self.world_over(dynamo), Calls(dynamo), Owners(dynamo, self.owners), self.versions)
 
+    def leads_until(self, number: str, caller: str, ping_id: bytes) -> int:
+        return leads_until(self.telephony(), number, caller, ping_id)
+
     def open_files(self) -> Fetching:
         """What fetches the journal's files, from a folder of this stage. The stream is brought first: what happened
         until now is in the pages."""
@@ -389,8 +392,8 @@ class Stage:
 
     def route(self, number: str, caller: str = CALLER) -> Route | None:
         """Where a call from `caller` to `number` goes now."""
-        found = Destinations(Dynamo(self.client, self.settings), self.keys, self.clock).route(number, caller)
-        return found[0] if found else None
+        found = find_announced(self.telephony(), number, caller)
+        return found.route if found and found.route.held_until > self.clock() else None
 
     def contents(self, settings: Settings | None = None) -> dict[str, list[str]]:
         """Every item of the tables that requests write, to be compared, but for requests that were refused unpriced."""

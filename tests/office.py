@@ -1,10 +1,12 @@
 """An operator who speaks with the operators' API, one event at a time."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from functions.api.operations import OPERATIONS
 from shared import configuration
+from shared.flows.resolving import leads_until
 from shared.office import rest
 from shared.operators import access
 from shared.operators.access import Office
@@ -59,6 +61,7 @@ class Operator:
             Callers(dynamo, keys, self.stage.memory.noted),
             Journal(dynamo, keys, self.stage.io_pool),
             self.stage.open_files,
+            partial(leads_until, self.stage.telephony_over(dynamo)),
         )
 
 

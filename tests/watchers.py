@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from html import unescape
 from typing import Any
 
 from functions.dashboard.views import VIEWS
+from shared.flows.resolving import leads_until
 from shared.office import dashboard
 from shared.office.visitors import VisitedOffice, visitor_of
 from shared.store.callers import Callers
@@ -40,7 +41,11 @@ class Visitor:
         dynamo, keys = Counting(self.stage.client, self.stage.settings), self.stage.keys
         records = Records(dynamo, keys, self.stage.clock)
         world = VisitedOffice(
-            records, Callers(dynamo, keys), Journal(dynamo, keys, self.stage.io_pool), self.stage.open_files
+            records,
+            Callers(dynamo, keys),
+            Journal(dynamo, keys, self.stage.io_pool),
+            self.stage.open_files,
+            partial(leads_until, self.stage.telephony_over(dynamo)),
         )
         event = event | {"cookies": [f"{dashboard.COOKIE}={self.cookie}"]}
         found = dashboard.serve(event, REQUEST_ID, VIEWS, world, keys, visitor_of)

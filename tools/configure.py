@@ -11,7 +11,7 @@ from shared.configuration import Change, Configuration, InvalidConfiguration
 from shared.domain import phone
 from shared.flows.expecting import Expected, expect_call
 from shared.flows.resolving import resolve
-from shared.operators import changelog, comparing, incoming
+from shared.operators import changelog, comparing
 from shared.operators.comparing import Difference
 from shared.operators.yaml_document import Document
 from shared.store.records import Records
@@ -128,16 +128,9 @@ def route(
             resolved = resolve(made, number, caller)
         if resolved is None:
             fail(f"Nowhere: {number} is not a number of this stack.")
-        if resolved.endpoint and resolved.endpoint.calls:
-            _say_expected(expect_call(resolved, resolved.endpoint, number, caller, records.now()), as_json)
-            return
-        found = incoming.buyer_of_call(records, number, caller)
-        if found is None:
+        if resolved.endpoint is None:
             fail("Nowhere: no live sale has this number, for this caller.")
-        if as_json:
-            print_json(found)
-            return
-        typer.echo(f"{found.name} (buyer {found.buyer_id}) at {found.number}, until {clock(found.until)}")
+        _say_expected(expect_call(resolved, resolved.endpoint, number, caller, records.now()), as_json)
 
 
 def _say_expected(expected: Expected, as_json: bool) -> None:

@@ -456,3 +456,8 @@ class Sale(Struct, frozen=True, kw_only=True):
     destination: str = ""
     pool: str = ""
     pool_used: int = 0
+
+    def number_of_buyer(self, buyer: "Buyer | None") -> str:
+        """Where the buyer is dialed. A sale of 0.1.0 does not say it: it is the number that is configured now."""
+        agreed = self.said.number if self.said else ""
+        return self.destination or agreed or (buyer.number if buyer else "")

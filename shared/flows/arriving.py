@@ -197,7 +197,7 @@ def _add_candidates(turn: Turn, call: Call, found: Destination, ping: Ping, sale
             bid.payout_cents,
             sale.destination
             if buyer.id == sale.buyer_id and sale.destination
-            else _number_of(buyer, said.get(buyer.id)),
+            else number_to_dial(buyer, said.get(buyer.id)),
             bool(buyer.dial.press),
         )
         for buyer, bid in willing
@@ -223,7 +223,7 @@ def _is_alone(rules: CallRules, call: Call, sale: Sale) -> bool:
     return call.arrival == "repeat" or (sale.choice != TRY_ALL and rules.fallback == "as_posted")
 
 
-def _number_of(buyer: Buyer, said: object) -> str:
+def number_to_dial(buyer: Buyer, said: object) -> str:
     return (said.number if isinstance(said, Yes) else "") or buyer.number
 
 

@@ -6,6 +6,7 @@ is in time is the sale's to say: a lease or route that is over still leads to it
 """
 
 from contextlib import suppress
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -19,6 +20,7 @@ from shared.store.items import bytes_of, number_of, table_key
 from shared.store.owners import Known, Owner, Place, is_sure, places
 from shared.store.packing import unpack_json
 from shared.store.pings import Claim, State
+from shared.store.routes import Route
 
 LATE_SECONDS = DAY
 """How long a route that is over still leads to its sale, if the sale was never connected."""
@@ -26,11 +28,13 @@ LATE_SECONDS = DAY
 
 class Destination(Struct, frozen=True):
     """Where a call to a number of ours goes: to the `sale` of a `ping`, or to a ping that is not sold yet; without a
-    ping nobody has announced the caller. `endpoint` treats the call: None where none does any more."""
+    ping nobody has announced the caller. `endpoint` treats the call: None where none does any more. `until` is the end
+    of the lease or route that leads there."""
 
     owner: Owner
     endpoint: Endpoint | None = None
     claim: Claim = field(default_factory=lambda: Claim(State.UNKNOWN))
+    until: int = 0
 
     @property
     def ping(self) -> Ping | None:
@@ -60,6 +64,14 @@ def resolve(telephony: Telephony, number: str, caller: str) -> Destination | Non
     return found
 
 
+def leads_until(telephony: Telephony, number: str, caller: str, ping_id: bytes) -> int:
+    """Until when a call leads to the sale of this ping; 0 where it does not, or not any more."""
+    found = resolve(telephony, number, caller)
+    if found is None or found.ping is None or found.sale is None or found.ping.id != ping_id:
+        return 0
+    return found.until if found.until > telephony.world.now() else 0
+
+
 def _resolve(telephony: Telephony, number: str, caller: str, known: Known) -> Destination | None:
     owner = known.owner
     if owner is None:
@@ -69,24 +81,34 @@ def _resolve(telephony: Telephony, number: str, caller: str, known: Known) -> De
         claim = _read_ping(telephony, lease.ping_id, known.endpoint) if lease and lease.ping_id else None
         # A lease that arrived late is nobody's sale.
         found = claim if claim and claim.sale and claim.sale.number == number else None
+        until = lease.expires_at if lease else 0
     else:
-        found = _find_announced(telephony, number, caller, known.endpoint) if caller else None
+        announced = find_announced(telephony, number, caller, known.endpoint) if caller else None
+        found, until = (announced.claim, announced.route.held_until) if announced else (None, 0)
     if found and found.ping:
-        return Destination(owner, _find_endpoint(telephony, found.ping.endpoint), found)
+        return Destination(owner, _find_endpoint(telephony, found.ping.endpoint), found, until)
     return Destination(owner, _endpoint_of_owner(telephony, owner))
 
 
-def _find_announced(telephony: Telephony, number: str, caller: str, likely: str) -> Claim | None:
-    """The ping to whose caller the number leads: the last that was sold; where none is, the last that was left."""
+class Announced(NamedTuple):
+    """The ping to whose caller a number leads, and the route by which it does."""
+
+    claim: Claim
+    route: Route
+
+
+def find_announced(telephony: Telephony, number: str, caller: str, likely: str = "") -> Announced | None:
+    """The last ping that was sold; where none is, the last that was left. `likely` is the endpoint of the number's last
+    call."""
     world, unsold = telephony.world, None
     now = world.now()
     for route in world.routes.of_call(route_keys(world.keys, number, caller), now - LATE_SECONDS):
         claim = _read_ping(telephony, route.ping_id, likely)
         is_released = claim.connected and route.held_until <= now
         if claim.ping and claim.sale and not is_released and _is_sale_of(claim.ping, claim.sale, number, caller):
-            return claim
+            return Announced(claim, route)
         if claim.ping and not unsold and claim.state is not State.SPENT and route.held_until > now:
-            unsold = claim
+            unsold = Announced(claim, route)
     return unsold
 
 

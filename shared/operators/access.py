@@ -24,12 +24,14 @@ OPERATORS: tuple[Role, ...] = ("operator",)
 
 
 class Office(Struct, frozen=True):
-    """What the use cases work on, for one request. `open_files` gives what fetches the journal's files."""
+    """What the use cases work on, for one request. `open_files` gives what fetches the journal's files; `leads_until`,
+    of a number, a caller and a ping, until when a call leads to the ping's sale."""
 
     records: Records
     callers: Callers
     journal: Journal
     open_files: Callable[[], Fetching]
+    leads_until: Callable[[str, str, bytes], int]
 
 
 def admit_user(office: Office, token: str, roles: tuple[Role, ...]) -> User:

@@ -14,7 +14,7 @@ from shared.configuration import Change
 from shared.domain import keys as signing
 from shared.domain.calls import paid_as_sale
 from shared.domain.matching import Rule, Shown
-from shared.domain.models import DAY, Bid, Endpoint, Field
+from shared.domain.models import DAY, Bid, Endpoint, Field, Sale
 from shared.domain.objections import NotFound, Refused
 from shared.domain.readers import Reader
 from shared.journal.events import LETTERS, PRICED, SOLD, UNMATCHED
@@ -205,7 +205,7 @@ def _open(office: Office, reader: Reader, found: Opened, *, is_plain: bool) -> O
             )
             for failure in (found.failures if sees_all else ())
         ],
-        sale=_sale(found, names, reader),
+        sale=_sale(office, found, names, reader),
         unsettled=[
             Unsettled(buyer_id, names.get(buyer_id, ""), asked.at, asked.said is not None)
             for buyer_id, asked in (found.unsettled.items() if sees_all else ())
@@ -250,10 +250,11 @@ def _line(office: Office, opened: Opened) -> Found:
     )
 
 
-def _sale(found: Opened, names: Mapping[int, str], reader: Reader) -> SaleMade | None:
-    sale, route = found.sale, found.route if reader.sees_all else None
+def _sale(office: Office, found: Opened, names: Mapping[int, str], reader: Reader) -> SaleMade | None:
+    sale = found.sale
     if sale is None:
         return None
+    route = _find_route(office, found, sale) if reader.sees_all and not found.lease_until else None
     return SaleMade(
         buyer_id=sale.buyer_id,
         name=names.get(sale.buyer_id, ""),
@@ -261,9 +262,16 @@ def _sale(found: Opened, names: Mapping[int, str], reader: Reader) -> SaleMade |
         overflow=sale.overflow,
         held_until=sale.held_until,
         lease_until=found.lease_until,
-        route=RouteNow(route.buyer_id, route.number, route.held_until) if route else None,
+        route=route,
         superseded_by=found.superseded_by.hex(),
     )
+
+
+def _find_route(office: Office, found: Opened, sale: Sale) -> RouteNow | None:
+    """Where a call to the number leads, while the caller is known."""
+    until = office.leads_until(sale.number, found.lead.caller, found.ping.id) if found.lead.caller else 0
+    buyer = found.endpoint.buyer(sale.buyer_id) if found.endpoint else None
+    return RouteNow(sale.buyer_id, sale.number_of_buyer(buyer), until) if until else None
 
 
 def _open_rows(office: Office, reader: Reader, ping_id: str, at: str) -> OpenedPing:

@@ -13,19 +13,17 @@ from shared.domain.matching import Failure
 from shared.domain.models import Endpoint, Lead, Ping, Sale
 from shared.domain.refusals import UnknownEndpoint
 from shared.store.compiled import Compiled, Entry, Memory
-from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
 from shared.store.items import number_of, number_or, text_of
 from shared.store.pings import Asked, Pings, State, state_of
 from shared.store.rings import PoolChanged, Rings
-from shared.store.routes import Route
 
 
 class Opened(Struct, frozen=True, kw_only=True):
     """One ping with everything that is known, and its `sale`. The `lead` is that of PING and POST together; it
     `is_kept` until it is erased or its retention is over. `refused` is the status of its last POST that sold nothing.
-    `lease_until` is how long the number is still leased to its sale, cooldown included, `route` where a call to its
-    static, shared or overflow number goes now, `superseded_by` the ping whose sale took over its route. `failures` are
+    `lease_until` is how long the number of a ring pool is still leased to its sale, cooldown included, `superseded_by`
+    the ping whose sale took over its route. `failures` are
     why the others did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is the
     one that the PING met, None if that version is gone."""
 
@@ -38,7 +36,6 @@ class Opened(Struct, frozen=True, kw_only=True):
     refused_at: int | None = None
     milliseconds: int = 0
     lease_until: int = 0
-    route: Route | None = None
     superseded_by: bytes = b""
     failures: list[Failure] = []
     unsettled: dict[int, Asked] = {}
@@ -60,7 +57,7 @@ class Journal:
 
     def opened(self, ping_id: str, now: int) -> Opened | None:
         """One ping by any of its ids, of any endpoint, or by its raw id in hexadecimal; None if it is not there, or not
-        to be shown. A call for the item; if it is sold three more, and one where its endpoint has changed since."""
+        to be shown. A call for the item; if it is sold two more, and one where its endpoint has changed since."""
         raw, public = raw_id(ping_id)
         item = self.pings.item(raw) if raw else None
         claim = state_of(item, now)
@@ -73,7 +70,6 @@ class Journal:
         lead = Lead(ping.lead | (sale.posted if sale else {})) if is_kept else Lead()
         compiled = Compiled(self.dynamo, Memory())
         endpoint = self._version(compiled, ping)
-        lease_until, route = self._line(compiled, ping, sale, lead, now) if sale else (0, None)
         return Opened(
             ping=ping,
             sale=sale,
@@ -83,8 +79,7 @@ class Journal:
             refused=text_of(item, "refused"),
             refused_at=number_or(item, "refused_at", None),
             milliseconds=number_or(item, "milliseconds", 0),
-            lease_until=lease_until,
-            route=route,
+            lease_until=self._lease_until(compiled, ping, sale, now) if sale else 0,
             superseded_by=claim.superseded_by,
             failures=matching.failures(endpoint, ping.lead, ping.created_at, ping.facts)
             if endpoint and is_kept
@@ -102,19 +97,17 @@ class Journal:
         compiled.memory.endpoints[ping.endpoint] = Entry(endpoint, 0)
         return endpoint
 
-    def _line(self, compiled: Compiled, ping: Ping, sale: Sale, lead: Lead, now: int) -> tuple[int, Route | None]:
-        """Until when the sold number is leased to this ping, and its route, as they are now."""
+    def _lease_until(self, compiled: Compiled, ping: Ping, sale: Sale, now: int) -> int:
+        """Until when the sold number is leased to this ping now."""
         try:
             pool = compiled.latest(ping.endpoint, now).pool
             shard = next((shard for shard in pool.shards if sale.number in shard.numbers), None) if pool else None
             if pool is None or shard is None:
-                destinations = Destinations(self.dynamo, self.keys, lambda: now)
-                found = destinations.route(sale.number, lead.caller) if lead.caller else None
-                return 0, found[0] if found and found[0].ping_id == ping.id else None
+                return 0
             lease = Rings(self.dynamo, {}).look(pool, [shard])[shard.id].lease_of(ping.id, shard.numbers)
         except (UnknownEndpoint, PoolChanged):
-            return 0, None
-        return lease.expires_at if lease and lease.expires_at > now else 0, None
+            return 0
+        return lease.expires_at if lease and lease.expires_at > now else 0
 
 
 def raw_id(ping_id: str) -> tuple[bytes, bool]:

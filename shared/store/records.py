@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from shared.domain.keys import Keys
 from shared.store.applying import Applying
-from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
 from shared.store.layouts import Layouts
 from shared.store.pings import Pings
@@ -25,4 +24,3 @@ class Records:
         self.versions = Versions(dynamo, now, known)
         self.tokens = Tokens(self.versions, signing_keys)
         self.applying = Applying(self.versions, self.tokens, Layouts(self.versions, self.rings))
-        self.destinations = Destinations(dynamo, signing_keys, now)

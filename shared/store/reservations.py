@@ -20,9 +20,7 @@ key is that attempt's own. **Each write may be lost, repeated or late: it is don
   then one must be free. A place that is over and is still in the map stands for itself: nobody has got it.
 - *Give* needs the very entry whose amounts it subtracts, and leaves a tombstone: nothing is subtracted twice. Where
   nothing is held it needs just that, and leaves a tombstone too, for a take that is still to come.
-- *Prolong* needs the entry and a place that ends earlier: it never brings one back or shortens it. One that was over
-  and is somebody else's now is gone, and nothing is changed.
-- *Free places* needs the place. Nothing brings it back: a take finds its entry, and a prolongation no place.
+- *Free places* needs the place. Nothing brings it back: a take finds its entry.
 - *Remove*, of what is over, needs that each place and tombstone is over still. Nobody writes in a period that is over.
 - *Make maps* leaves those that are there. The maps are never removed, and `held` is never there without the other, so
   that no write meets half of them.
@@ -136,8 +134,8 @@ class Reservations:
     def adopt(
         self, buyer_id: int, old: str, new: str, wanted: Collection[Cap], local: datetime, until: int
     ) -> Reserved:
-        """Move the entries under `old` to `new`, in the items of the caps that are `wanted`, and prolong the place to
-        `until`. A place that was over meanwhile must be free.
+        """Move the entries under `old` to `new`, in the items of the caps that are `wanted`, and let the place last
+        until `until`. A place that was over meanwhile must be free.
 
         Of two calls, the one that adopts in the first item adopts in all. Where another item's entry is gone, a take
         under `new` finds its own entry in the first, and takes in the other. If it is full, both keys are to be given.
@@ -153,18 +151,6 @@ class Reservations:
         Where nothing is held, a take that arrives late will be refused. It may be repeated: the first one decides."""
         for endpoint in sorted(endpoints):
             self._give((buyer_id, endpoint), key, came_true, local)
-
-    def prolong(self, buyer_id: int, key: str, endpoints: Collection[str], until: int) -> None:
-        """Let a place that is still there last until `until`; one that lasts longer stays as it is."""
-        for endpoint in sorted(endpoints):
-            of = (buyer_id, endpoint)
-            update = Update()
-            place = update.name(_places(of), key)
-            update.values[":binary"] = as_text("B")
-            update.condition(f"attribute_type({update.name(HELD, key)}, :binary)")
-            update.condition(f"{place} < {update.number(until)}")
-            update.set(place, as_number(until))
-            self._write(of, update)
 
     def free_places(self, buyer_id: int, key: str, endpoints: Collection[str]) -> None:
         """Let a place go whose entry stays: who is gone needs none."""

@@ -276,12 +276,16 @@ def test_a_ping_is_opened_with_its_sale_its_number_and_why_others_did_not_bid(
         assert journal.opened(unknown, START) is None
 
 
-def test_a_static_sale_shows_where_its_call_goes(stage: Stage, publisher: Publisher, journal: Journal) -> None:
-    stage.publish(an_endpoint(static_numbers={"+18005550170": "1023"}))
-    found = journal.opened(sold(publisher, trackdrive_number="8005550170"), START)
-    assert found
-    assert found.route
-    assert (found.route.buyer_id, found.route.number, found.lease_until) == (1, "+18005550181", 0)
+def test_a_static_sale_shows_where_its_call_goes(olga: Operator, publisher: Publisher) -> None:
+    olga.stage.publish(an_endpoint(static_numbers={"+18005550170": "1023"}))
+    ping_id = sold(publisher, trackdrive_number="8005550170")
+    found = olga.get(f"/pings/{ping_id}")["sale"]
+    assert found["route"] == {"buyer_id": 1, "number": "+18005550181", "until": START + 300}
+    assert found["lease_until"] == 0
+    page = Visitor(olga.stage, "olga").see(f"/pings/{ping_id}")
+    assert "a call goes to buyer 1 at +18005550181 until" in page
+    olga.stage.clock.forward(300)
+    assert olga.get(f"/pings/{ping_id}")["sale"]["route"] is None
 
 
 def test_a_sale_that_lost_its_route_names_the_later_one(olga: Operator, publisher: Publisher) -> None:

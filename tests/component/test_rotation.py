@@ -212,7 +212,8 @@ def test_a_caller_is_found_and_erased_over_a_rotation(stage: Stage, first: Keys,
     dynamo = Dynamo(stage.client, SETTINGS)
     newest = max(first, second, key=lambda keys: (len(keys.callers), keys.callers[0].id))
     records = Records(dynamo, newest, stage.clock)
-    office = Office(records, Callers(dynamo, newest), Journal(dynamo, newest, InTurn()), stage.open_files)
+    journal = Journal(dynamo, newest, InTurn())
+    office = Office(records, Callers(dynamo, newest), journal, stage.open_files, stage.leads_until)
     found = log.pings_of(office, EVERYTHING, CALLER, size=1)
     assert [entry.outcome for entry in found.entries] == ["open"]
     following = log.pings_of(office, EVERYTHING, CALLER, found.cursor, size=1)

@@ -72,7 +72,14 @@ class Browser:
         dynamo = Dynamo(self.stage.client, self.stage.settings)
         found = records(self.stage)
         journal = Journal(dynamo, self.stage.keys, InTurn())
-        world = VisitedOffice(found, Callers(dynamo, self.stage.keys), journal, self.stage.open_files, self.cognito)
+        world = VisitedOffice(
+            found,
+            Callers(dynamo, self.stage.keys),
+            journal,
+            self.stage.open_files,
+            self.stage.leads_until,
+            self.cognito,
+        )
         elsewhere = self.cognito.url if self.cognito else ""
         said = edge.serve(event, REQUEST_ID, VIEWS, world, self.stage.keys, visitors.visitor_of, elsewhere)
         for cookie in said.get("cookies", []):

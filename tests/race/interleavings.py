@@ -29,7 +29,6 @@ from shared.operators.leftovers import Leftovers
 from shared.operators.repair import QUIET_SECONDS
 from shared.publishers.requests import Request
 from shared.store.counters import Counters, items
-from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo
 from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.rings import Rings
@@ -458,7 +457,7 @@ class Machine:
         found += self._caps_violated([*sold.values()])
         found += self._leftovers([*sold.values()]) if self.calls else []
         found += self._agreements_violated(pings) if self.live else []
-        found += self._routes_violated(pings, sold, dict(zip(sold, callers, strict=True))) if self.static else []
+        found += self._routes_violated(sold, dict(zip(sold, callers, strict=True))) if self.static else []
         found += self._leases_violated(pings, sold, dict(zip(sold, callers, strict=True))) if self.shared else []
         return found
 
@@ -467,13 +466,13 @@ class Machine:
         known = read_ping_id(KEYS, self.endpoint.vanity_uri, sent.params.get("ping_id", ""))
         return known[0] if known else sent.sale
 
-    def _routes_violated(self, pings: Pings, sold: Mapping[bytes, Sale], callers: Mapping[bytes, str]) -> list[str]:
+    def _routes_violated(self, sold: Mapping[bytes, Sale], callers: Mapping[bytes, str]) -> list[str]:
         """A call from a caller that was sold leads to the buyer of one of its sales, as long as one is held."""
         found = []
         for caller in set(callers.values()):
             held = {of for of, sale in sold.items() if callers[of] == caller and sale.held_until > self.clock()}
-            found_route = Destinations(pings.dynamo, KEYS, self.clock).route(NUMBER, caller)
-            if held and (found_route is None or found_route[0].ping_id not in held):
+            route = self.stage.route(NUMBER, caller)
+            if held and (route is None or route.ping_id not in held):
                 found.append("a sale without its route")
         return found
 
@@ -490,12 +489,9 @@ class Machine:
         held = Counter(lease.caller for lease in leases if lease.end > now)
         if any(count > self.endpoint.leases_per_caller for count in held.values()):
             found.append("a caller with more numbers than it may hold")
-        destinations = Destinations(pings.dynamo, KEYS, self.clock)
         for of, sale in sold.items():
-            route = destinations.route(sale.number, callers[of]) if sale.held_until > now else None
-            if sale.held_until > now and (
-                route is None or (route[0].ping_id, route[0].buyer_id) != (of, sale.buyer_id)
-            ):
+            route = self.stage.route(sale.number, callers[of]) if sale.held_until > now else None
+            if sale.held_until > now and (route is None or (route.ping_id, route.buyer_id) != (of, sale.buyer_id)):
                 found.append("a sale without its route")
         leased_to = Counter[bytes]()
         for caller in {actor.sent.params["caller_id"] for actor in self.actors}:

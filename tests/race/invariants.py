@@ -13,10 +13,9 @@ from shared.domain.keys import ask_key
 from shared.domain.models import Buyer, Endpoint, Lead, Ping, Sale
 from shared.settings import Settings
 from shared.store import pings
-from shared.store.destinations import Destinations
 from shared.store.dynamo import Dynamo, Item
 from shared.store.pings import Claim
-from tests.build import KEYS
+from tests.build import KEYS, Clock, Stage
 from tests.race.market import COOLDOWN_SECONDS, HOLD_SECONDS, Market
 from tests.race.publishers import Post
 
@@ -61,6 +60,7 @@ class Tables:
 
     def __init__(self, client: "DynamoDBClient", settings: Settings, market: Market) -> None:
         self.dynamo, self.market, self.now = Dynamo(client, settings), market, int(time.time())
+        self.stage = Stage(client, settings=settings, clock=Clock(self.now))
         self.claims = dict(self._claims())
         self.sales = [Recorded(claim.ping, claim.sale) for claim in self.claims.values() if claim.ping and claim.sale]
         self.by_answer: defaultdict[str, list[Recorded]] = defaultdict(list)
@@ -93,8 +93,8 @@ class Tables:
         return sum(int(item[name]["N"]) for name in item if name.startswith(f"{cap.kind}-{cap.period}-"))
 
     def route_of(self, number: str, caller: str) -> bytes:
-        found = Destinations(self.dynamo, KEYS, lambda: self.now).route(number, caller)
-        return found[0].ping_id if found and found[0].sold else b""
+        found = self.stage.route(number, caller)
+        return found.ping_id if found and found.sold else b""
 
 
 def violations(tables: Tables, posts: list[Post], accepted: Iterable[str]) -> Iterator[Violation]:

@@ -11,11 +11,9 @@ from shared.domain.key_list import SHARED, Listed, keys_at
 from shared.domain.models import DAY, User
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.operators.erasing import Erasing
-from shared.store.dynamo import Dynamo
-from shared.store.journal import Journal
 from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.routes import Route
-from tests.build import BUYERS, SETTINGS, START, Answer, InTurn, Publisher, Stage, a_buyer, an_endpoint
+from tests.build import BUYERS, START, Answer, Publisher, Stage, a_buyer, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -177,13 +175,14 @@ def test_a_caller_that_is_refused_after_a_sale_was_surely_not_recorded_leads_now
     assert line.publisher.full(line.uri, **sent).body["success"]
 
 
-def test_the_log_shows_the_route_that_a_call_takes(line: StaticLine) -> None:
+def test_the_page_of_a_sale_shows_the_route_that_a_call_takes(line: StaticLine) -> None:
     sale = line.ping(2)
     assert line.post(sale).body["success"]
     line.die(line.ping(1))
-    opened = Journal(Dynamo(line.stage.client, SETTINGS), line.stage.keys, InTurn()).opened(sale, line.stage.clock())
-    assert opened
-    assert opened.route == line.route() is not None
+    route, ping = line.route(), line.stage.kept(sale, line.uri).ping
+    assert route
+    assert ping
+    assert line.stage.leads_until(line.number, line.caller, ping.id) == route.held_until
 
 
 def test_sixteen_attempts_that_died_leave_the_sale_its_call(line: StaticLine) -> None:

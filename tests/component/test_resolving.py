@@ -10,9 +10,7 @@ from shared.domain.models import Ping
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.flows import resolving
 from shared.flows.expecting import Expected, expect_call
-from shared.operators.incoming import Called, buyer_of_call
 from shared.store.claiming import Claiming
-from shared.store.destinations import Destination
 from shared.store.dynamo import Dynamo
 from shared.store.owners import Place, owner_key
 from shared.store.packing import unpack
@@ -62,12 +60,21 @@ def apply(records: Records, numbers: list[str], **overrides: Any) -> None:
     records.applying.apply(configuration.read(a_document(**wanted)), "somebody")
 
 
-def resolve(records: Records, number: str, caller: str = CALLER) -> tuple[Destination | None, int]:
-    """Where the call goes, and in how many calls that was found."""
-    counting = records.dynamo
-    assert isinstance(counting, Counting)
+def resolve(stage: Stage, counting: Counting, number: str, caller: str = CALLER) -> tuple[Expected | None, int]:
+    """Whom a call reaches, and in how many calls it was found where the call goes, by a process that remembers no
+    owner."""
     counting.calls = 0
-    return records.destinations.resolve(number, caller), counting.calls
+    stage.owners.clear()
+    found = resolving.resolve(stage.telephony_over(counting), number, caller)
+    calls = counting.calls
+    if found is None or found.endpoint is None:
+        return None, calls
+    expected = expect_call(found, found.endpoint, number, caller, stage.clock())
+    return None if expected.arrival == "refused" else expected, calls
+
+
+def held(endpoint: str, buyer_id: int, number: str, until: int, name: str = "") -> Expected:
+    return Expected("in_time", endpoint, buyer_id, name or f"Buyer {'AB'[buyer_id - 1]}", number, until)
 
 
 def owner(stage: Stage, number: str) -> dict[str, Any]:
@@ -85,20 +92,22 @@ def sell(publisher: Publisher, caller: str = CALLER) -> str:
     return f"+{number}"
 
 
-def test_a_call_to_any_kind_of_number_is_resolved_in_three_calls(records: Records, publisher: Publisher) -> None:
+def test_a_call_to_any_kind_of_number_is_resolved_in_three_calls(
+    stage: Stage, counting: Counting, records: Records, publisher: Publisher
+) -> None:
     apply(records, [NUMBER])
     ping = publisher.ping("static", trackdrive_number=STATIC_NUMBER).body
     publisher.post("static", ping_id=ping["buyers"][1]["ping_id"], caller_id=CALLER)
     assert [sell(publisher), sell(publisher, "+16145550101")] == [NUMBER, OVERFLOW]
-    assert resolve(records, NUMBER) == (Destination("my_endpoint", 1, "+18005550181", UNTIL), 3)
-    overflow = Destination("my_endpoint", 1, "+18005550181", START + 300)
-    assert resolve(records, OVERFLOW, "+16145550101") == (overflow, 3)
-    assert resolve(records, STATIC_NUMBER) == (Destination("static", 2, "+18005550182", START + 300), 3)
-    assert resolve(records, "+18005550109") == (None, 1)
+    assert resolve(stage, counting, NUMBER) == (held("my_endpoint", 1, "+18005550181", UNTIL), 3)
+    overflow = held("my_endpoint", 1, "+18005550181", START + 300)
+    assert resolve(stage, counting, OVERFLOW, "+16145550101") == (overflow, 3)
+    assert resolve(stage, counting, STATIC_NUMBER) == (held("static", 2, "+18005550182", START + 300), 3)
+    assert resolve(stage, counting, "+18005550109") == (None, 1)
 
 
 def test_a_call_leads_to_its_sale_while_a_later_one_is_not_recorded(
-    records: Records, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, counting: Counting, records: Records, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply(records, [NUMBER])
     sent = {"trackdrive_number": STATIC_NUMBER, "caller_id": CALLER}
@@ -107,25 +116,27 @@ def test_a_call_leads_to_its_sale_while_a_later_one_is_not_recorded(
     with monkeypatch.context() as patched:
         patched.setattr(Pings, "record", die)
         assert publisher.post("static", ping_id=later, caller_id=CALLER).code == 503
-    assert resolve(records, STATIC_NUMBER) == (Destination("static", 1, "+18005550181", START + 300), 4)
+    assert resolve(stage, counting, STATIC_NUMBER) == (held("static", 1, "+18005550181", START + 300), 4)
 
 
 def die(*_: Any) -> None:
     raise TemporarilyUnavailable
 
 
-def test_the_destination_is_that_of_the_sale(records: Records, publisher: Publisher) -> None:
+def test_the_destination_is_that_of_the_sale(
+    stage: Stage, counting: Counting, records: Records, publisher: Publisher
+) -> None:
     apply(records, [NUMBER])
     sell(publisher)
     apply(records, [NUMBER], offers=[an_offer(buyers=[a_buyer(number="+18005550189")])])
-    assert resolve(records, NUMBER) == (Destination("my_endpoint", 1, "+18005550181", UNTIL), 3)
+    assert resolve(stage, counting, NUMBER) == (held("my_endpoint", 1, "+18005550181", UNTIL), 3)
     apply(records, [NUMBER], offers=[an_offer(buyers=[a_buyer(id=7)])])
-    assert resolve(records, NUMBER)[0] == Destination("my_endpoint", 1, "+18005550181", UNTIL)
-    assert buyer_of_call(records, NUMBER, CALLER) is None
+    stage.memory.endpoints.clear()
+    assert resolve(stage, counting, NUMBER)[0] is None, "its buyer has left the configuration"
 
 
 def test_owners_and_sales_of_0_1_0_are_resolved_as_by_0_1_0(
-    stage: Stage, records: Records, publisher: Publisher
+    stage: Stage, counting: Counting, records: Records, publisher: Publisher
 ) -> None:
     apply(records, [NUMBER])
     ping = publisher.ping("static", trackdrive_number=STATIC_NUMBER).body
@@ -134,16 +145,18 @@ def test_owners_and_sales_of_0_1_0_are_resolved_as_by_0_1_0(
     for number in (NUMBER, STATIC_NUMBER):
         make_owner_of_0_1_0(stage, number)
     assert owner(stage, NUMBER) == owner_key(NUMBER) | {"owner": {"S": "ring pool auto-us"}, "since": {"N": "1"}}
-    assert resolve(records, NUMBER)[0] == Destination("my_endpoint", 1, "+18005550181", UNTIL)
-    assert resolve(records, STATIC_NUMBER)[0] == Destination("static", 2, "+18005550182", START + 300)
+    assert resolve(stage, counting, NUMBER)[0] == held("my_endpoint", 1, "+18005550181", UNTIL)
+    assert resolve(stage, counting, STATIC_NUMBER)[0] == held("static", 2, "+18005550182", START + 300)
 
     [sold] = [item for item in stage.client.scan(TableName=SETTINGS.pings_table)["Items"] if _is_of_the_pool(item)]
     stage.client.put_item(TableName=SETTINGS.pings_table, Item=sold | {"sale": {"B": SALE_OF_0_1_0}})
-    assert buyer_of_call(records, NUMBER, CALLER) == Called(2, "Buyer B", "+18005550182", UNTIL)
+    assert resolve(stage, counting, NUMBER)[0] == held("my_endpoint", 2, "+18005550182", UNTIL)
     apply(records, [NUMBER], offers=[an_offer(buyers=[a_buyer(id=2, number="+18005550189")])])
-    assert resolve(records, NUMBER)[0] == Destination("my_endpoint", 2, "+18005550189", UNTIL)
+    stage.memory.endpoints.clear()
+    assert resolve(stage, counting, NUMBER)[0] == held("my_endpoint", 2, "+18005550189", UNTIL, "Buyer A")
     apply(records, [NUMBER], offers=[an_offer(buyers=[a_buyer(id=7)])])
-    assert resolve(records, NUMBER)[0] is None
+    stage.memory.endpoints.clear()
+    assert resolve(stage, counting, NUMBER)[0] is None
 
 
 def _is_of_the_pool(item: dict[str, Any]) -> bool:
@@ -152,7 +165,12 @@ def _is_of_the_pool(item: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["as it is", "an apply that died after its switch"])
 def test_a_number_that_moved_to_another_shard_is_found(
-    stage: Stage, records: Records, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+    stage: Stage,
+    counting: Counting,
+    records: Records,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    is_lost: bool,
 ) -> None:
     apply(records, [NUMBER, OTHER, STAYS])
     sold = [sell(publisher), sell(publisher, "+16145550101")]
@@ -161,12 +179,13 @@ def test_a_number_that_moved_to_another_shard_is_found(
     leaves, stays = sold
     apply(records, [number for number in (NUMBER, OTHER, STAYS) if number != leaves])
     stage.memory.endpoints.clear()
-    assert resolve(records, stays) == (Destination("my_endpoint", 1, "+18005550181", UNTIL), 6 if is_lost else 3)
-    assert resolve(records, leaves) == (Destination("my_endpoint", 1, "+18005550181", UNTIL), 2), "by its last lease"
+    stage.world().endpoint("my_endpoint")
+    assert resolve(stage, counting, stays) == (held("my_endpoint", 1, "+18005550181", UNTIL), 6 if is_lost else 3)
+    assert resolve(stage, counting, leaves) == (held("my_endpoint", 1, "+18005550181", UNTIL), 2), "by its last lease"
     stage.clock.forward(360)
-    assert resolve(records, stays)[0] is None
+    assert resolve(stage, counting, stays)[0] is None
     assert {sell(publisher), sell(publisher, "+16145550101")} == {stays, STAYS}
-    assert resolve(records, stays)[0] == Destination("my_endpoint", 1, "+18005550181", UNTIL + 360)
+    assert resolve(stage, counting, stays)[0] == held("my_endpoint", 1, "+18005550181", UNTIL + 360)
 
 
 def test_a_place_that_arrives_late_changes_nothing(stage: Stage, records: Records) -> None:
