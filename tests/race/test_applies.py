@@ -21,7 +21,7 @@ from tests.race.interleavings import Mutation
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-INTERLEAVINGS = 200
+INTERLEAVINGS = 120
 ENOUGH_TO_CATCH_A_BUG = 600
 
 
