@@ -127,8 +127,8 @@ def erasures(context: typer.Context, as_json: Json = False) -> None:
 
 
 def repair(context: typer.Context) -> None:
-    """What a deployed stage does every hour: lower caps that a crash left too high, and free the numbers that an apply
-    which died has left."""
+    """What a deployed stage does every hour: lower caps that a crash left too high, give back reservations that nobody
+    needs, and free the numbers that an apply which died has left."""
     with stack(context) as records, open_journal(records) as fetching:
         dynamo, now = records.dynamo, records.now
         passing, letters = Passing(dynamo, streams(context, records), now), DeadLetters(fetching.storage, now)

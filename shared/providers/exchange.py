@@ -39,7 +39,7 @@ def serve(
         match = PATH.fullmatch(event["rawPath"])
         found = find(match[1]) if match else None
         if match is None or found is None:
-            return _say(facts, 404, "unknown", "There is no such address.")
+            return _say(facts, 404, "unknown", "There is no provider or no step of this name.")
         if event["requestContext"]["http"]["method"] != "POST":
             return _say(facts, 405, "method_not_allowed", "Webhooks are sent by POST.", Allow="POST")
         (provider, secrets), step = found, match[2]
@@ -50,7 +50,7 @@ def serve(
         speaker, webhook = _speaker(provider), _webhook(event, body)
         if not speaker.is_authentic(webhook, secrets):
             refused()
-            return _say(facts, 403, "forbidden", "The signature is not this account's.")
+            return _say(facts, 403, "forbidden", "The signature is wrong, or the webhook is of another account.")
         try:
             said = speaker.read_event(step, webhooks.read_form(webhook), _attempt(event))
         except NotRead as fault:
