@@ -508,7 +508,11 @@ PROVIDER = Form(
                     shown={"twilio": "Twilio", "telnyx": "Telnyx", "local": "Local run"},
                 ),
                 Input("account", "Account", hint="Of Twilio the Account SID, AC and 32 letters and digits."),
-                Input("token", "Secret with its token", hint="Like {secret.main}: the name, never the token itself."),
+                Input(
+                    "token",
+                    "Secret with its token",
+                    hint="Like {secret.main}: a name, never the token. “ringpost secrets set main --provider” sets it.",
+                ),
                 Input(
                     "previous_token", "Secret with the earlier token", hint="Accepted, too, while the token is changed."
                 ),

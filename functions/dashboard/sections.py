@@ -147,7 +147,7 @@ def _ring_pool(office: Office, visit: Visit, found: Resource) -> Mapping[str, An
     busiest = max((hour.leases + hour.exhausted for hour in hours), default=0)
     sales = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else busiest
     sales = min(sales, pools.MAX_SALES_PER_HOUR)
-    hold = pools.recommend_hold(pools.layout(office.records, found.name), day.waits, sales)
+    hold = pools.recommend_hold(office, found.name, day.waits, sales)
     use, numbers = pools.look_at_pool(office.records, found.name, sales, after=visit.query.get("after", ""))
     return {
         "use": use,

@@ -38,6 +38,8 @@ Plain = dict[str, Any]
 """A part of the configuration as plain JSON, without the values that are defaults."""
 Parts = dict[tuple[str, str], Plain]
 """The configuration as records, by section and name."""
+PING_TTL_SECONDS = 120
+"""How long a ping is good for where an endpoint does not say it."""
 ACCOUNT = ("account", "account")
 """The one record of its section."""
 
@@ -158,7 +160,7 @@ class Endpoint(Part):
     static_numbers: Mapping[Label, Number] = {}
     shared_numbers: Annotated[tuple[Number, ...], Limits(max_length=MAX_SHARED)] = ()
     hold_seconds: Annotated[int, Limits(ge=1, le=7 * DAY)] | None = None
-    ping_ttl_seconds: Annotated[int, Limits(ge=10, le=DAY)] = 120
+    ping_ttl_seconds: Annotated[int, Limits(ge=10, le=DAY)] = PING_TTL_SECONDS
     bid_floor: Money = 0
     margin: rules.Margin | None = None
     limits: rules.Limits | None = None

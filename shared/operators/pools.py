@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from shared.configuration import PING_TTL_SECONDS
 from shared.domain import erlang
 from shared.domain.leasing import Lease
 from shared.domain.models import RingPool, Shard
@@ -43,8 +44,8 @@ class LastDay(Struct, frozen=True):
 
 
 class Hold(Struct, frozen=True):
-    """How long a number is held, and how long is enough for 99 of 100 calls, in seconds; and how many numbers the pool
-    needs with the one and with the other."""
+    """How long a number is held, and how long is enough for 99 of 100 calls and as long as the pool's pings can be
+    sold, in seconds; and how many numbers the pool needs with the one and with the other."""
 
     now_seconds: int
     seconds: int
@@ -111,11 +112,16 @@ def last_day(office: Office, name: str) -> LastDay:
     return LastDay(hours, waits)
 
 
-def recommend_hold(pool: RingPool, waits: Waits, sales_per_hour: int) -> Hold | None:
-    """None before there were enough calls for a percentile."""
+def recommend_hold(office: Office, name: str, waits: Waits, sales_per_hour: int) -> Hold | None:
+    """None before there were enough calls for a percentile. No hold may be shorter than a ping is good for at an
+    endpoint of the pool. Raises `NotFound`."""
     if waits.calls < ENOUGH_CALLS:
         return None
-    seconds = -(-max(waits.percentile(HOLD_PERCENT), 1) // HOLD_STEP) * HOLD_STEP
+    pool = layout(office.records, name)
+    enough = -(-max(waits.percentile(HOLD_PERCENT), 1) // HOLD_STEP) * HOLD_STEP
+    parts = office.records.versions.last_read().parts
+    of_pool = [part for (section, _), part in parts.items() if section == "endpoints" and part.get("ring_pool") == name]
+    seconds = max([enough, *(int(part.get("ping_ttl_seconds", PING_TTL_SECONDS)) for part in of_pool)])
     needed = [
         erlang.numbers_needed(sales_per_hour, hold + pool.cooldown_seconds) for hold in (pool.hold_seconds, seconds)
     ]

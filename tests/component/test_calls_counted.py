@@ -212,8 +212,8 @@ def test_a_pools_page_recommends_a_hold(olga: Operator, tell: Tell) -> None:
     tell(*rows, again, elsewhere, settled(elsewhere, 1))
     page = Visitor(olga.stage, "olga").see("/ring_pools/auto-us", "sales_per_hour=100")
     assert "Half of 200 callers called within 5 s, 99 of 100 within 40 s" in page
-    assert "Recommended hold: 40 s ; it is 300 s now." in page
-    assert "For 100 sales per hour the pool then needs 8 numbers, and 18 as it is." in page
+    assert "Recommended hold: 120 s , as long as a ping is good for; it is 300 s now." in page
+    assert "For 100 sales per hour the pool then needs 11 numbers, and 18 as it is." in page
     assert "5 s 100 50.0 %" in page
     assert "45 s 198 99.0 %" in page
     assert "300 s 200 100.0 %" in page
