@@ -85,8 +85,8 @@ class Call(Struct, frozen=True, kw_only=True):
     `candidates` are dialed in this order. A call that was `refused` has none. `caller` is empty where the caller is
     anonymous, `ping_id` where there is no sale; `version` is the endpoint's configuration by which the call is treated.
     Of the sale there are also `attempt`, which made it, under which its buyer's caps are reserved; `sold_to`,
-    `sold_at`, `user` and `source`. A call that is not `payable` is worth nothing, whatever becomes of it. No attempt
-    lasts longer than `longest_seconds`, ringing included.
+    `sold_at`, `user`, `source` and `sold_version`, the configuration by which it is paid. A call that is not `payable`
+    is worth nothing, whatever becomes of it. No attempt lasts longer than `longest_seconds`, ringing included.
     """
 
     provider: str
@@ -104,6 +104,7 @@ class Call(Struct, frozen=True, kw_only=True):
     attempt: bytes = b""
     sold_to: int = 0
     sold_at: int = 0
+    sold_version: int = 0
     user: str = ""
     source: str = ""
     payable: bool = True

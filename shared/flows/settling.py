@@ -83,7 +83,9 @@ def _worth(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop)
         telephony.calls.mark_ping(call.ping_id, "connected", call_id)
         return settled
     cents, payout_cents = price_of(call, facts, n)
-    owed_already, got_already = paid_as_sale(endpoint, buyer.id) if buyer.id == call.sold_to else (False, False)
+    owed_already = got_already = False
+    if buyer.id == call.sold_to:
+        owed_already, got_already = paid_as_sale(telephony.endpoint_of(call.endpoint, call.sold_version), buyer.id)
     return replace(
         settled,
         converted=converts,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from shared.domain.calls import WAIT_SECONDS, Settled
 from shared.domain.caps import Cap
 from shared.domain.keys import caller_hash
-from shared.domain.models import DAY, Pays
+from shared.domain.models import DAY, Endpoint, Pays
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.journal.due import Done
 from shared.journal.files import LATE_SECONDS
@@ -18,7 +18,7 @@ from shared.journal.timetable import KEPT_SECONDS, MINUTE, Due, Timetable
 from shared.operators import erasing
 from shared.operators.erasing import SETTLED_SECONDS
 from shared.store.dynamo import Dynamo, Item
-from tests.build import BUYERS, CALLER, KEYS, START, Publisher, Stage, a_buyer, rows_of
+from tests.build import BUYERS, CALLER, KEYS, START, Publisher, Stage, a_buyer, an_endpoint, rows_of
 from tests.component.test_calls import STATIC, STRANGER, sell, static_endpoint, takes_calls
 from tests.component.test_erasing import close, traces
 from tests.phone import Phone
@@ -58,6 +58,28 @@ def counts(stage: Stage, buyer_id: int = 1) -> dict[str, int]:
     periods = {name.partition("-")[0]: int(value["N"]) for name, value in item.items() if "-" in name}
     held = sum("B" in value for value in item["held"]["M"].values())
     return {name: count for name, count in periods.items() if count} | ({"held": held} if held else {})
+
+
+PAYS_FOR_SALES, PAYS_FOR_CALLS = (takes_calls(buyers=(a_buyer(pays=Pays(on)),)) for on in ("sale", "answered"))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(an_endpoint(), PAYS_FOR_CALLS), (PAYS_FOR_SALES, PAYS_FOR_CALLS), (PAYS_FOR_CALLS, PAYS_FOR_SALES)],
+    ids=["calls are taken from now on", "no longer for sales", "for sales from now on"],
+)
+def test_a_change_of_what_is_paid_for_pays_no_sale_twice_and_none_never(
+    stage: Stage, publisher: Publisher, first: Endpoint, then: Endpoint
+) -> None:
+    stage.publish(first)
+    number = sell(publisher)
+    stage.publish(replace(then, version=2))
+    stage.clock.forward(6)
+    phone = Phone(stage, number)
+    assert phone.rings().dialed == BUYERS[0].number
+    phone.talks(95)
+    found = rows(stage, "sale", "call")
+    assert sum(row.revenue_cents for row in found) == sum(row.payout_cents for row in found) == 2500
 
 
 def test_a_call_is_two_rows_and_marks_its_ping(stage: Stage, publisher: Publisher) -> None:

@@ -92,14 +92,15 @@ def some_rows(draw: st.DrawFn, around: int) -> list[Row]:
 def key(name: str, row: Row, at: int, zone: str, buyer: int, reason: str) -> str:
     clock = datetime.fromtimestamp(at, ZoneInfo(zone))
     year, week, _ = clock.isocalendar()
-    return {
+    derived = {
         "hour": clock.replace(minute=0, second=0).isoformat(timespec="minutes"),
         "day": f"{clock:%Y-%m-%d}",
         "week": f"{year}-W{week:02}",
         "month": f"{clock:%Y-%m}",
         "buyer": str(buyer or ""),
         "reason": reason,
-    }.get(name) or str(getattr(row, name, ""))
+    }
+    return derived[name] if name in derived else str(getattr(row, name))
 
 
 def counted(rows: Iterable[Row], question: Question) -> dict[tuple[str, ...], dict[str, Any]]:
