@@ -454,8 +454,10 @@ class Machine:
         recorded = {sale.answer for sale in sold.values()}
         if any(answer not in recorded for given in answers.values() for answer in given):
             found.append("an answer without its sale")
-        found += self._caps_violated([*sold.values()])
-        found += self._leftovers([*sold.values()]) if self.calls else []
+        superseded = {ping_id for ping_id in sold if kept[ping_id].superseded_by}
+        reserving = [sale for ping_id, sale in sold.items() if ping_id not in superseded]
+        found += self._caps_violated([*sold.values()], reserving if self.calls else [*sold.values()])
+        found += self._leftovers([*sold.values()], reserving) if self.calls else []
         found += self._agreements_violated(pings) if self.live else []
         found += self._routes_violated(sold, dict(zip(sold, callers, strict=True))) if self.static else []
         found += self._leases_violated(pings, sold, dict(zip(sold, callers, strict=True))) if self.shared else []
@@ -514,14 +516,15 @@ class Machine:
                 found.append("a yes that nobody knows of")
         return found
 
-    def _caps_violated(self, sales: list[Sale]) -> list[str]:
-        """Sales ≤ counted ≤ cap."""
+    def _caps_violated(self, sales: list[Sale], reserving: list[Sale]) -> list[str]:
+        """Sales ≤ counted ≤ cap. A sale that another has superseded is still counted as one, and reserves nothing."""
         found = []
         counting = [of for buyer in self.endpoint.buyers for of in items(buyer)]
         counts = Counters(Dynamo(self.client, SETTINGS), {}).counts(counting, self.clock())
         for buyer in self.endpoint.buyers:
-            ours = [sale for sale in sales if sale.buyer_id == buyer.id]
             for cap in buyer.caps:
+                counted_sales = sales if cap.kind == "sales" else reserving
+                ours = [sale for sale in counted_sales if sale.buyer_id == buyer.id]
                 sold = 0 if cap.kind in ("concurrent", "revenue") else len(ours)
                 counted = counts.get(buyer.id, {}).get(caps.key(cap, local_time("UTC", self.clock())), 0)
                 if not sold <= counted <= cap.limit:
@@ -530,15 +533,16 @@ class Machine:
                     found.append("more at once than there are places")
         return found
 
-    def _leftovers(self, sales: list[Sale]) -> list[str]:
+    def _leftovers(self, sales: list[Sale], reserving: list[Sale]) -> list[str]:
         """Once the hourly work has given what was left, caps count what was sold, and nothing else."""
         self.clock.forward(QUIET_SECONDS)
         Leftovers(Dynamo(self.client, SETTINGS), self.clock).give([self.endpoint])
         counting = [of for buyer in self.endpoint.buyers for of in items(buyer)]
         counts = Counters(Dynamo(self.client, SETTINGS), {}).counts(counting, self.clock())
         for buyer in self.endpoint.buyers:
-            ours = [sale for sale in sales if sale.buyer_id == buyer.id]
             for cap in buyer.amounts:
+                counted_sales = sales if cap.kind == "sales" else reserving
+                ours = [sale for sale in counted_sales if sale.buyer_id == buyer.id]
                 counted = counts.get(buyer.id, {}).get(caps.key(cap, local_time("UTC", self.clock())), 0)
                 if counted != sum(cap.amount(sale.bid_cents) for sale in ours):
                     return ["a reservation without a sale"]

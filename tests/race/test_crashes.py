@@ -47,6 +47,8 @@ def test_caps_and_the_marks_of_callers_hold_in_every_order_too() -> None:
 
 def test_where_calls_are_taken_caps_of_each_kind_hold_and_end_at_what_is_sold_in_every_order() -> None:
     assert violated(WITH_CALLS, ruled=True, calls=True) == {}
+    assert violated(WITH_CALLS // 2, ruled=True, calls=True, static=True) == {}
+    assert violated(WITH_CALLS // 2, ruled=True, calls=True, shared=True) == {}
 
 
 def test_what_a_live_buyer_agreed_to_is_sold_to_it_or_written_down_in_every_order() -> None:
