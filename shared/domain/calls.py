@@ -301,6 +301,11 @@ def what_came_true(call: Call, facts: Facts, n: int, buyer: Buyer) -> CameTrue:
     )
 
 
+def came_true_of_sale(buyer: Buyer) -> CameTrue:
+    """What came true of the reservation of a recorded sale that no call of its buyer will adopt."""
+    return CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
+
+
 def _is_connected(call: Call, facts: Facts, attempt: int) -> bool:
     """An answered leg is enough where no key has to be pressed, and so is an end that says it was answered."""
     ended = facts.ended.get(attempt)
