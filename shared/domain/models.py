@@ -212,6 +212,11 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         """The caps of concurrent places."""
         return tuple(cap for cap in self.caps if cap.kind == "concurrent")
 
+    @cached_property
+    def counted_in(self) -> frozenset[str]:
+        """The endpoints in whose items its caps are counted; "" is the one over all."""
+        return frozenset(cap.endpoint for cap in self.caps)
+
 
 class Margin(Struct, frozen=True, omit_defaults=True):
     """What the operator keeps of a bid: `cents`, or `basis_points` of it (hundredths of a percent). A negative one pays

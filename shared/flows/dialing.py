@@ -20,13 +20,13 @@ from shared.domain.calls import (
     Ended,
     Facts,
     Stop,
+    came_true_of_sale,
     next_step,
     what_came_true,
 )
 from shared.domain.live_bids import Yes
 from shared.domain.models import Buyer, DialRules, Endpoint, Lead
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.reservations import CameTrue
 from shared.flows.telephony import Telephony
 from shared.providers import instructions
 from shared.store.calls import StoredCall
@@ -144,7 +144,7 @@ def give_attempt(telephony: Telephony, call_id: bytes, stored: StoredCall, n: in
         return
     came_true = what_came_true(call, facts, n, buyer)
     local = schedule.local_time(buyer.zone, world.now())
-    world.reservations.give(buyer.id, reservations.key(call_id, n), endpoints_of(buyer), came_true, local)
+    world.reservations.give(buyer.id, reservations.key(call_id, n), buyer.counted_in, came_true, local)
 
 
 def free_place(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None:
@@ -153,27 +153,15 @@ def free_place(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None
     n = stored.facts.last
     _, buyer = find_buyer(telephony, stored.call, stored.facts.attempts[n].buyer_id)
     if buyer and buyer.places:
-        telephony.world.reservations.free_places(buyer.id, reservations.key(call_id, n), endpoints_of(buyer))
+        telephony.world.reservations.free_places(buyer.id, reservations.key(call_id, n), buyer.counted_in)
 
 
 def give_sale(telephony: Telephony, call: Call) -> None:
     """Give back what a sale has reserved that its own buyer will not be dialed for. It may be repeated."""
     world = telephony.world
     _, buyer = find_buyer(telephony, call, call.sold_to)
-    if buyer and buyer.caps:
-        local = schedule.local_time(buyer.zone, world.now())
-        key = reservations.key(call.ping_id, call.attempt)
-        world.reservations.give(buyer.id, key, endpoints_of(buyer), came_true_of_sale(buyer), local)
-
-
-def came_true_of_sale(buyer: Buyer) -> CameTrue:
-    """What stays counted of a sale to this buyer, whatever becomes of its calls."""
-    return CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
-
-
-def endpoints_of(buyer: Buyer) -> set[str]:
-    """Of the items that count the buyer's caps."""
-    return {cap.endpoint for cap in buyer.caps}
+    if buyer:
+        world.reservations.give_sale(buyer, call.ping_id, call.attempt, world.now())
 
 
 def is_own_buyer(call: Call, buyer_id: int) -> bool:

@@ -131,11 +131,11 @@ class DueWork:
     def _give(self, ping: Ping, sale: Sale, endpoint: Endpoint | None, now: int) -> None:
         """An endpoint that is gone may have had caps of its own."""
         buyer = endpoint.buyer(sale.buyer_id) if endpoint else None
-        counted_in = {cap.endpoint for cap in buyer.caps} if buyer else {"", ping.endpoint}
-        came_true = CameTrue(recorded=True, earned=bool(buyer and buyer.pay_rule.on == "sale"))
-        local = local_time(buyer.zone if buyer else "UTC", now)
-        key = reservations.key(ping.id, sale.attempt)
-        self.reservations.give(sale.buyer_id, key, counted_in, came_true, local)
+        if buyer:
+            self.reservations.give_sale(buyer, ping.id, sale.attempt, now)
+        else:
+            key, local = reservations.key(ping.id, sale.attempt), local_time("UTC", now)
+            self.reservations.give(sale.buyer_id, key, {"", ping.endpoint}, CameTrue(recorded=True), local)
 
 
 def _fault_of(act: Callable[[], object]) -> str:

@@ -36,9 +36,12 @@ from typing import Any
 from msgspec import Struct
 
 from shared.domain import caps, reservations
+from shared.domain.calls import came_true_of_sale
 from shared.domain.caps import MOST_HELD, Cap
+from shared.domain.models import Buyer
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.domain.reservations import NOTHING, TOMBSTONE_SECONDS, CameTrue
+from shared.domain.schedule import local_time
 from shared.store.counters import HELD, Of, Seen, key_of, seen_of
 from shared.store.dynamo import ConditionFailed, Dynamo
 from shared.store.items import Update, as_bytes, as_number, as_text
@@ -151,6 +154,12 @@ class Reservations:
         Where nothing is held, a take that arrives late will be refused. It may be repeated: the first one decides."""
         for endpoint in sorted(endpoints):
             self._give((buyer_id, endpoint), key, came_true, local)
+
+    def give_sale(self, buyer: Buyer, ping_id: bytes, attempt: bytes, now: int) -> None:
+        """Give what a recorded sale has reserved and no call of its buyer will adopt."""
+        if buyer.caps:
+            key, local = reservations.key(ping_id, attempt), local_time(buyer.zone, now)
+            self.give(buyer.id, key, buyer.counted_in, came_true_of_sale(buyer), local)
 
     def free_places(self, buyer_id: int, key: str, endpoints: Collection[str]) -> None:
         """Let a place go whose entry stays: who is gone needs none."""
