@@ -94,13 +94,14 @@ def _reserve(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
             return adopted
         kept = came_true_of_sale(buyer).kept
         wanted = tuple(cap for cap in wanted if cap.kind not in kept)
+    cents = _candidate(call, buyer.id).cents
+    take = partial(world.reservations.take, buyer.id, key, wanted, local, cents, until, is_shared=True)
     try:
-        return world.reservations.take(buyer.id, key, wanted, local, _candidate(call, buyer.id).cents, until)
+        return take()
     except TemporarilyUnavailable as failed:
         if failed.not_done:
             raise
-        give_attempt(telephony, call_id, stored, step.attempt)
-        return Reserved.FULL
+        return take()  # it is not given: another request of this attempt may have taken, and dialed
 
 
 def _ask(
