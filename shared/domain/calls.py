@@ -113,6 +113,11 @@ class Call(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Call({self.provider}, {self.arrival}, {self.arrived_at})"
 
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether it came to a number that is sold and was not taken for the call of that sale, which may yet come."""
+        return self.refused is not None and self.refused.outcome == "rejected" and self.arrival == "in_time"
+
     def presses(self, buyer_id: int) -> bool:
         """Whether a buyer has to press a key."""
         return any(each.press for each in self.candidates if each.buyer_id == buyer_id)

@@ -57,7 +57,8 @@ def give_back(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None:
     call, facts = stored.call, stored.facts
     for n in facts.attempts:
         give_attempt(telephony, call_id, stored, n)
-    if call.ping_id:  # after its attempts: one of which the request died may not have adopted it, and now none can
+    if call.ping_id and not call.is_turned_away:
+        # After its attempts: one of which the request died may not have adopted it, and now none can.
         give_sale(telephony, call)
     if connected_attempt(call, facts) and call.ping_id and call.caller:
         world = telephony.world

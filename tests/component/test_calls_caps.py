@@ -87,6 +87,22 @@ def test_a_buyer_of_two_places_has_two_calls_and_the_third_caller_goes_on(fast_s
     assert another.rings().dialed == BUYERS[0].number
 
 
+@pytest.mark.parametrize("rules", [{"caller_must_match": True}, {"anonymous": "reject"}])
+def test_a_call_that_is_turned_away_leaves_the_sale_what_it_has_reserved(
+    fast_stage: Stage, rules: dict[str, Any]
+) -> None:
+    stage = fast_stage
+    stage.publish(replace(takes_calls(*OF_EACH_KIND), calls=CallRules("main", **rules)))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    reserved = counted(stage)
+    assert len(reserved) == 6
+    for _ in range(2):
+        assert Phone(stage, phone.number, "anonymous").rings().verbs == ["Reject"]
+    assert counted(stage) == reserved
+    assert Phone(stage, sell(stage, CALLERS[1]), CALLERS[1]).rings().dialed == BUYERS[1].number
+    assert phone.rings().dialed == BUYERS[0].number
+
+
 def test_a_place_is_free_as_soon_as_the_caller_is_gone(fast_stage: Stage) -> None:
     stage = fast_stage
     stage.publish(takes_calls(Cap("concurrent", 1)))

@@ -15,7 +15,7 @@ from shared.configuration import PARTS, Account, Buyer, ContactField, Endpoint, 
 from shared.configuration.shapes import Part
 from shared.office import rest
 from tests.build import SETTINGS, Stage, an_event
-from tests.configurations import a_buyer, a_contact_field, a_ring_pool, a_user, an_endpoint, an_offer
+from tests.configurations import a_buyer, a_contact_field, a_provider, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.office import Operator, as_user, opened
 from tools import engine
 
@@ -36,6 +36,9 @@ SOUND: list[dict[str, Any]] = [
     {"margin": {"percent": "5"}},
     {"caps": {"sales": {"day": 5}, "concurrent": 3}},
     {"live": {"dialect": "ringpost", "ping_url": "https://buyer.example/ping"}, "bid": None, "max_bid": 9},
+    a_provider(),
+    an_endpoint(tracking="shared", calls={"provider": "main", "unannounced": "sell", "last_resort": "+18005550199"}),
+    {"pays": {"on": "duration", "after_seconds": 90}, "dial": {"say": "A call", "press": "1", "record": True}},
     {"schedule": {"zone": "America/New_York", "open": {"mon-fri": ["09:00-17:00"]}}},
 ]
 TEXTS = st.text(max_size=8) | st.sampled_from(
@@ -48,10 +51,14 @@ VALUES = st.recursive(
 )
 CHANGES = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
 BODIES = st.one_of(st.builds(lambda part, more: {**part, **more}, st.sampled_from(SOUND), CHANGES), VALUES)
-STEPS = st.sampled_from(["1", "2", "99", "olga", "vera", "auto-us", "auto-insurance", "my_endpoint", "dnc", "%", "é"])
+STEPS = st.sampled_from(
+    ["1", "2", "99", "olga", "vera", "main", "auto-us", "auto-insurance", "my_endpoint", "dnc", "%", "é", "0" * 24,
+     "00000000-0000-8000-8000-000000000000"]
+)  # fmt: skip
 QUERIES = st.sampled_from(
-    ["", "limit=3", "after=1", "version=1", "%ff", "limit=", "paused=true", "sales_per_hour=9", "search=%C3%A9"]
-)
+    ["", "limit=3", "after=1", "version=1", "%ff", "limit=", "paused=true", "sales_per_hour=9", "search=%C3%A9",
+     "phase=running", "format=csv", "at=1", "at=9999999999", "number=%00&buyer=-1", "connected=yes&zone=UTC"]
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,7 @@ def olga(client: "DynamoDBClient") -> Iterator[Operator]:
     with mock_aws():
         engine.create_tables(client, SETTINGS)
         stage = Stage(client)
-        opened(stage, account={"suppression": ["dnc"]})
+        opened(stage, account={"suppression": ["dnc"]}, providers=[a_provider()])
         yield as_user(stage, "olga")
 
 
@@ -67,7 +74,7 @@ def ready(operator: Operator) -> Operator:
     """Restore the role and the data that an operator's own requests may have removed."""
     operator.stage.clock.forward(3600)
     if operator.ask("GET", "/users/olga").body.get("role") != "operator":
-        opened(operator.stage, account={"suppression": ["dnc"]})
+        opened(operator.stage, account={"suppression": ["dnc"]}, providers=[a_provider()])
         operator.token = as_user(operator.stage, "olga").token
     return operator
 

@@ -16,7 +16,7 @@ from shared.store import pings
 from shared.store.dynamo import Dynamo, Item
 from shared.store.pings import Claim
 from tests.build import KEYS, Clock, Stage
-from tests.race.market import COOLDOWN_SECONDS, HOLD_SECONDS, Market
+from tests.race.market import COOLDOWN_SECONDS, HOLD_SECONDS, LEASES_PER_CALLER, Market
 from tests.race.publishers import Post
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def violations(tables: Tables, posts: list[Post], accepted: Iterable[str]) -> It
     yield from _caps(tables)
     yield from _windows(tables)
     yield from _routes(tables, posts)
+    yield from _shared(tables)
     yield from _agreed(tables, set(accepted))
 
 
@@ -211,6 +212,24 @@ def _routes(tables: Tables, posts: list[Post]) -> Iterator[Violation]:
             later = [other for other in live if began(other) > answered(each)]
             if later:
                 yield _pair("a sold route that leads to an earlier sale", [each, *later])
+
+
+def _shared(tables: Tables) -> Iterator[Violation]:
+    """Of a caller's sales each has a number of its own while it is held, to which its call leads; no more at once than
+    it may have."""
+    by_caller: defaultdict[str, list[Recorded]] = defaultdict(list)
+    for sold in tables.sold_at(tables.market.shared):
+        by_caller[sold.caller].append(sold)
+    for caller, sales in by_caller.items():
+        for each in sales:
+            held = [one for one in sales if one.sale.sold_at <= each.sale.sold_at < one.sale.held_until]
+            if len(held) > LEASES_PER_CALLER:
+                yield _pair("a caller with more shared numbers than it may hold", held)
+            if len({one.sale.number for one in held}) < len(held):
+                yield _pair("a shared number in two live leases of its caller", held)
+            live = each.sale.held_until > int(time.time()) + 1
+            if live and tables.route_of(each.sale.number, caller) != each.ping.id:
+                yield _pair("a shared number that does not lead to its sale", [each])
 
 
 def _twice(kind: str, sold: list[Recorded], of: Callable[[Recorded], str]) -> Iterator[Violation]:

@@ -17,6 +17,8 @@ HOLD_SECONDS = 20
 COOLDOWN_SECONDS = 5
 WINDOW_SECONDS = 3600
 STATIC_NUMBERS = {f"+1855555010{n}": "1023" for n in range(3)}
+SHARED_NUMBERS = ("+18555550110", "+18555550111", "+18555550112")
+LEASES_PER_CALLER = 2
 SELLERS = {"token-of-north": "north-media", "token-of-south": "south-media"}
 """Users of the static endpoint, by their tokens: each may sell where a call goes that it has sold itself."""
 LEAD_FIELDS = (Field(name="lead"), Field(name="zip"))
@@ -24,7 +26,8 @@ LEAD_FIELDS = (Field(name="lead"), Field(name="zip"))
 
 SALES_LIMIT, REVENUE_LIMIT, PLACES = 40, 50_000, 12
 BOUNDLESS = 10**9
-WEIGHTS = {"plain": 24, "capped": 20, "scarce": 10, "windowed": 14, "roomy": 16, "static": 10, "live": 6, "calling": 10}
+WEIGHTS = {"plain": 24, "capped": 20, "scarce": 10, "windowed": 14, "roomy": 16, "static": 10, "live": 6, "calling": 10,
+           "shared": 10}  # fmt: skip
 """How often publishers come to each."""
 
 _nos = count(1)
@@ -34,7 +37,8 @@ _nos = count(1)
 class Market:
     """`plain` has buyers without rules; `capped` caps of each kind, which are soon reached; `scarce` fewer numbers than
     are asked for; `windowed` duplicate windows; `roomy` a best buyer whose cap is never reached; `static` static
-    numbers; `live` a buyer at `buyer_url`; `calling` takes calls, so that caps of each kind are reserved."""
+    numbers; `live` a buyer at `buyer_url`; `calling` takes calls, so that caps of each kind are reserved, and so does
+    `shared`, with shared numbers."""
 
     plain: Endpoint
     capped: Endpoint
@@ -44,6 +48,7 @@ class Market:
     static: Endpoint
     live: Endpoint
     calling: Endpoint
+    shared: Endpoint
 
     def drawn(self, weights: Mapping[str, int], chance: Random) -> Endpoint:
         """One of them, by the weight of its kind."""
@@ -52,7 +57,10 @@ class Market:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        return (self.plain, self.capped, self.scarce, self.windowed, self.roomy, self.static, self.live, self.calling)
+        return (
+            self.plain, self.capped, self.scarce, self.windowed, self.roomy, self.static, self.live, self.calling,
+            self.shared,
+        )  # fmt: skip
 
     @property
     def pooled(self) -> tuple[Endpoint, ...]:
@@ -107,6 +115,17 @@ def a_market(buyer_url: str) -> Market:
         ),
         live=endpoint(7, "live", 300, {"live": _live(buyer_url), "bid_cents": 0}, {}),
         calling=endpoint(8, "calling", 500, *calling, capped[2], {}, calls=CallRules(provider="local")),
+        shared=endpoint(
+            9,
+            "shared",
+            1,
+            capped[2],
+            {},
+            pool=None,
+            shared_numbers=SHARED_NUMBERS,
+            leases_per_caller=LEASES_PER_CALLER,
+            calls=CallRules(provider="local"),
+        ),
     )
 
 

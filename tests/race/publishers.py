@@ -29,7 +29,7 @@ ZIPS = ("30340", "30340", "30340", "30341", "30342", "30354", "30355")
 FINAL = (200, 401, 404, 422)
 POSSIBLE = {
     "success", "no_number_available", "no_matching_buyer", "buyer_unavailable", "duplicate_caller", "ping_id_used",
-    "ping_id_expired",
+    "ping_id_expired", "too_many_leases",
 }  # fmt: skip
 """What a publisher whose requests are in order may be answered; another status is wrong."""
 
@@ -218,7 +218,7 @@ class Publishers:
     def _a_lead(self, endpoint: Endpoint) -> dict[str, str]:
         """A lead of a caller that nobody else has, but where it matters that one comes again."""
         caller = no = next(_callers)
-        if endpoint in (self.market.windowed, self.market.static):
+        if endpoint in (self.market.windowed, self.market.static, self.market.shared):
             self.came[endpoint.vanity_uri] += 1
             back = self.random.randrange(50) if self.random.random() < 0.2 else 0
             caller = 10_000 + max(0, self.came[endpoint.vanity_uri] // AT_ONCE - back)

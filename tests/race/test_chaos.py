@@ -72,6 +72,7 @@ CHANGED = "an answered sale is otherwise in the table"
         (lease_what_is_not_free, "scarce", {"a number in two live leases"}),
         (mark_a_caller_that_is_sold, "windowed", {"a caller sold twice within its window"}),
         (leave_a_route_over_a_sold_one, "static", {"a number and caller sold by two users"}),
+        (leave_a_route_over_a_sold_one, "shared", {"a shared number in two live leases of its caller"}),
     ],
 )
 def test_a_write_without_its_condition_is_caught(play: chaos.Play, bug: Mutation, market: str, kinds: set[str]) -> None:
