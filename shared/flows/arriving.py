@@ -160,7 +160,7 @@ def _add_sale(call: Call, ping: Ping, sale: Sale) -> Call:
         attempt=sale.attempt,
         sold_to=sale.buyer_id,
         sold_at=sale.sold_at,
-        sold_version=ping.version,
+        sold_version=sale.version_of(ping),
         user=sale.user or ping.user,
         source=Lead(ping.lead | sale.posted).source,
     )

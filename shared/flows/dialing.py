@@ -21,6 +21,7 @@ from shared.domain.calls import (
     Facts,
     Stop,
     came_true_of_sale,
+    connected_attempt,
     next_step,
     what_came_true,
 )
@@ -71,7 +72,7 @@ def _prepare(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
         if reserved is Reserved.GONE or looked.facts.settled or n in looked.facts.ended:
             if n not in looked.facts.ended and not looked.facts.settled:
                 return _end(telephony, call_id, looked, n, "no_room")
-            give_attempt(telephony, call_id, looked, n)
+            give_ended(telephony, call_id, looked, n)
             return looked
         stored = looked if looked != stored else stored
     return _ask(telephony, call_id, stored, step, endpoint, buyer)
@@ -134,6 +135,13 @@ def _end(telephony: Telephony, call_id: bytes, stored: StoredCall, n: int, end: 
     ended = telephony.calls.note_ended(call_id, n, Ended(end, telephony.world.now())) or stored
     give_attempt(telephony, call_id, ended, n)
     return ended
+
+
+def give_ended(telephony: Telephony, call_id: bytes, stored: StoredCall, n: int) -> None:
+    """Give back what an attempt that has ended held; but of a buyer that was connected only once it is known what that
+    was worth."""
+    if stored.facts.settled or connected_attempt(stored.call, stored.facts) != n:
+        give_attempt(telephony, call_id, stored, n)
 
 
 def give_attempt(telephony: Telephony, call_id: bytes, stored: StoredCall, n: int) -> None:
