@@ -121,7 +121,7 @@ class DueWork:
         now = self.now()
         if not self.calls.mark_never_called(ping.id, now) and self._was_called(ping.id):
             return
-        endpoint = self.endpoint_of(ping.endpoint, ping.version)
+        endpoint = self.endpoint_of(ping.endpoint, sale.version_of(ping))
         self._give(ping, sale, endpoint, now)
 
     def _was_called(self, ping_id: bytes) -> bool:

@@ -70,7 +70,7 @@ class FollowUp:
             yield Due("calls", call_id, due_at(call, facts))
 
     def _follow_sale(self, ping: Ping, sale: Sale) -> Iterator[Due]:
-        endpoint = self.endpoint_of(ping.endpoint, ping.version)
+        endpoint = self.endpoint_of(ping.endpoint, sale.version_of(ping))
         if endpoint and (sale.overflow or sale.number in endpoint.static_numbers):
             self.supersede(endpoint, ping, sale)
         if endpoint and endpoint.calls:
