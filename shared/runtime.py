@@ -265,7 +265,7 @@ def _store_with_journal() -> tuple[Dynamo, ThreadPoolExecutor]:
 def journal() -> "tuple[Pages, EndpointOf, DeadLetters, FollowUp]":
     """What the journal function works with, for one batch. Raises `MissingSetting` without a journal table or a place
     for files."""
-    from shared.flows import settling
+    from shared.flows import settling, superseding
     from shared.journal.consumer import remembering
     from shared.journal.dead_letters import DeadLetters
     from shared.journal.follow_up import FollowUp
@@ -285,6 +285,7 @@ def journal() -> "tuple[Pages, EndpointOf, DeadLetters, FollowUp]":
             Timetable(dynamo, _now, _begun()),
             endpoint_of,
             lambda stored, call_id: settling.give_back(telephony(), call_id, stored),
+            lambda endpoint, ping, sale: superseding.mark_again(world(), endpoint, ping, sale),
         ),
     )
 

@@ -26,7 +26,7 @@ from shared.domain.leasing import Lease, shards_of
 from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import DAY, Buyer, Endpoint, Field, Ping, RingPool, Shard
 from shared.domain.templates import Unaskable
-from shared.flows import World, settling
+from shared.flows import World, settling, superseding
 from shared.flows.resolving import find_announced, leads_until
 from shared.flows.telephony import KnownVersions, Telephony
 from shared.journal.consumer import EndpointOf, consume, remembering
@@ -322,6 +322,7 @@ class Stage:
             Timetable(dynamo, self.clock, set()),
             endpoint_of,
             lambda stored, call_id: settling.give_back(self.telephony_over(dynamo), call_id, stored),
+            lambda endpoint, ping, sale: superseding.mark_again(self.world_over(dynamo), endpoint, ping, sale),
         )
 
     def due_work(self, dynamo: Dynamo | None = None) -> DueWork:

@@ -83,6 +83,7 @@ SALE = Sale(
     destination="+18005550182",
     pool="auto-us",
     pool_used=75,
+    version=12,
 )
 ROUTE = Route(
     bytes(range(12)), 2, "+18005550182", True, START + 310, ("my_endpoint", "demo-publisher", "1023"), b"attempt!"

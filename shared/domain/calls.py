@@ -317,6 +317,11 @@ def paid_as_sale(endpoint: Endpoint | None, buyer_id: int) -> tuple[bool, bool]:
     return is_owed, is_owed and endpoint.earns.on == "same"
 
 
+def came_true_of_sale(buyer: Buyer) -> CameTrue:
+    """What came true of the reservation of a recorded sale that no call of its buyer will adopt."""
+    return CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
+
+
 def _is_connected(call: Call, facts: Facts, attempt: int) -> bool:
     """An answered leg is enough where no key has to be pressed, and so is an end that says it was answered."""
     ended = facts.ended.get(attempt)

@@ -212,6 +212,11 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         """The caps of concurrent places."""
         return tuple(cap for cap in self.caps if cap.kind == "concurrent")
 
+    @cached_property
+    def counted_in(self) -> frozenset[str]:
+        """The endpoints in whose items its caps are counted; "" is the one over all."""
+        return frozenset(cap.endpoint for cap in self.caps)
+
 
 class Margin(Struct, frozen=True, omit_defaults=True):
     """What the operator keeps of a bid: `cents`, or `basis_points` of it (hundredths of a percent). A negative one pays
@@ -434,7 +439,8 @@ class Sale(Struct, frozen=True, kw_only=True):
     `bid_cents` is what caps of revenue have counted, `user` whose sale it is. It stays with its ping until
     `kept_until`: the lead's end, or that of its retries.
     `destination` is the number at which the buyer is dialed, empty in a sale of 0.1.0. `pool` is the ring pool of the
-    endpoint, of which the sale saw `pool_used` percent in use: 100 where no number of it was free.
+    endpoint, of which the sale saw `pool_used` percent in use: 100 where no number of it was free. `version` is the
+    endpoint's that the POST met; one of 0.1.0 does not say it.
     Without an answer the lead was erased, or is over its own retention.
     """
 
@@ -456,6 +462,11 @@ class Sale(Struct, frozen=True, kw_only=True):
     destination: str = ""
     pool: str = ""
     pool_used: int = 0
+    version: int = 0
+
+    def version_of(self, ping: Ping) -> int:
+        """The endpoint's version by which it was sold, or if it does not say it by which it was priced."""
+        return self.version or ping.version
 
     def number_of_buyer(self, buyer: "Buyer | None") -> str:
         """Where the buyer is dialed. A sale of 0.1.0 does not say it: it is the number that is configured now."""

@@ -61,7 +61,7 @@ def describe_call(telephony: Telephony, provider: str, arrived: Arrived, call_id
         call = _add_sale(call, found.ping, found.sale)
         if stop := find_objection(rules, call, found.ping, found.sale, found.owner.kind == "ring_pool"):
             return _refuse(call, stop)
-        return _add_candidates(turn, call, found, found.ping, found.sale)
+        return _add_candidates(turn, call, found.ping, found.sale)
     except CallerNumberSuppressed:
         return _refuse(call, BLOCKED)
     except DuplicateCaller:
@@ -160,7 +160,7 @@ def _add_sale(call: Call, ping: Ping, sale: Sale) -> Call:
         attempt=sale.attempt,
         sold_to=sale.buyer_id,
         sold_at=sale.sold_at,
-        sold_version=ping.version,
+        sold_version=sale.version_of(ping),
         user=sale.user or ping.user,
         source=Lead(ping.lead | sale.posted).source,
     )
@@ -178,7 +178,7 @@ def find_objection(rules: CallRules, call: Call, ping: Ping, sale: Sale, by_leas
     return REJECTED if unwanted else None
 
 
-def _add_candidates(turn: Turn, call: Call, found: Destination, ping: Ping, sale: Sale) -> Call:
+def _add_candidates(turn: Turn, call: Call, ping: Ping, sale: Sale) -> Call:
     """The sale's buyer; then, where the POST or the endpoint says so, the ping's others. All rules are asked again.
     Raises `CallerNumberSuppressed` and `DuplicateCaller`."""
     endpoint, rules, now = turn.endpoint, turn.endpoint.calls or CallRules(""), turn.world.now()
@@ -208,8 +208,7 @@ def _add_candidates(turn: Turn, call: Call, found: Destination, ping: Ping, sale
     if not candidates:
         return _hope(call, rules, Stop("no-buyer", ALL_FILTERED))
     unpaid = call.arrival == "repeat" or (call.arrival == "late" and rules.late_calls == "unpaid")
-    payable = not unpaid and not found.claim.superseded_by
-    return replace(_with_candidates(call, endpoint, candidates), payable=payable)
+    return replace(_with_candidates(call, endpoint, candidates), payable=not unpaid)
 
 
 def dialed_after(rules: CallRules, call: Call, ping: Ping, sale: Sale) -> list[Bid]:

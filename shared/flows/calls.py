@@ -7,7 +7,7 @@ from shared.domain import calls, keys
 from shared.domain.calls import Attempt, Dial, Ended, Over
 from shared.domain.models import DAY
 from shared.flows.arriving import describe_call
-from shared.flows.dialing import find_buyer, free_place, give_attempt, instruct_to_dial, put_through
+from shared.flows.dialing import find_buyer, free_place, give_ended, instruct_to_dial, put_through
 from shared.flows.settling import settle
 from shared.flows.telephony import Telephony
 from shared.providers.events import Accepted, Answered, Arrived, DialEnded, Event, Recorded
@@ -83,8 +83,7 @@ def _go_on(telephony: Telephony, call_id: bytes, event: DialEnded) -> Instructio
         return Hangup()
     if event.caller_gone and not stored.facts.over:
         stored = telephony.calls.note_over(call_id, Over(now)) or stored
-    if calls.connected_attempt(stored.call, stored.facts) != n:
-        give_attempt(telephony, call_id, stored, n)
+    give_ended(telephony, call_id, stored, n)
     return _next(telephony, call_id, stored)
 
 

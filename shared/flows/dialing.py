@@ -20,13 +20,14 @@ from shared.domain.calls import (
     Ended,
     Facts,
     Stop,
+    came_true_of_sale,
+    connected_attempt,
     next_step,
     what_came_true,
 )
 from shared.domain.live_bids import Yes
 from shared.domain.models import Buyer, DialRules, Endpoint, Lead
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.reservations import CameTrue
 from shared.flows.telephony import Telephony
 from shared.providers import instructions
 from shared.store.calls import StoredCall
@@ -71,7 +72,7 @@ def _prepare(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
         if reserved is Reserved.GONE or looked.facts.settled or n in looked.facts.ended:
             if n not in looked.facts.ended and not looked.facts.settled:
                 return _end(telephony, call_id, looked, n, "no_room")
-            give_attempt(telephony, call_id, looked, n)
+            give_ended(telephony, call_id, looked, n)
             return looked
         stored = looked if looked != stored else stored
     return _ask(telephony, call_id, stored, step, endpoint, buyer)
@@ -94,13 +95,14 @@ def _reserve(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
             return adopted
         kept = came_true_of_sale(buyer).kept
         wanted = tuple(cap for cap in wanted if cap.kind not in kept)
+    cents = _candidate(call, buyer.id).cents
+    take = partial(world.reservations.take, buyer.id, key, wanted, local, cents, until, is_shared=True)
     try:
-        return world.reservations.take(buyer.id, key, wanted, local, _candidate(call, buyer.id).cents, until)
+        return take()
     except TemporarilyUnavailable as failed:
         if failed.not_done:
             raise
-        give_attempt(telephony, call_id, stored, step.attempt)
-        return Reserved.FULL
+        return take()  # it is not given: another request of this attempt may have taken, and dialed
 
 
 def _ask(
@@ -135,6 +137,13 @@ def _end(telephony: Telephony, call_id: bytes, stored: StoredCall, n: int, end: 
     return ended
 
 
+def give_ended(telephony: Telephony, call_id: bytes, stored: StoredCall, n: int) -> None:
+    """Give back what an attempt that has ended held; but of a buyer that was connected only once it is known what that
+    was worth."""
+    if stored.facts.settled or connected_attempt(stored.call, stored.facts) != n:
+        give_attempt(telephony, call_id, stored, n)
+
+
 def give_attempt(telephony: Telephony, call_id: bytes, stored: StoredCall, n: int) -> None:
     """Give back what did not come true of an attempt that has ended, or whose call is settled. It may be repeated."""
     world, call, facts = telephony.world, stored.call, stored.facts
@@ -144,7 +153,7 @@ def give_attempt(telephony: Telephony, call_id: bytes, stored: StoredCall, n: in
         return
     came_true = what_came_true(call, facts, n, buyer)
     local = schedule.local_time(buyer.zone, world.now())
-    world.reservations.give(buyer.id, reservations.key(call_id, n), endpoints_of(buyer), came_true, local)
+    world.reservations.give(buyer.id, reservations.key(call_id, n), buyer.counted_in, came_true, local)
 
 
 def free_place(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None:
@@ -153,27 +162,15 @@ def free_place(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None
     n = stored.facts.last
     _, buyer = find_buyer(telephony, stored.call, stored.facts.attempts[n].buyer_id)
     if buyer and buyer.places:
-        telephony.world.reservations.free_places(buyer.id, reservations.key(call_id, n), endpoints_of(buyer))
+        telephony.world.reservations.free_places(buyer.id, reservations.key(call_id, n), buyer.counted_in)
 
 
 def give_sale(telephony: Telephony, call: Call) -> None:
     """Give back what a sale has reserved that its own buyer will not be dialed for. It may be repeated."""
     world = telephony.world
     _, buyer = find_buyer(telephony, call, call.sold_to)
-    if buyer and buyer.caps:
-        local = schedule.local_time(buyer.zone, world.now())
-        key = reservations.key(call.ping_id, call.attempt)
-        world.reservations.give(buyer.id, key, endpoints_of(buyer), came_true_of_sale(buyer), local)
-
-
-def came_true_of_sale(buyer: Buyer) -> CameTrue:
-    """What stays counted of a sale to this buyer, whatever becomes of its calls."""
-    return CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
-
-
-def endpoints_of(buyer: Buyer) -> set[str]:
-    """Of the items that count the buyer's caps."""
-    return {cap.endpoint for cap in buyer.caps}
+    if buyer:
+        world.reservations.give_sale(buyer, call.ping_id, call.attempt, world.now())
 
 
 def is_own_buyer(call: Call, buyer_id: int) -> bool:

@@ -98,12 +98,14 @@ class Announced(NamedTuple):
 
 
 def find_announced(telephony: Telephony, number: str, caller: str, likely: str = "") -> Announced | None:
-    """The last ping that was sold; where none is, the last that was left. `likely` is the endpoint of the number's last
-    call."""
+    """The last ping that was sold, and not superseded since; where none is, the last that was left. `likely` is the
+    endpoint of the number's last call."""
     world, unsold = telephony.world, None
     now = world.now()
     for route in world.routes.of_call(route_keys(world.keys, number, caller), now - LATE_SECONDS):
         claim = _read_ping(telephony, route.ping_id, likely)
+        if claim.superseded_by:
+            continue
         is_released = claim.connected and route.held_until <= now
         if claim.ping and claim.sale and not is_released and _is_sale_of(claim.ping, claim.sale, number, caller):
             return Announced(claim, route)

@@ -228,6 +228,7 @@ def _make_sale(turn: Turn, selling: Selling, taker: _Taker, answer: bytes) -> Sa
         said=said if buyer.live else None,
         pool=turn.endpoint.pool.name if turn.endpoint.pool else "",
         pool_used=taker.sold.pool_used,
+        version=turn.endpoint.version,
     )
 
 

@@ -121,7 +121,7 @@ class DueWork:
         now = self.now()
         if not self.calls.mark_never_called(ping.id, now) and self._was_called(ping.id):
             return
-        endpoint = self.endpoint_of(ping.endpoint, ping.version)
+        endpoint = self.endpoint_of(ping.endpoint, sale.version_of(ping))
         self._give(ping, sale, endpoint, now)
 
     def _was_called(self, ping_id: bytes) -> bool:
@@ -131,11 +131,11 @@ class DueWork:
     def _give(self, ping: Ping, sale: Sale, endpoint: Endpoint | None, now: int) -> None:
         """An endpoint that is gone may have had caps of its own."""
         buyer = endpoint.buyer(sale.buyer_id) if endpoint else None
-        counted_in = {cap.endpoint for cap in buyer.caps} if buyer else {"", ping.endpoint}
-        came_true = CameTrue(recorded=True, earned=bool(buyer and buyer.pay_rule.on == "sale"))
-        local = local_time(buyer.zone if buyer else "UTC", now)
-        key = reservations.key(ping.id, sale.attempt)
-        self.reservations.give(sale.buyer_id, key, counted_in, came_true, local)
+        if buyer:
+            self.reservations.give_sale(buyer, ping.id, sale.attempt, now)
+        else:
+            key, local = reservations.key(ping.id, sale.attempt), local_time("UTC", now)
+            self.reservations.give(sale.buyer_id, key, {"", ping.endpoint}, CameTrue(recorded=True), local)
 
 
 def _fault_of(act: Callable[[], object]) -> str:

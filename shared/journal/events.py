@@ -116,6 +116,8 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
         if sandbox_endpoint.is_of(uri):
             return []
     endpoint = endpoint_of(uri, version)
+    sold_version = sale.version_of(ping) if ping and sale else version
+    sold_by = endpoint if sold_version == version else endpoint_of(uri, sold_version)
     with _reading("the item"):
         common = Row(
             event=event.id,
@@ -132,7 +134,7 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
             return _numbered([_refused_request(common, new)])
         found = [_ping(common, ping, endpoint)] if is_priced else []
         found += [_refused(common, ping, endpoint, new)] if is_refused else []
-        found += [_sale(common, ping, sale, endpoint)] if sale else []
+        found += [_sale(common, ping, sale, sold_by)] if sale else []
         for kind in marks:
             if kind == "never_called":
                 found.append(_never_called(common, ping, new, endpoint))
@@ -288,6 +290,7 @@ def _refused(common: Row, ping: Ping, endpoint: Endpoint | None, item: Item) -> 
 
 
 def _sale(common: Row, ping: Ping, sale: Sale, endpoint: Endpoint | None) -> Row:
+    """`endpoint` is the one that the POST met: it says whether what is owed is owed for the sale, or for a call."""
     buyer_owes, publisher_gets = paid_as_sale(endpoint, sale.buyer_id)
     return replace(
         _of_lead(common, Lead(ping.lead | sale.posted), endpoint),

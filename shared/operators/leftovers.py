@@ -13,7 +13,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from shared.domain import calls, reservations, schedule
-from shared.domain.calls import what_came_true
+from shared.domain.calls import came_true_of_sale, what_came_true
 from shared.domain.caps import MOST_HELD
 from shared.domain.models import DAY, Buyer, Endpoint
 from shared.domain.reservations import NOTHING, CameTrue
@@ -104,7 +104,7 @@ class Leftovers:
         if sale is None or sale.attempt != attempt or sale.buyer_id != buyer.id:
             return None if claim.state is State.CLAIMED else NOTHING
         if claim.superseded_by or sale.held_until <= self.now() - UNCALLED_SECONDS:
-            return CameTrue(recorded=True, earned=buyer.pay_rule.on == "sale")
+            return came_true_of_sale(buyer)
         return None
 
     def _of_call(self, left: _Left, n: int) -> CameTrue | None:

@@ -132,7 +132,7 @@ def open_ping(office: Office, reader: Reader, ping_id: str, at: str = "") -> Ope
     if found is not None and reader.limited_to in (None, found.user):
         opened = _open(office, reader, found, is_plain=False)
         opened = opened if found.is_kept else _with_row(office, reader, opened, found)
-        return _add_worth(_with_calls(office, reader, opened, found.endpoint, found.ping.id))
+        return _add_worth(_with_calls(office, reader, opened, found.sold_by, found.ping.id))
     return _open_rows(office, reader, ping_id, at)
 
 
@@ -144,7 +144,7 @@ def unmask_ping(office: Office, reader: Reader, ping_id: str) -> OpenedPing:
         raise _not_found()
     opened = _open(office, reader, found, is_plain=True)
     office.records.versions.note(reader.name, [Change(f"pings[{opened.ping.ping_id}].lead", None, "shown unmasked")])
-    return _add_worth(_with_calls(office, reader, opened, found.endpoint, found.ping.id))
+    return _add_worth(_with_calls(office, reader, opened, found.sold_by, found.ping.id))
 
 
 def mask(name: str, value: str, field: Field | None) -> str:
@@ -217,7 +217,7 @@ def _open(office: Office, reader: Reader, found: Opened, *, is_plain: bool) -> O
 def _line(office: Office, opened: Opened) -> Found:
     """As the log's line of it would be."""
     ping, sale, endpoint = opened.ping, opened.sale, opened.endpoint
-    buyer_owes, publisher_gets = paid_as_sale(endpoint, sale.buyer_id) if sale else (False, False)
+    buyer_owes, publisher_gets = paid_as_sale(opened.sold_by, sale.buyer_id) if sale else (False, False)
     best = ping.bids[0] if ping.bids else Bid(0, 0, 0)
     is_open = ping.expires_at > office.records.now()
     return Found(

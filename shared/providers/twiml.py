@@ -93,7 +93,8 @@ def _accepted(form: Mapping[str, str], account: str, attempt: int) -> Accepted:
 
 
 def _dial_ended(form: Mapping[str, str], account: str, attempt: int) -> DialEnded:
-    status = _status(form, "DialCallStatus", DIAL_ENDS)
+    """A provider asks what to do next only when the dialing is over, whatever word it has for how."""
+    status = DIAL_ENDS.get(form.get("DialCallStatus", ""), "failed")
     return DialEnded(
         call_sid=_id(form, "CallSid"),
         account=account,

@@ -16,6 +16,8 @@ who calls.
 - An attempt begins only after the one before it has ended, and not once the call is over or settled. So two requests
   that both want to dial the next buyer write the same attempt, and one of them is refused. One that comes late finds
   that attempt, or a call that is settled: it never dials a second buyer while another one rings.
+- What has ended stays as it ended: an answered leg or a key that is said after the end of its attempt, or an end after
+  the settlement, changes nothing. Else what was given back by then would be counted no more, though it came true.
 - A settlement is written once, on the condition that there is no fact but those by which it was made.
 - A ping is converted by one call and stays so. The same call may say it again.
 - What was lost has changed nothing. A request that comes again, or whoever settles what is due, finds the facts that
@@ -125,14 +127,14 @@ class Calls:
 
     def note_connected(self, call_id: bytes, number: int, at: int) -> StoredCall | None:
         """The leg of an attempt's buyer was answered."""
-        return self._note(call_id, f"{CONNECTED}{number}", as_number(at))
+        return self._note(call_id, f"{CONNECTED}{number}", as_number(at), f"{ENDED}{number}", "settled")
 
     def note_accepted(self, call_id: bytes, number: int, at: int) -> StoredCall | None:
         """An attempt's buyer has pressed the key."""
-        return self._note(call_id, f"{ACCEPTED}{number}", as_number(at))
+        return self._note(call_id, f"{ACCEPTED}{number}", as_number(at), f"{ENDED}{number}", "settled")
 
     def note_ended(self, call_id: bytes, number: int, ended: Ended) -> StoredCall | None:
-        return self._note(call_id, f"{ENDED}{number}", _packed(ended))
+        return self._note(call_id, f"{ENDED}{number}", _packed(ended), "settled")
 
     def note_over(self, call_id: bytes, over: Over) -> StoredCall | None:
         return self._note(call_id, OVER, _packed(over))
@@ -254,11 +256,12 @@ class Calls:
         """What `forget` would find."""
         return _personal(self.dynamo.get(self.table, _key(call_id)))
 
-    def _note(self, call_id: bytes, name: str, value: Value) -> StoredCall | None:
-        """Write a fact, if it is not there. A provider may say it again, at another time: the first one stays."""
+    def _note(self, call_id: bytes, name: str, value: Value, *later: str) -> StoredCall | None:
+        """Write a fact, if neither it nor what can only come `later` is there. A provider may say it again, at another
+        time: the first one stays."""
         update = Update()
         update.set(update.name(name), value)
-        _check_absent(update, name)
+        _check_absent(update, name, *later)
         return self._write(call_id, update)
 
     def _write(self, call_id: bytes, update: Update) -> StoredCall | None:

@@ -46,15 +46,15 @@ class Skew:
         context[SENT_AT] = self._clock()
 
     def _compare(self, http_response: "AWSResponse", context: MutableMapping[str, Any], **_: object) -> None:
-        now = self._clock()
-        if 0 <= now - self._compared_at < COMPARE_SECONDS:
-            return
+        now, sent_at = self._clock(), context.get(SENT_AT)
+        if sent_at is None or 0 <= now - self._compared_at < COMPARE_SECONDS:
+            return  # a call that was under way when the watch began has no such time
         try:
             dated = parsedate_to_datetime(http_response.headers["Date"]).timestamp()
         except (KeyError, ValueError):
             return  # local engines write none
         self._compared_at = now
-        self._seconds = seconds_apart(context[SENT_AT], now, dated)
+        self._seconds = seconds_apart(sent_at, now, dated)
         self._is_news = self._seconds > SKEWED_SECONDS
 
 

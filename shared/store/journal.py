@@ -25,7 +25,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     `lease_until` is how long the number of a ring pool is still leased to its sale, cooldown included, `superseded_by`
     the ping whose sale took over its route. `failures` are
     why the others did not bid, decided anew; `unsettled` what is not settled with live buyers, by id. `endpoint` is the
-    one that the PING met, None if that version is gone."""
+    one that the PING met, `sold_by` the one that the POST met; None if that version is gone."""
 
     ping: Ping
     sale: Sale | None
@@ -40,6 +40,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     failures: list[Failure] = []
     unsettled: dict[int, Asked] = {}
     endpoint: Endpoint | None = None
+    sold_by: Endpoint | None = None
 
     @property
     def user(self) -> str:
@@ -69,7 +70,8 @@ class Journal:
         is_kept = ping.lead_until > now
         lead = Lead(ping.lead | (sale.posted if sale else {})) if is_kept else Lead()
         compiled = Compiled(self.dynamo, Memory())
-        endpoint = self._version(compiled, ping)
+        endpoint = self._version(compiled, ping, ping.version)
+        sold_by = self._version(compiled, ping, sale.version_of(ping)) if sale else None
         return Opened(
             ping=ping,
             sale=sale,
@@ -86,12 +88,16 @@ class Journal:
             else [],
             unsettled=claim.asked,
             endpoint=endpoint,
+            sold_by=sold_by,
         )
 
-    def _version(self, compiled: Compiled, ping: Ping) -> Endpoint | None:
-        """The endpoint that the PING met. It need not be read once more if it is still live."""
+    def _version(self, compiled: Compiled, ping: Ping, version: int) -> Endpoint | None:
+        """The endpoint that a request met. It need not be read once more if it is still live."""
+        known = compiled.memory.endpoints.get(ping.endpoint)
+        if known and known.endpoint and known.endpoint.version == version:
+            return known.endpoint
         try:
-            endpoint = compiled.version(ping.endpoint, ping.version)
+            endpoint = compiled.version(ping.endpoint, version)
         except LookupError:
             return None
         compiled.memory.endpoints[ping.endpoint] = Entry(endpoint, 0)

@@ -345,6 +345,8 @@ class Pings:
         claim = self.read(ping_id, now)
         if claim.sale is None or claim.sale.attempt != attempt or claim.superseded_by not in (b"", by):
             return None
+        if claim.superseded_by:
+            return claim.sale
         try:
             self.dynamo.call(
                 self.dynamo.client.update_item,

@@ -36,9 +36,12 @@ from typing import Any
 from msgspec import Struct
 
 from shared.domain import caps, reservations
+from shared.domain.calls import came_true_of_sale
 from shared.domain.caps import MOST_HELD, Cap
+from shared.domain.models import Buyer
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.domain.reservations import NOTHING, TOMBSTONE_SECONDS, CameTrue
+from shared.domain.schedule import local_time
 from shared.store.counters import HELD, Of, Seen, key_of, seen_of
 from shared.store.dynamo import ConditionFailed, Dynamo
 from shared.store.items import Update, as_bytes, as_number, as_text
@@ -92,6 +95,7 @@ class Reservations:
         cents: int,
         until: int,
         came_true: CameTrue = NOTHING,
+        is_shared: bool = False,
     ) -> Reserved:
         """Count a sale or call of `cents` under all the caps that are `wanted`, or under none. `local` is now on the
         buyer's clock; a place is taken until `until`. Without caps there is room, and nothing is counted.
@@ -99,6 +103,9 @@ class Reservations:
         If a later item refuses, the earlier ones are given; `came_true` is what is then kept of them, which matters
         where a part of them was adopted. A caller that is refused under a key under which an earlier take was unclear
         must give the key.
+
+        A key `is_shared` where several requests may take under it at once. Then a refusal leaves a tombstone, in the
+        item that is full: all of them get the same answer, though room comes between.
         """
         if caps.first_full(wanted, {}, cents, local):
             return Reserved.FULL
@@ -107,6 +114,11 @@ class Reservations:
             part = _Take((buyer_id, endpoint), key, caps.caps_by_key(here, local), local, cents, until)
             try:
                 reserved = self._take(part)
+                if reserved is Reserved.FULL and is_shared:
+                    reserved = self._refuse(part.of, key, part.now)
+                    if reserved is Reserved.DONE:
+                        done.append(endpoint)
+                        continue
             except TemporarilyUnavailable as failed:
                 raise TemporarilyUnavailable(not_done=failed.not_done and not done) from failed
             if reserved is not Reserved.DONE:
@@ -138,10 +150,15 @@ class Reservations:
         until `until`. A place that was over meanwhile must be free.
 
         Of two calls, the one that adopts in the first item adopts in all. Where another item's entry is gone, a take
-        under `new` finds its own entry in the first, and takes in the other. If it is full, both keys are to be given.
+        under `new` finds its own entry in the first, and takes in the other. If it is full, both keys are to be given;
+        `new`, which several requests may share, has a tombstone then where it was full.
         """
+        now = int(local.timestamp())
         for endpoint, here in _by_endpoint(wanted):
-            reserved = self._adopt((buyer_id, endpoint), old, new, _limit(here), until, int(local.timestamp()))
+            of = (buyer_id, endpoint)
+            reserved = self._adopt(of, old, new, _limit(here), until, now)
+            if reserved is Reserved.FULL:
+                reserved = self._refuse(of, new, now)
             if reserved is not Reserved.DONE:
                 return reserved
         return Reserved.DONE
@@ -151,6 +168,12 @@ class Reservations:
         Where nothing is held, a take that arrives late will be refused. It may be repeated: the first one decides."""
         for endpoint in sorted(endpoints):
             self._give((buyer_id, endpoint), key, came_true, local)
+
+    def give_sale(self, buyer: Buyer, ping_id: bytes, attempt: bytes, now: int) -> None:
+        """Give what a recorded sale has reserved and no call of its buyer will adopt."""
+        if buyer.caps:
+            key, local = reservations.key(ping_id, attempt), local_time(buyer.zone, now)
+            self.give(buyer.id, key, buyer.counted_in, came_true_of_sale(buyer), local)
 
     def free_places(self, buyer_id: int, key: str, endpoints: Collection[str]) -> None:
         """Let a place go whose entry stays: who is gone needs none."""
@@ -226,10 +249,22 @@ class Reservations:
             entry = (state.held or {}).get(key) if state else None
             if isinstance(entry, int):
                 return
-            giving = self._giving(of, key, entry, came_true, local) if entry else self._burying(key, local)
+            giving = self._giving(of, key, entry, came_true, local) if entry else self._burying(key, now)
             done, _state = self._write(of, giving, now)
             if done:
                 return
+        raise TemporarilyUnavailable(not_done=True)
+
+    def _refuse(self, of: Of, key: str, now: int) -> Reserved:
+        """FULL, by a tombstone where nothing is held under the key; else what another request has left there."""
+        for _ in range(TRIES):
+            done, state = self._write(of, self._burying(key, now), now)
+            if done:
+                return Reserved.FULL
+            if reserved := self._standing(state, key):
+                return reserved
+            if state.held is None:
+                self.make_maps(of)
         raise TemporarilyUnavailable(not_done=True)
 
     def _standing(self, state: Seen, key: str) -> Reserved | None:
@@ -291,13 +326,13 @@ class Reservations:
         update.remove(_places(of), key)
         return update
 
-    def _burying(self, key: str, local: datetime) -> Update:
+    def _burying(self, key: str, now: int) -> Update:
         """The write that leaves a tombstone where nothing is held."""
         update = Update()
         held = update.name(HELD, key)
         update.condition(f"attribute_exists({update.name(HELD)})")
         update.condition(f"attribute_not_exists({held})")
-        update.set(held, as_number(int(local.timestamp()) + TOMBSTONE_SECONDS))
+        update.set(held, as_number(now + TOMBSTONE_SECONDS))
         return update
 
     def _write(self, of: Of, update: Update, now: int = 0, once: bool = False) -> tuple[bool, Seen]:

@@ -17,6 +17,8 @@ from tests.browser.conftest import Visitor
 from tests.browser.test_posting_instructions import CONTRAST, CONTRASTS, NARROW, WIDE
 from tests.local_service import running
 from tools import stack_access
+from tools.calling.local_run import find_local_run
+from tools.calling.webhooks import Webhooks
 from tools.target import Target
 
 CALLER = "+16145550177"
@@ -125,9 +127,9 @@ def test_a_sale_is_called_and_its_call_followed_to_the_money(visitor: Visitor, s
     page.get_by_role("button", name="Call it").click()
     expect(page.locator("pre").first).to_contain_text("They talked for 95 s.")
 
-    page.goto("/dashboard/calls")
-    wait_for_rows(page)
-    page.get_by_role("table").get_by_role("link").first.click()
+    page.get_by_role("link", name="Back to the sale").click()
+    wait_for_rows(page, "table.calls")
+    page.locator("table.calls").get_by_role("link").first.click()
     expect(page.get_by_role("row", name=re.compile("Buyer A"))).to_contain_text("busy")
     expect(page.get_by_role("row", name=re.compile("Buyer B"))).to_contain_text("talked 95 s")
     page.goto("/dashboard")
@@ -135,10 +137,44 @@ def test_a_sale_is_called_and_its_call_followed_to_the_money(visitor: Visitor, s
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
 
 
-def wait_for_rows(page: Page) -> None:
+def test_what_publishers_callers_and_providers_send_is_shown_as_text(
+    visitor: Visitor, service: str, data: Path
+) -> None:
+    hostile = "<script>document.body.remove()</script>📞"
+    page = signed_in(visitor, data, "/dashboard/buyers/1", viewport=NARROW)
+    page.get_by_label("Name", exact=True).fill(f"Buyer A {hostile}")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").first).to_contain_text("Saved.")
+    form = urlencode({"caller_id": "+16145550181", "traffic_source_id": hostile}).encode()
+    with urllib.request.urlopen(f"{service}/api/v1/inbound_webhooks/full/my_endpoint", form) as answer:
+        number = f"+{json.load(answer)['trackdrive_number']}"
+    run = find_local_run(data)
+    with Webhooks(run.url, run.key) as telephone:
+        call = {"CallSid": f"CA{1:032x}", "From": hostile, "To": number, "CallStatus": "ringing"}
+        voice = telephone.send("voice", call)
+        ended = telephone.send("dial?n=1", call | {"DialCallStatus": hostile, "SipResponseCode": hostile}, voice.url)
+        leg = {"ParentCallSid": call["CallSid"], "CallSid": f"CA{2:032x}", "CallStatus": "in-progress"}
+        talks = telephone.send("leg?n=1", leg, voice.url)
+    assert [each.code for each in (voice, ended, talks)] == [200, 200, 200]
+
+    page.goto(f"/dashboard/calls?{urlencode({'source': hostile})}")
+    wait_for_rows(page)
+    expect(page.get_by_role("row", name=re.compile("talks"))).to_contain_text(f"Buyer A {hostile}")
+    paths = [page.url, "/dashboard"]
+    for link in ("table.calls a", "dl a[href*='/pings/']"):
+        page.locator(link).first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Call" if "calls" in link else "Ping")
+        paths.append(page.url)
+    for path in paths:
+        page.goto(path)
+        expect(page.get_by_text(hostile).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"], path
+
+
+def wait_for_rows(page: Page, table: str = "table") -> None:
     """Until the journal has what the page is to show."""
     began = time.monotonic()
-    while not page.get_by_role("table").count():
+    while not page.locator(table).count():
         assert time.monotonic() - began < SEEN_SECONDS
         page.reload()
 

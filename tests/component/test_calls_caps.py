@@ -1,12 +1,17 @@
 """What calls hold of their buyers' caps, and what they give back."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.calls import Ended
 from shared.domain.caps import Cap
-from shared.domain.models import CallRules, Endpoint, Pays
+from shared.domain.models import CallRules, DialRules, Endpoint, Pays
+from shared.domain.refusals import TemporarilyUnavailable
+from shared.flows.settling import settle_due
+from shared.store.calls import Calls, StoredCall
 from shared.store.counters import Seen
 from shared.store.dynamo import Dynamo
 from tests.build import BUYERS, Publisher, Stage, a_buyer, an_endpoint
@@ -147,6 +152,90 @@ def test_two_calls_of_one_sale_hold_two_places(fast_stage: Stage) -> None:
     for phone in calls:
         phone.talks(60)
     assert counted(stage) == {"converted-day": 1}
+
+
+def test_a_further_call_of_a_sale_counts_no_second_sale(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("sales", 1, "day"), Cap("revenue", 9000, "day"), pays=Pays("sale")))
+    number = sell(stage, CALLERS[0])
+    for _ in range(2):
+        phone = Phone(stage, number, CALLERS[0])
+        assert phone.rings().dialed == BUYERS[0].number
+        phone.talks(60)
+    assert counted(stage) == {"sales-day": 1, "revenue-day": 2500}
+
+
+def test_a_sale_is_given_where_its_call_has_died_before_it_adopted(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(*OF_EACH_KIND))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    phone.telephony = stage.telephony_over(Unclear(stage.client, stage.settings, times=99))
+    assert phone.rings().code == 503
+    stage.clock.forward(4000)
+    assert settle_due(stage.telephony(), phone.call_id)
+    assert counted(stage) == {"sales-day": 1}
+    assert counted(stage, "my_endpoint") == {"sales-total": 1}
+
+
+def test_an_unclear_take_gives_nothing_that_the_same_webhook_has_taken_before(fast_stage: Stage) -> None:
+    stage = fast_stage
+    second = replace(BUYERS[1], caps=(Cap("attempts", 1, "day"), Cap("concurrent", 1)))
+    stage.publish(replace(an_endpoint(buyers=(BUYERS[0], second)), calls=CallRules("main")))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    phone.rings()
+    assert phone.dial_ends("busy").dialed == second.number
+    phone.telephony = stage.telephony_over(Unclear(stage.client, stage.settings))
+    assert phone.dial_ends("busy").dialed == second.number
+    assert counted(stage, buyer=2) == {"attempts-day": 1, "concurrent": 1}
+
+
+def test_a_key_that_is_noted_after_the_end_connects_nobody(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("connected", 9, "day"), dial=DialRules(press="1")))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    phone.rings()
+    phone.leg_answers()
+    phone.dial_ends("completed", seconds=5)
+    assert phone.presses("1").verbs == ["Hangup"]
+    assert phone.stored
+    assert phone.stored.facts.accepted == {}
+    assert counted(stage) == {}
+
+
+def test_a_webhook_that_looks_after_the_talk_gives_no_conversion_back(fast_stage: Stage) -> None:
+    stage = fast_stage
+    stage.publish(takes_calls(Cap("converted", 9, "day")))
+    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
+    telephony = stage.telephony()
+    phone.telephony = dataclasses.replace(telephony, calls=EndsMeanwhile(telephony.calls.dynamo))
+    assert phone.rings().verbs == ["Hangup"]
+    assert phone.stored
+    assert phone.stored.facts.settled
+    assert phone.stored.facts.settled.converted
+    assert counted(stage) == {"converted-day": 1}
+
+
+class Unclear(Dynamo):
+    """Of the first writes to a buyer's counts nobody knows whether they were done."""
+
+    def __init__(self, *args: Any, times: int = 1) -> None:
+        super().__init__(*args)
+        self.times = times
+
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        counts = request.get("Key", {}).get("sk", {}).get("S", "").startswith("CAPS")
+        if counts and "UpdateExpression" in request and self.times:
+            self.times -= 1
+            raise TemporarilyUnavailable
+        return super().send(method, sendings, *args, **request)
+
+
+class EndsMeanwhile(Calls):
+    """The buyer has talked and hung up before the first webhook looks."""
+
+    def look(self, call_id: bytes) -> StoredCall | None:
+        now = super().look(call_id)
+        return self.note_ended(call_id, 1, Ended("completed", now.call.arrived_at, 60)) if now else None
 
 
 def test_a_call_costs_few_reads_and_writes(fast_stage: Stage) -> None:

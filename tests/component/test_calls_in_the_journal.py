@@ -241,6 +241,22 @@ def test_sales_of_an_endpoint_without_calls_are_never_due(stage: Stage, publishe
     )
 
 
+@pytest.mark.parametrize("taken", [True, False], ids=["switched on", "switched off"])
+def test_a_sale_goes_by_the_version_that_its_post_met(stage: Stage, publisher: Publisher, taken: bool) -> None:
+    """Between PING and POST the endpoint begins to take calls, or ends it."""
+    with_calls = takes_calls(buyers=(a_buyer(caps=DAILY),))
+    without = replace(with_calls, calls=None)
+    stage.publish(without if taken else with_calls)
+    ping_id = publisher.ping(caller_id=CALLER).body["try_all_buyers_ping_id"]
+    stage.publish(replace(with_calls if taken else without, version=2))
+    stage.clock.forward(6)
+    assert publisher.post(ping_id=ping_id, caller_id=CALLER).body["success"]
+    [sale] = rows(stage, "sale")
+    assert sale.revenue_cents == (0 if taken else 2500)
+    assert stage.do_due(2 * HOLD) == Done(1 if taken else 0, [])
+    assert ("never_called" in item_of_ping(stage)) == taken
+
+
 def test_what_a_request_has_settled_and_not_given_is_given(stage: Stage, publisher: Publisher) -> None:
     stage.publish(takes_calls(buyers=(a_buyer(caps=DAILY), BUYERS[1])))
     phone = Phone(stage, sell(publisher))

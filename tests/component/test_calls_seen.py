@@ -262,3 +262,14 @@ def test_a_pings_page_says_that_it_was_never_called(olga: Operator, publisher: P
     ping_id = olga.get("/pings")["items"][0]["ping_id"]
     assert olga.get(f"/pings/{ping_id}")["never_called"]
     assert "never called : until" in Visitor(olga.stage, "olga").see(f"/pings/{ping_id}")
+
+
+def test_a_call_that_comes_late_is_believed_by_its_pings_page(olga: Operator, publisher: Publisher) -> None:
+    phone = phone_of(publisher)
+    olga.stage.do_due(seconds=3600)
+    phone.rings()
+    phone.talks(10)
+    ping_id = olga.get("/pings")["items"][0]["ping_id"]
+    found = olga.get(f"/pings/{ping_id}")
+    assert ([each["arrival"] for each in found["calls"]], found["never_called"]) == (["late"], None)
+    assert "never called" not in Visitor(olga.stage, "olga").see(f"/pings/{ping_id}")

@@ -104,6 +104,22 @@ def test_an_answer_without_a_date_tells_nothing(read: Callable[[], Skew], clock:
     assert read()() == 0
 
 
+@pytest.mark.usefixtures("_dated")
+def test_a_call_that_was_under_way_when_the_watch_began_tells_nothing(clock: Offset) -> None:
+    client, skew = runtime.dynamodb(botocore.session.get_session()), Skew(clock)
+    clock.seconds = 60
+
+    def begin(**_: object) -> None:
+        client.meta.events.unregister("before-send.dynamodb", begin)
+        skew.watch(client)
+
+    client.meta.events.register("before-send.dynamodb", begin)
+    for known in (False, True):
+        client.get_item(TableName="config", Key={"pk": {"S": "-"}})
+        assert (skew() >= 60) == known
+    client.close()
+
+
 def test_clocks_are_compared_now_and_then_and_at_once_after_a_jump(read: Callable[[], Skew], clock: Offset) -> None:
     read()
     clock.seconds = 8

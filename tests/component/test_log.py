@@ -294,6 +294,7 @@ def test_a_sale_that_lost_its_route_names_the_later_one(olga: Operator, publishe
     for _ in range(2):
         ids.append(publisher.ping("static", trackdrive_number="8005550170").body["try_all_buyers_ping_id"])
         publisher.post("static", ping_id=ids[-1], caller_id=CALLER)
+    olga.stage.bring_stream()
     by = olga.get(f"/pings/{ids[0]}")["sale"]["superseded_by"]
     assert olga.get(f"/pings/{by}")["ping"]["ping_id"] == ids[1]
     assert olga.get(f"/pings/{ids[1]}")["sale"]["superseded_by"] == ""

@@ -7,9 +7,10 @@ import pytest
 from shared.domain import reservations
 from shared.domain.caps import Cap
 from shared.domain.keys import route_keys
-from shared.domain.models import CallRules, User
+from shared.domain.models import CallRules, Pays, User
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.domain.schedule import local_time
+from shared.flows import superseding
 from shared.store.dynamo import Dynamo
 from shared.store.pings import CLAIM_SECONDS, Pings
 from shared.store.reservations import Reservations
@@ -255,7 +256,11 @@ def test_an_unclear_sale_that_is_refused_gives_the_call_back(stage: Stage, publi
     assert stage.world().routes.of_call(keys, stage.clock()) == [sold] == [stage.route(NUMBER)]
 
 
-def test_a_sale_that_is_superseded_says_by_which(stage: Stage, publisher: Publisher) -> None:
+@pytest.mark.parametrize("calls", [CallRules("main"), None], ids=["takes calls", "takes none"])
+def test_a_sale_that_is_superseded_says_by_which(stage: Stage, publisher: Publisher, calls: CallRules | None) -> None:
+    """Where no calls are taken, the POST has nothing to do for it: the journal's consumer does."""
+    stage.publish(an_endpoint(version=2, static_numbers=NUMBERS, calls=calls))
+    stage.clock.forward(6)
     earlier, later = pinged(publisher), pinged(publisher)
     assert publisher.post(ping_id=earlier, caller_id=CALLER).body["success"]
     assert stage.kept(earlier).superseded_by == b""
@@ -265,8 +270,11 @@ def test_a_sale_that_is_superseded_says_by_which(stage: Stage, publisher: Publis
     assert publisher.post(ping_id=later, caller_id=CALLER).body["success"]
     by = stage.kept(later).ping
     assert by
+    assert stage.kept(earlier).superseded_by == (by.id if calls else b"")
+    stage.bring_stream()
     assert stage.kept(earlier).superseded_by == by.id
     assert publisher.full(trackdrive_number=NUMBER, caller_id=CALLER).body["success"]
+    stage.bring_stream()
     assert stage.kept(earlier).superseded_by == by.id
     assert stage.kept(later).superseded_by not in (b"", by.id)
 
@@ -291,6 +299,52 @@ def test_only_the_sale_whose_route_it_was_is_marked_and_none_that_was_connected(
     assert pings.supersede(kept.ping.id, kept.sale.attempt, b"latest", stage.clock()) is None
     assert stage.kept(ping_id).superseded_by == b"later"
     assert pings.supersede(b"nobody", kept.sale.attempt, b"later", stage.clock()) is None
+
+
+def test_a_superseded_sale_gets_no_call_though_its_route_is_still_there(stage: Stage, publisher: Publisher) -> None:
+    """As under an earlier key, once the later sale's route is over."""
+    ping_id = pinged(publisher)
+    assert publisher.post(ping_id=ping_id, caller_id=CALLER).body["success"]
+    kept = stage.kept(ping_id)
+    assert kept.ping
+    assert kept.sale
+    assert stage.route(NUMBER)
+    assert stage.world().pings.supersede(kept.ping.id, kept.sale.attempt, b"later", stage.clock())
+    assert stage.route(NUMBER) is None
+
+
+def test_a_mark_that_a_request_did_not_live_to_write_is_written_by_the_consumer(
+    stage: Stage, publisher: Publisher
+) -> None:
+    caps = (Cap("concurrent", 5), Cap("revenue", 100_000, "day"))
+    takes = an_endpoint(
+        version=2, static_numbers=NUMBERS, buyers=(a_buyer(caps=caps, pays=Pays("sale")),), calls=CallRules("main")
+    )
+    stage.publish(takes)
+    stage.clock.forward(6)
+    earlier, later = pinged(publisher, 1), pinged(publisher, 1)
+    assert publisher.post(ping_id=earlier, caller_id=CALLER).body["success"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Pings, "supersede", _die)
+        assert publisher.post(ping_id=later, caller_id=CALLER).body["success"]
+    first, second = stage.kept(earlier), stage.kept(later)
+    assert first.ping
+    assert first.sale
+    assert second.ping
+    assert first.superseded_by == b""
+    store = Reservations(Dynamo(stage.client, stage.settings), {})
+    assert store.keys_of((1, ""), first.ping.id)
+    stage.bring_stream()
+    assert stage.kept(earlier).superseded_by == second.ping.id
+    assert stage.kept(later).superseded_by == b""
+    assert store.keys_of((1, ""), first.ping.id) == []
+    assert [*store.memory[1, ""].counts.values()] == [5000], "what is paid as a sale is owed for both"
+    writes = stage.contents()
+    assert second.sale
+    for _ in range(2):
+        superseding.mark_again(stage.world(), takes, second.ping, second.sale)
+        superseding.mark_again(stage.world(), takes, first.ping, first.sale)
+    assert stage.contents() == writes, "once"
 
 
 @pytest.mark.parametrize("calls", [CallRules("main"), None], ids=["takes calls", "takes none"])

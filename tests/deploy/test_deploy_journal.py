@@ -1,5 +1,6 @@
 """From what happened to a report, as deployed: the stream, the files of hours and days, and who may read and write."""
 
+import copy
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ from shared.store.counters import key_of, seen_of
 from shared.store.dynamo import Dynamo
 from shared.store.items import as_number
 from shared.store.journal import raw_id
-from tests.deploy.account import SECONDS, Stack
+from tests.deploy.account import SECONDS, Account, Stack, Template
 from tests.deploy.test_deploy import (
     CAPPED,
     Grant,
@@ -46,11 +47,19 @@ MANIFEST = {"pk": {"S": "MANIFEST"}, "sk": {"S": "MANIFEST"}}
 
 
 @pytest.fixture
+def stack(account: Account, templates: dict[str, Template]) -> Iterator[Stack]:
+    """Whose clock stands still: tests call the function of every minute."""
+    still = copy.deepcopy(templates["dev"])
+    for resource in still["Resources"].values():
+        if resource["Type"] == "AWS::Events::Rule":
+            resource["Properties"]["State"] = "DISABLED"
+    with account.create("ringpost-dev", still) as created:
+        yield created
+
+
+@pytest.fixture
 def demo(stack: Stack, tmp_path: Path) -> Stack:
-    """Whose clock stands still: tests call the function of every minute. A sale earns, as no calls are taken."""
-    events = stack.account.emulator.client("events")
-    for rule in events.list_rules()["Rules"]:
-        events.disable_rule(Name=rule["Name"])
+    """With the demo's endpoints, without calls: so a sale earns."""
     document = yaml.load(CONFIGURATION.read_text(), yaml.BaseLoader)
     for endpoint in document["endpoints"]:
         endpoint.pop("calls", None)

@@ -180,6 +180,23 @@ def test_a_take_over_adopts_what_an_earlier_attempt_at_the_ping_holds(client: "D
     assert process.store.keys_of((process.buyer_id, ""), ping) == [later]
 
 
+def test_requests_that_share_a_key_get_one_answer(client: "DynamoDBClient") -> None:
+    """Though room comes between; and one that meets what another has taken is not refused."""
+    wanted = [a_cap("concurrent", 5), a_cap("converted", 1, "day", "here")]
+    process = Process(client)
+    other, shared = process.take(wanted)[0], a_key()
+
+    def take() -> Reserved:
+        taker = Process(client, process.buyer_id)
+        return taker.store.take(process.buyer_id, shared, wanted, local(START), 100, START + 60, is_shared=True)
+
+    assert take() is Reserved.FULL
+    process.give(wanted, other)
+    assert take() is Reserved.GONE
+    assert process.state()[0] == process.state("here")[0] == {}
+    assert process.state()[2] == {}
+
+
 def test_a_call_after_its_place_was_over_needs_a_free_one(client: "DynamoDBClient") -> None:
     wanted = [a_cap("concurrent", 1), a_cap("sales", 9, "day")]
     process = Process(client)

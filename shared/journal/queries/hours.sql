@@ -1,7 +1,8 @@
 -- $begins, $ends, $seconds: when the zone is so many seconds from UTC. $day: when the day begins; what is earlier belongs
 -- to the day before. $only_user: whose rows; NULL for all.
 -- A line is about an hour, or about an endpoint on one of the two days; `refusal` is the status of refused ones.
--- What belongs to a sale counts when that was sold, and a call when it arrived.
+-- What belongs to a sale counts when that was sold, and a call when it arrived. A sale that was called late is not one
+-- that was never called, though it has a row that says so.
 WITH spans AS (
     SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS utc_offset
 ),
@@ -17,7 +18,8 @@ dated AS (
         kind, endpoint, status, bids, revenue_cents, payout_cents, false AS is_settled, false AS is_connected,
         false AS is_converted, CASE WHEN sold_at = 0 THEN "at" ELSE sold_at END AS moment
     FROM wanted
-    WHERE kind IN ('ping', 'refused', 'sale', 'never_called')
+    WHERE kind IN ('ping', 'refused', 'sale')
+        OR (kind = 'never_called' AND ping NOT IN (SELECT ping FROM wanted WHERE kind IN ('arrived', 'call')))
         OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0))
     UNION ALL
     SELECT 'arrived', endpoint, '', 0, 0, 0, is_settled, coalesce(is_connected, false), is_converted, moment FROM came
