@@ -45,6 +45,7 @@ from shared.operators.erasing import SETTLED_SECONDS
 from shared.operators.finishing import Finishing, list_unfinished
 from shared.operators.repair import Repair
 from shared.publishers import webhooks
+from shared.runtime import calls, journal, office
 from shared.settings import Settings
 from shared.store.callers import Callers
 from shared.store.calls import Calls
@@ -267,7 +268,7 @@ class Stage:
     def finishing(self) -> Finishing:
         """What brings erasings to their end, by this stage's files."""
         records = Records(Dynamo(self.client, self.settings), self.keys, self.clock)
-        return runtime.make_finishing(records, self.open_files(), self.stream.client)
+        return journal.make_finishing(records, self.open_files(), self.stream.client)
 
     def erase(self, caller: str) -> Erased:
         """Erase a caller, to the end."""
@@ -466,9 +467,10 @@ def rows_of(pages: Pages) -> list[Row]:
 
 def forget_process() -> None:
     """What `runtime` keeps for a process goes."""
-    for kept in vars(runtime).values():
-        if hasattr(kept, "cache_clear"):
-            kept.cache_clear()
+    for module in (runtime, calls, journal, office):
+        for kept in vars(module).values():
+            if hasattr(kept, "cache_clear"):
+                kept.cache_clear()
 
 
 def a_client() -> "DynamoDBClient":

@@ -107,9 +107,9 @@ def vault(context: typer.Context) -> Iterator[Vault]:
 
 def storage(records: Records) -> "Storage":
     """Where the files of the stack's journal are. Raises `MissingSetting`."""
-    from shared import runtime  # slow to import
+    from shared.runtime import journal  # slow to import
 
-    return runtime.storage(aws_session(), records.dynamo.settings)
+    return journal.storage(aws_session(), records.dynamo.settings)
 
 
 @contextmanager
@@ -167,11 +167,11 @@ def _tell_nothing(_: str) -> NoReturn:
 
 def streams(context: typer.Context, records: Records) -> Any:
     """The client for the streams of the stack's tables."""
-    from shared import runtime  # slow to import
+    from shared.runtime import journal  # slow to import
 
     target: Target = context.obj
     if target.stage or _named_by_environment():
-        return runtime.streams(aws_session())
+        return journal.streams(aws_session())
     return engine.streams_client(records.dynamo.client.meta.endpoint_url)
 
 

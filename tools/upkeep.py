@@ -81,9 +81,9 @@ def _erase_ping(context: typer.Context, ping_id: str, yes: bool, dry_run: bool) 
 
 def _finish(context: typer.Context, records: Records, fetching: Fetching, begun: Unfinished) -> Unfinished:
     """Go on until nothing of it is left, or for so long."""
-    from shared import runtime  # slow to import
+    from shared.runtime import journal  # slow to import
 
-    finishing = runtime.make_finishing(records, fetching, streams(context, records))
+    finishing = journal.make_finishing(records, fetching, streams(context, records))
     unfinished, until = begun, records.now() + PATIENCE_SECONDS + READING_SECONDS
     while not unfinished.erased.finished_at and records.now() < until:
         time.sleep(PAUSE_SECONDS)

@@ -10,10 +10,11 @@ from shared.http import front
 from shared.office import rest
 from shared.operators import access
 from shared.publishers import webhooks
+from shared.runtime.office import open_office
 
 
 @front.guard_handler(runtime.origin_secrets)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if redirect := webhooks.redirect(event):
         return redirect
-    return rest.serve(event, context.aws_request_id, OPERATIONS, runtime.office(), access.admit_user)
+    return rest.serve(event, context.aws_request_id, OPERATIONS, open_office(), access.admit_user)

@@ -7,15 +7,15 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from msgspec import structs
 
-from shared import runtime
 from shared.journal.consumer import consume
 from shared.publishers import metrics
+from shared.runtime import journal
 
 log = Logger()
 
 
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    pages, endpoint_of, dead_letters, follow = runtime.journal()
+    pages, endpoint_of, dead_letters, follow = journal.batch_work()
     done = consume(event, pages, endpoint_of, dead_letters.add, follow)
     counts = structs.asdict(done)
     counts.pop("failed")

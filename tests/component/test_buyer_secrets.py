@@ -101,7 +101,7 @@ def test_as_deployed_a_function_lets_no_buyer_be_on_this_machine(
 ) -> None:
     """Deployed is who has its secret from Secrets Manager, as infra sets it."""
     settings = replace(SETTINGS, secret="", secret_arn="arn") if deployed else SETTINGS
-    monkeypatch.setattr(runtime, "_secret", lambda _: b"00" * 32)
+    monkeypatch.setattr(runtime, "read_secret", lambda _: b"00" * 32)
     for name in [name for name in os.environ if name.startswith("RINGPOST_")]:
         monkeypatch.delenv(name)
     for name, value in (settings.environment() | {"AWS_DEFAULT_REGION": "us-east-1"}).items():

@@ -272,7 +272,7 @@ def environment(stage: Stage, command: Command, tmp_path: Path, monkeypatch: pyt
     assert stage
     monkeypatch.setenv("RINGPOST_JOURNAL_FOLDER", str(tmp_path / "kept"))
     monkeypatch.setattr(metrics, "_metrics", EphemeralMetrics(namespace=metrics.NAMESPACE, service="ringpost"))
-    monkeypatch.setattr(runtime, "_now", stage.clock)
+    monkeypatch.setattr(runtime, "read_clock", stage.clock)
     forget_process()
     return command
 

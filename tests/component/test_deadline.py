@@ -74,11 +74,11 @@ def test_on_lambda_a_start_does_not_wait_for_a_dynamodb_that_hangs(monkeypatch: 
     began = time.monotonic()
     runtime.prepare()
     assert time.monotonic() - began < ANSWERED_WITHIN_SECONDS
-    assert runtime._process.cache_info().currsize == 1
+    assert runtime.open_process.cache_info().currsize == 1
 
 
 def test_outside_of_lambda_nothing_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
     forget_process()
     runtime.prepare()
-    assert runtime._process.cache_info().currsize == 0
+    assert runtime.open_process.cache_info().currsize == 0

@@ -14,13 +14,13 @@ import pytest
 from moto import mock_aws
 
 from functions.minute.handler import lambda_handler
-from shared import runtime
 from shared.domain.models import DAY
 from shared.journal.fetching import HOUR, Fetching, Found, Sources
 from shared.journal.files import LATE_SECONDS, SWEEP_SECONDS, Files
 from shared.journal.manifest import KEY, READING_SECONDS, WRITING_SECONDS, Contents, File, Manifest, Replaced, new_id
 from shared.journal.rows import Row, decode, encode
 from shared.journal.storage import Folder, NoSuchFile
+from shared.runtime import journal
 from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erasures
 from shared.store.packing import pack, unpack
@@ -509,9 +509,9 @@ def test_a_file_that_is_deleted_does_not_stay_with_who_has_fetched_it(setting: S
 
 def test_the_minute_function_does_all_of_it(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = Versions(Dynamo(setting.client, SETTINGS), setting.clock)
-    monkeypatch.setattr(runtime, "journal_files", lambda: (setting.files(), versions))
-    monkeypatch.setattr(runtime, "finish_erasings", lambda: 0)
-    monkeypatch.setattr(runtime, "calls_due", Stage(setting.client, clock=setting.clock).due_work)
+    monkeypatch.setattr(journal, "journal_files", lambda: (setting.files(), versions))
+    monkeypatch.setattr(journal, "finish_erasings", lambda: 0)
+    monkeypatch.setattr(journal, "calls_due", Stage(setting.client, clock=setting.clock).due_work)
     monkeypatch.setattr(time, "time", lambda: float(setting.clock.now))
     an_open_day(setting)
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from functions.minute.handler import lambda_handler
-from shared import runtime
 from shared.domain.caps import Cap
 from shared.domain.keys import caller_hash
 from shared.domain.models import DAY, Endpoint
@@ -22,6 +21,7 @@ from shared.journal.periods import Period
 from shared.journal.reports import Question, read_report
 from shared.operators.finishing import list_unfinished
 from shared.operators.repair import QUIET_SECONDS, Outcome, Repaired
+from shared.runtime import journal
 from shared.store.compiled import Compiled, Memory
 from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
@@ -65,9 +65,9 @@ def test_an_hour_without_consumer_and_minute_function_costs_no_sale_and_is_caugh
     finishing = stage.finishing()
     files, pages = finishing.forgetting.files, finishing.forgetting.files.pages
     versions = Versions(Dynamo(stage.client, SETTINGS), stage.clock)
-    monkeypatch.setattr(runtime, "journal_files", lambda: (files, versions))
-    monkeypatch.setattr(runtime, "finish_erasings", finishing.go_on_with_all)
-    monkeypatch.setattr(runtime, "calls_due", stage.due_work)
+    monkeypatch.setattr(journal, "journal_files", lambda: (files, versions))
+    monkeypatch.setattr(journal, "finish_erasings", finishing.go_on_with_all)
+    monkeypatch.setattr(journal, "calls_due", stage.due_work)
     monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
 
     def minute() -> dict[str, int]:
