@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Lock
@@ -34,7 +35,8 @@ RATE = 20
 CLIENTS = 32
 TALK_SECONDS = 95
 VOICE_P95_MS = 40
-FULL = "/api/v1/inbound_webhooks/full/bench"
+OFFERS = 10
+"""Each with buyers of its own, whose items hold what their sales and calls have reserved."""
 BUYERS = ("+18005550181", "+18005550182")
 KINDS: tuple[tuple[str, dict[int, Behavior]], ...] = (
     ("answered", {}),
@@ -49,13 +51,13 @@ HEAD = ("", "webhooks", "p50 ms", "p95 ms", "p99 ms")
 
 def run(report: Report) -> None:
     alone, calls = report.size(ALONE, SHORT_ALONE), report.size(CALLS, SHORT_CALLS)
-    with tempfile.TemporaryDirectory() as made, engine.dynoxide(Path(made) / "engine") as engine_url:
+    with tempfile.TemporaryDirectory() as made, engine.dynoxide(None) as engine_url:
         data = Path(made)
         client = prepare(engine_url, data)
         with local_service.running(data, {"DYNAMODB_ENDPOINT": engine_url}) as url:
             callers = [f"+1614{2_000_000 + place}" for place in range(alone + calls)]
             with ThreadPoolExecutor(8) as threads:
-                numbers = list(threads.map(lambda caller: sell(url, caller), callers))
+                numbers = list(threads.map(partial(sell, url), range(len(callers)), callers))
             sold = list(zip(numbers, callers, strict=True))
             key = find_local_run(data).key
             first, others = Calls(url, key), Calls(url, key)
@@ -72,15 +74,11 @@ def run(report: Report) -> None:
 
 
 def prepare(engine_url: str, data: Path) -> "DynamoDBClient":
-    """A configuration of one endpoint that takes calls, where the local run looks for its own."""
+    """A configuration of endpoints that take calls, where the local run looks for its own."""
     settings = Settings(**TABLES, secret_file=str(data / stack_access.SECRET))
     secret(data / stack_access.SECRET)
     client = engine.client(engine_url)
     engine.create_tables(client, settings)
-    buyers = [
-        {"id": place, "name": f"Buyer {place}", "bid": 30.0 - place, "number": number, "caps": CAPS}
-        for place, number in enumerate(BUYERS, start=1)
-    ]
     wanted = configuration.read(
         {
             "users": [{"name": "bench", "role": "operator"}],
@@ -94,24 +92,18 @@ def prepare(engine_url: str, data: Path) -> "DynamoDBClient":
                     "address_share": 100,
                 }
             ],
-            "offers": [
-                {
-                    "name": "bench",
-                    "rank_by": "bid",
-                    "contact_fields": [{"name": "caller_id", "type": "phone", "required_on": ["post"]}],
-                    "buyers": [buyer | {"pays": {"on": "duration", "after_seconds": 90}} for buyer in buyers],
-                }
-            ],
+            "offers": [_offer(place) for place in range(OFFERS)],
             "endpoints": [
                 {
-                    "vanity_uri": "bench",
-                    "offer": "bench",
+                    "vanity_uri": f"bench-{place}",
+                    "offer": f"bench-{place}",
                     "tracking": "ring_pool",
                     "ring_pool": "bench",
                     "require_auth_token": False,
                     "leases_per_address": 10_000,
                     "calls": {"provider": "local"},
                 }
+                for place in range(OFFERS)
             ],
         }
     )
@@ -119,11 +111,25 @@ def prepare(engine_url: str, data: Path) -> "DynamoDBClient":
     return client
 
 
-def sell(url: str, caller: str) -> str:
+def _offer(place: int) -> dict[str, Any]:
+    buyers = [
+        {"id": 10 * place + n, "name": f"Buyer {place}-{n}", "bid": 30.0 - n, "number": number, "caps": CAPS}
+        for n, number in enumerate(BUYERS, start=1)
+    ]
+    return {
+        "name": f"bench-{place}",
+        "rank_by": "bid",
+        "contact_fields": [{"name": "caller_id", "type": "phone", "required_on": ["post"]}],
+        "buyers": [buyer | {"pays": {"on": "duration", "after_seconds": 90}} for buyer in buyers],
+    }
+
+
+def sell(url: str, place: int, caller: str) -> str:
     """The number that a caller gets."""
     connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
     headers = {"content-type": "application/json"}
-    connection.request("POST", FULL, json.dumps({"caller_id": caller}), headers)
+    full = f"/api/v1/inbound_webhooks/full/bench-{place % OFFERS}"
+    connection.request("POST", full, json.dumps({"caller_id": caller}), headers)
     answer = json.loads(connection.getresponse().read())
     connection.close()
     assert answer["success"], answer
