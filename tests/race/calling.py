@@ -56,6 +56,8 @@ STATIC = "+18005550170"
 HOLD_SECONDS, RINGS_SECONDS, TALKS_SECONDS = 120, 10, 60
 LATE_SECONDS = 240
 """How late a write arrives at most: DynamoDB refuses it five minutes after it was signed."""
+LATE_TAKES = 0.3
+"""Of takes, in one of four histories."""
 SENDINGS = 3
 """How often a provider sends a webhook that is not answered."""
 MOST_AT_ONCE = 3
@@ -91,6 +93,10 @@ class CallGate(Gate):
     actor: "Webhook"
 
     def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        machine = self.actor.machine
+        if machine.takes_are_late and _takes(request) and machine.random.random() < LATE_TAKES:
+            machine.in_flight.append((method, request))
+            raise TemporarilyUnavailable
         try:
             return super().send(method, sendings, *args, **request)
         finally:
@@ -98,12 +104,19 @@ class CallGate(Gate):
                 self.actor.stood = self.actor.machine.items.get(self.actor.call_id, {})
 
 
+def _takes(request: dict[str, Any]) -> bool:
+    """Whether it counts under a buyer's caps: it writes an entry, and expects none."""
+    values = request.get("ExpressionAttributeValues", {})
+    is_counting = request.get("TableName") == SETTINGS.leases_table
+    return is_counting and ":entry" not in values and any("B" in value for value in values.values())
+
+
 class Function(Actor):
     """One invocation of one of our functions."""
 
     machine: "CallMachine"
     fates = {
-        "goes on": 84, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 3,
+        "goes on": 83, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 4,
         "arrives twice": 2, "throttled": 1,
     }  # fmt: skip
 
@@ -161,6 +174,7 @@ class CallMachine(Machine):
         random.seed(self.seed)
         self.clock = Clock(START + self.random.choice([600, 600, 600, DAY - 400]))
         self.began = self.clock()
+        self.takes_are_late = self.random.random() < 0.25
         PLAYED[self.seed] += 1
         self.no = 2 * 10**9 + PLAYED[self.seed] * 10**6 + self.seed * 10
         self.uri = f"c{self.no}"
@@ -296,7 +310,7 @@ class CallMachine(Machine):
                 crowd.append(self._begin(Consumer(self)))
             if self.random.random() < 0.05:
                 self._forward(self.random.choice([1, 3]))
-            if self.in_flight and self.random.random() < 0.1:
+            if self.in_flight and self.random.random() < 0.03:
                 self.deliver()
             if crowd:
                 actor = self.random.choice(crowd)

@@ -25,7 +25,12 @@ from shared.store.items import Update, as_bytes
 from shared.store.reservations import Reservations, Reserved, _Take
 from tests.build import SETTINGS
 from tests.race.calling import CallMachine
-from tests.race.test_racing_reservations import GiveWithoutTombstone, TombstoneTakenForAnEntry, UnguardedGive
+from tests.race.test_racing_reservations import (
+    GiveWithoutTombstone,
+    NothingHeldLeavesNoTombstone,
+    TombstoneTakenForAnEntry,
+    UnguardedGive,
+)
 from tools import engine
 
 if TYPE_CHECKING:
@@ -60,6 +65,10 @@ def _play(seeds: range) -> dict[int, list[str]]:
 
 def play(client: "DynamoDBClient", seeds: range) -> dict[int, list[str]]:
     return {seed: found for seed in seeds if (found := CallMachine(client, seed).run())}
+
+
+class GivesWithoutTombstone(NothingHeldLeavesNoTombstone, GiveWithoutTombstone):
+    """Neither where there is an entry nor where there is none: as a call gives more than once, each hides the other."""
 
 
 class CountsAtConversion(Reservations):
@@ -145,7 +154,7 @@ HELD_STILL = {"a call holds what it took", "something is held", "a place is take
         ("tests.build.Reservations", UnguardedGive, COUNTS | {"less than nothing is counted"}),
         ("tests.build.Calls", UnguardedAttempt, {"an attempt begins that may not"}),
         ("shared.flows.dialing._prepare", prepare_without_a_look, {"a buyer is dialed for an attempt that is over"}),
-        ("tests.build.Reservations", GiveWithoutTombstone, HELD_STILL | COUNTS),
+        ("tests.build.Reservations", GivesWithoutTombstone, HELD_STILL | COUNTS),
         ("tests.build.Reservations", TombstoneTakenForAnEntry, COUNTS),
         ("tests.build.Reservations", AdoptsATombstone, COUNTS),
         ("tests.build.Reservations", TwoCallsOnOneReservation, COUNTS | {"less than nothing is counted"}),
