@@ -24,7 +24,7 @@ from shared.domain.calls import NOT_DIALED, due_at
 from shared.domain.caps import Cap
 from shared.domain.models import Buyer, CallRules, DialRules, Earns, Endpoint, Pays, Sale
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.reservations import read_key
+from shared.domain.reservations import PERIODS, read_key
 from shared.domain.schedule import local_time
 from shared.flows.calls import answer_event
 from shared.journal.consumer import remembering
@@ -65,6 +65,11 @@ DAY = 24 * 3600
 ENOUGH_FOR_MOST = (70, 190, 190)
 """Seconds, after which whatever has begun is due, but for a talk with the last resort."""
 CENTS = 2500
+EARNS = [Earns(), Earns(), Earns("connected"), Earns("duration", TALKS_SECONDS // 2)]
+FATES = {
+    "goes on": 83, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 4,
+    "arrives twice": 2, "throttled": 1,
+}  # fmt: skip
 PLAYED = Counter[int]()
 """How often this process has played a seed: each time with other ids, and the first time always with the same."""
 KINDS: tuple[caps.Kind, ...] = ("sales", "attempts", "connected", "converted")
@@ -115,10 +120,7 @@ class Function(Actor):
     """One invocation of one of our functions."""
 
     machine: "CallMachine"
-    fates = {
-        "goes on": 83, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 4,
-        "arrives twice": 2, "throttled": 1,
-    }  # fmt: skip
+    fates = FATES
 
     def __init__(self, machine: "CallMachine") -> None:
         super().__init__(machine, Sent("", {}))
@@ -219,7 +221,7 @@ class CallMachine(Machine):
         )
         return an_endpoint(
             vanity_uri=self.uri, hold_seconds=HOLD_SECONDS, buyers=buyers, calls=rules,
-            earns=Earns(*draw.choice([("same",), ("same",), ("connected",), ("duration", TALKS_SECONDS // 2)])), **tracking,
+            earns=draw.choice(EARNS), **tracking,
         )  # fmt: skip
 
     def _buyer(self, place: int) -> Buyer:
@@ -227,7 +229,7 @@ class CallMachine(Machine):
         some: list[Cap] = []
         for kind in KINDS:
             if draw.random() < 0.5:
-                period, limit = draw.choice(["hour", "day", "month", "total"]), draw.choice([1, 1, 2])
+                period, limit = draw.choice(PERIODS), draw.choice([1, 1, 2])
                 some.append(Cap(kind, limit, period, draw.choice(["", "", "", uri])))
         if draw.random() < 0.3:
             some.append(Cap("revenue", CENTS * draw.choice([1, 2]), "day"))
@@ -471,7 +473,7 @@ class CallMachine(Machine):
         if running:  # the last resort may talk for an hour
             self._forward(max(due_at(stored.call, stored.facts) for stored in running) - self.clock() + 180)
             self._do_due(calm=True)
-        self.faults |= {*self._violations()}
+        self.faults |= {*self._wrong()}
         self._forward(UNCALLED_SECONDS + QUIET_SECONDS)
         Leftovers(Dynamo(self.client, SETTINGS), self.clock).give([self.endpoint])
         self.faults |= {*self._left(), *self._counts({of: read_item(item) for of, item in self.items.items()})}
@@ -502,7 +504,7 @@ class CallMachine(Machine):
             requests: Any = [{"DeleteRequest": {"Key": key}} for key in keys_of[start : start + 25]]
             self.client.batch_write_item(RequestItems={SETTINGS.journal_table: requests})
 
-    def _violations(self) -> Iterator[str]:
+    def _wrong(self) -> Iterator[str]:
         calls = {call_id: read_item(item) for call_id, item in self.items.items()}
         for call_id, stored in calls.items():
             if not stored.facts.settled:
@@ -525,7 +527,7 @@ class CallMachine(Machine):
         for call_id, stored in calls.items():
             of_sale[stored.call.ping_id].append(call_id)
         for ping_id in self.sales:
-            item: Item = self.client.get_item(TableName=SETTINGS.pings_table, Key=ping_key(ping_id))["Item"]  # type: ignore[arg-type]
+            item: Item = self.client.get_item(TableName=SETTINGS.pings_table, Key=ping_key(ping_id))["Item"]
             paid = [each for each in of_sale[ping_id] if _is_paid(calls[each])]
             if len(paid) > 1:
                 yield "two calls of a sale are paid"

@@ -31,6 +31,7 @@ from tests.race.test_racing_reservations import (
     TombstoneTakenForAnEntry,
     UnguardedGive,
 )
+from tests.race.wire import fast
 from tools import engine
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _play(seeds: range) -> dict[int, list[str]]:
     with engine.dynoxide(None) as url, open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         client = engine.client(url)
         engine.create_tables(client, SETTINGS)
-        return play(client, seeds)
+        return play(fast(client), seeds)
 
 
 def play(client: "DynamoDBClient", seeds: range) -> dict[int, list[str]]:
@@ -138,7 +139,7 @@ def prepare_without_a_look(
 
 
 class Blind(Calls):
-    def look(self, call_id: bytes) -> StoredCall | None:
+    def look(self, _: bytes) -> StoredCall | None:
         return None
 
 
@@ -167,6 +168,6 @@ def test_a_bug_is_caught(
 ) -> None:
     monkeypatch.setattr(patched, bug)
     for seed in range(ENOUGH_TO_CATCH_A_BUG):
-        if faults & {*CallMachine(dynoxide, seed).run()}:
+        if faults & {*CallMachine(fast(dynoxide), seed).run()}:
             return
     pytest.fail("nothing is wrong")
