@@ -24,7 +24,7 @@ from shared.domain.calls import NOT_DIALED, due_at
 from shared.domain.caps import Cap
 from shared.domain.models import Buyer, CallRules, DialRules, Earns, Endpoint, Pays, Sale
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.reservations import read_key
+from shared.domain.reservations import PERIODS, read_key
 from shared.domain.schedule import local_time
 from shared.flows.calls import answer_event
 from shared.journal.consumer import remembering
@@ -56,6 +56,8 @@ STATIC = "+18005550170"
 HOLD_SECONDS, RINGS_SECONDS, TALKS_SECONDS = 120, 10, 60
 LATE_SECONDS = 240
 """How late a write arrives at most: DynamoDB refuses it five minutes after it was signed."""
+LATE_TAKES = 0.3
+"""Of takes, in one of four histories."""
 SENDINGS = 3
 """How often a provider sends a webhook that is not answered."""
 MOST_AT_ONCE = 3
@@ -63,6 +65,11 @@ DAY = 24 * 3600
 ENOUGH_FOR_MOST = (70, 190, 190)
 """Seconds, after which whatever has begun is due, but for a talk with the last resort."""
 CENTS = 2500
+EARNS = [Earns(), Earns(), Earns("connected"), Earns("duration", TALKS_SECONDS // 2)]
+FATES = {
+    "goes on": 83, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 4,
+    "arrives twice": 2, "throttled": 1,
+}  # fmt: skip
 PLAYED = Counter[int]()
 """How often this process has played a seed: each time with other ids, and the first time always with the same."""
 KINDS: tuple[caps.Kind, ...] = ("sales", "attempts", "connected", "converted")
@@ -91,6 +98,10 @@ class CallGate(Gate):
     actor: "Webhook"
 
     def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        machine = self.actor.machine
+        if machine.takes_are_late and _takes(request) and machine.random.random() < LATE_TAKES:
+            machine.in_flight.append((method, request))
+            raise TemporarilyUnavailable
         try:
             return super().send(method, sendings, *args, **request)
         finally:
@@ -98,14 +109,18 @@ class CallGate(Gate):
                 self.actor.stood = self.actor.machine.items.get(self.actor.call_id, {})
 
 
+def _takes(request: dict[str, Any]) -> bool:
+    """Whether it counts under a buyer's caps: it writes an entry, and expects none."""
+    values = request.get("ExpressionAttributeValues", {})
+    is_counting = request.get("TableName") == SETTINGS.leases_table
+    return is_counting and ":entry" not in values and any("B" in value for value in values.values())
+
+
 class Function(Actor):
     """One invocation of one of our functions."""
 
     machine: "CallMachine"
-    fates = {
-        "goes on": 84, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 3,
-        "arrives twice": 2, "throttled": 1,
-    }  # fmt: skip
+    fates = FATES
 
     def __init__(self, machine: "CallMachine") -> None:
         super().__init__(machine, Sent("", {}))
@@ -161,6 +176,7 @@ class CallMachine(Machine):
         random.seed(self.seed)
         self.clock = Clock(START + self.random.choice([600, 600, 600, DAY - 400]))
         self.began = self.clock()
+        self.takes_are_late = self.random.random() < 0.25
         PLAYED[self.seed] += 1
         self.no = 2 * 10**9 + PLAYED[self.seed] * 10**6 + self.seed * 10
         self.uri = f"c{self.no}"
@@ -205,7 +221,7 @@ class CallMachine(Machine):
         )
         return an_endpoint(
             vanity_uri=self.uri, hold_seconds=HOLD_SECONDS, buyers=buyers, calls=rules,
-            earns=Earns(*draw.choice([("same",), ("same",), ("connected",), ("duration", TALKS_SECONDS // 2)])), **tracking,
+            earns=draw.choice(EARNS), **tracking,
         )  # fmt: skip
 
     def _buyer(self, place: int) -> Buyer:
@@ -213,7 +229,7 @@ class CallMachine(Machine):
         some: list[Cap] = []
         for kind in KINDS:
             if draw.random() < 0.5:
-                period, limit = draw.choice(["hour", "day", "month", "total"]), draw.choice([1, 1, 2])
+                period, limit = draw.choice(PERIODS), draw.choice([1, 1, 2])
                 some.append(Cap(kind, limit, period, draw.choice(["", "", "", uri])))
         if draw.random() < 0.3:
             some.append(Cap("revenue", CENTS * draw.choice([1, 2]), "day"))
@@ -296,7 +312,7 @@ class CallMachine(Machine):
                 crowd.append(self._begin(Consumer(self)))
             if self.random.random() < 0.05:
                 self._forward(self.random.choice([1, 3]))
-            if self.in_flight and self.random.random() < 0.1:
+            if self.in_flight and self.random.random() < 0.03:
                 self.deliver()
             if crowd:
                 actor = self.random.choice(crowd)
@@ -457,7 +473,7 @@ class CallMachine(Machine):
         if running:  # the last resort may talk for an hour
             self._forward(max(due_at(stored.call, stored.facts) for stored in running) - self.clock() + 180)
             self._do_due(calm=True)
-        self.faults |= {*self._violations()}
+        self.faults |= {*self._wrong()}
         self._forward(UNCALLED_SECONDS + QUIET_SECONDS)
         Leftovers(Dynamo(self.client, SETTINGS), self.clock).give([self.endpoint])
         self.faults |= {*self._left(), *self._counts({of: read_item(item) for of, item in self.items.items()})}
@@ -488,7 +504,7 @@ class CallMachine(Machine):
             requests: Any = [{"DeleteRequest": {"Key": key}} for key in keys_of[start : start + 25]]
             self.client.batch_write_item(RequestItems={SETTINGS.journal_table: requests})
 
-    def _violations(self) -> Iterator[str]:
+    def _wrong(self) -> Iterator[str]:
         calls = {call_id: read_item(item) for call_id, item in self.items.items()}
         for call_id, stored in calls.items():
             if not stored.facts.settled:
@@ -511,7 +527,7 @@ class CallMachine(Machine):
         for call_id, stored in calls.items():
             of_sale[stored.call.ping_id].append(call_id)
         for ping_id in self.sales:
-            item: Item = self.client.get_item(TableName=SETTINGS.pings_table, Key=ping_key(ping_id))["Item"]  # type: ignore[arg-type]
+            item: Item = self.client.get_item(TableName=SETTINGS.pings_table, Key=ping_key(ping_id))["Item"]
             paid = [each for each in of_sale[ping_id] if _is_paid(calls[each])]
             if len(paid) > 1:
                 yield "two calls of a sale are paid"

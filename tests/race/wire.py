@@ -26,7 +26,8 @@ class Wire:
     """A client with the operations that functions use."""
 
     def __init__(self, client: "DynamoDBClient") -> None:
-        self.exceptions, self.meta = client.exceptions, client.meta
+        self.exceptions: Any = client.exceptions
+        self.meta = client.meta
         self.connection = http.client.HTTPConnection(urlsplit(client.meta.endpoint_url).netloc)
 
     def __getattr__(self, name: str) -> Any:
