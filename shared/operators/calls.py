@@ -2,14 +2,14 @@
 A publisher sees its own, and no buyer's name or price."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from shared.domain import keys as signing
-from shared.domain.calls import Arrival, Outcome
+from shared.domain.calls import Arrival, Outcome, status_of
 from shared.domain.models import DAY, Endpoint
 from shared.domain.objections import NotFound, NotValid, Refused
 from shared.domain.readers import Reader
@@ -19,7 +19,7 @@ from shared.journal.rows import Dialed, Row
 from shared.operators import log
 from shared.operators.access import Office
 from shared.operators.account import account_zone
-from shared.operators.log import Part, Placed, Question
+from shared.operators.log import Page, Part, Placed, Question
 from shared.operators.names import buyer_names
 from shared.operators.resources import PAGE
 from shared.store.calls import Calls, StoredCall
@@ -38,7 +38,6 @@ MOST_OF_A_PING = 50
 PARTS = 3
 CALL_ID_DIGITS = 24
 NEAR_SECONDS = 3600
-TIME_DIGITS = 10
 
 NAMES = (
     "call", "ping", "user", "endpoint", "source", "buyer", "number", "status", "arrival", "connected", "converted",
@@ -97,13 +96,7 @@ class CallEntry(Struct, frozen=True, kw_only=True):
     payout_cents: int
 
 
-class CallPage(Struct, frozen=True):
-    """The newest first. With a `cursor` there is more, or may be; `searched_to` is the time down to which this page
-    has looked."""
-
-    entries: list[CallEntry]
-    cursor: str = ""
-    searched_to: int = 0
+CallPage = Page[CallEntry]
 
 
 class DialedBuyer(Struct, frozen=True, kw_only=True):
@@ -200,7 +193,7 @@ def open_call(office: Office, reader: Reader, call_id: str, at: str = "") -> Ope
     found = _row_of(office, raw, stored)
     facts = stored.facts
     return OpenedCall(
-        call=entry_of(office, reader, found),
+        call=msgspec.structs.replace(entry_of(office, reader, found), status=status_of(stored.call, facts)),
         dialed=[_dialed(each, names, stored, n) for n, each in enumerate(found.attempts, 1)],
         over_at=facts.over.at if facts.over else None,
         settled_at=facts.settled.at if facts.settled else None,
@@ -232,15 +225,7 @@ def search(office: Office, question: Question, size: int) -> Part[FoundCall]:
 
 def read_question(office: Office, reader: Reader, wanted: WantedCalls) -> Question:
     """Raises `NotValid`, which names everything that is wrong."""
-    wrong = dict[str, list[str]]()
-
-    def read(read_one: Any, *arguments: Any) -> Any:
-        try:
-            return read_one(*arguments)
-        except NotValid as invalid:
-            wrong.update((name, [*said]) for name, said in invalid.errors.items())
-            return None
-
+    read, wrong = log.collect_mistakes()
     choices = {"phase": PHASES, "status": STATUSES, "arrival": ARRIVALS, "connected": YES_OR_NO, "converted": YES_OR_NO}
     for name, choice in choices.items():
         if (text := getattr(wanted, name)) and text not in choice:
@@ -331,7 +316,7 @@ def _endpoint_of(office: Office, stored: StoredCall) -> Endpoint | None:
 
 def _find(office: Office, reader: Reader, raw: bytes, at: str) -> FoundCall:
     """The newest row of a call whose item is gone. Raises `NotFound`."""
-    near = int(at) if at.isascii() and at.isdecimal() and len(at) <= TIME_DIGITS else 0
+    near = log.read_moment(at)
     end = near + RUNNING_SECONDS + NEAR_SECONDS if near else office.records.now() + DAY
     question = Question(
         period=Period(near - NEAR_SECONDS if near else 0, end),
