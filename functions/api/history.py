@@ -93,7 +93,7 @@ def _erase(office: Office, request: Request) -> Response:
     return Response(act(office, by, wanted.number, wanted.region))
 
 
-def _page(page: log.Page) -> Response:
+def _page(page: log.Page[log.Entry]) -> Response:
     return Response({"items": page.entries, "next": page.cursor or None})
 
 

@@ -90,7 +90,7 @@ def _log(
     office: Office,
     visit: Visit,
     wanted: Wanted,
-    page: log.Page,
+    page: log.Page[log.Entry],
     *,
     caller: str = "",
     wrong: str = "",

@@ -51,7 +51,6 @@ OUTCOMES: dict[End, Outcome] = {
     "canceled": "caller-hung-up-while-ringing-buyer",
 }
 """How a call ended whose last attempt ended so."""
-RUNNING: dict[Phase, Status] = {"arrived": "initiated", "dialing": "calling-leads", "connected": "established"}
 
 
 class Stop(Struct, frozen=True):
@@ -234,12 +233,13 @@ def next_step(call: Call, facts: Facts, now: int, max_ring_seconds: int) -> Dial
     return Dial(state.attempt + 1, candidate.buyer_id, rings_until - now)
 
 
-def status_of(call: Call, facts: Facts, now: int, max_ring_seconds: int) -> Status:
-    """The call's status in the words of the API."""
-    step = next_step(call, facts, now, max_ring_seconds)
-    if isinstance(step, Stop):
-        return step.outcome
-    return RUNNING.get(state_of(call, facts).phase, "calling-leads")
+def status_of(call: Call, facts: Facts) -> Status:
+    """The call's status in the words of the API, also while it runs."""
+    if facts.settled:
+        return facts.settled.outcome
+    if connected_attempt(call, facts):
+        return "established"
+    return "calling-leads" if facts.attempts else "initiated"
 
 
 def connected_attempt(call: Call, facts: Facts) -> int:

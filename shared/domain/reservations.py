@@ -25,7 +25,6 @@ PLACE_BIT = 1 << len(BITS)
 SIZES = (5, 2, 3, 3, 3, 5)
 """Bytes of an entry: the second, by how much the hour, the day and the month began before it, the bits, the cents."""
 ENTRY_BYTES = sum(SIZES)
-MOST_ENTRY_BYTES = 24
 NUMBER_DIGITS = 2
 """The most of the number of a call's attempt. The id of an attempt at a ping is longer."""
 
@@ -41,10 +40,6 @@ class Entry(Struct, frozen=True):
     starts: tuple[int, ...]
     bits: int
     cents: int
-
-    @property
-    def has_place(self) -> bool:
-        return bool(self.bits & PLACE_BIT)
 
     def amounts(self, endpoint: str = "", kept: Iterable[str] = ()) -> dict[str, int]:
         """What it counted, by key, in the item of this endpoint; without the kinds that are `kept`."""

@@ -50,8 +50,8 @@ class SoldNumber(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class StaticNumber:
-    """A publisher's own number: its call goes where the route of the number and the caller leads."""
+class _UnpooledNumber:
+    """A number that is of no ring pool: no ring is looked at, and no quota counts who holds it."""
 
     turn: Turn
 
@@ -63,6 +63,18 @@ class StaticNumber:
 
     def propose_terms(self, _: str) -> Terms:
         return Terms(self.turn.endpoint.hold_seconds, 0)
+
+    def announce(self, _: Ping) -> list[Callable[[], None]]:
+        """What is stored beside the ping for a call that comes without a POST."""
+        return []
+
+    def check_quotas(self, selling: Selling) -> None:
+        """Does nothing."""
+
+
+@dataclass(slots=True, frozen=True)
+class StaticNumber(_UnpooledNumber):
+    """A publisher's own number: its call goes where the route of the number and the caller leads."""
 
     def announce(self, priced: Ping) -> list[Callable[[], None]]:
         """What is stored beside the ping for a call that comes without a POST."""
@@ -78,9 +90,6 @@ class StaticNumber:
         key, now = keys.route_keys(turn.world.keys, lead["trackdrive_number"], lead.caller), turn.world.now()
         if taken_until := turn.world.routes.leave(key, route, now):
             raise NoNumberAvailable(taken_until - now)
-
-    def check_quotas(self, selling: Selling) -> None:
-        """Does nothing: a static number is not leased."""
 
     def check_is_free(self, selling: Selling) -> None:
         """Raises `NoNumberAvailable` where a sale could get no number."""
@@ -215,27 +224,11 @@ class PoolNumber:
 
 
 @dataclass(slots=True, frozen=True)
-class SharedNumber:
+class SharedNumber(_UnpooledNumber):
     """A number that many callers dial: a sale leases it for its caller, by a route that no other ping may replace. It
     is the first of the caller's numbers at which the caller has no live sale, so that no read has to come before."""
 
-    turn: Turn
     tracking: SharedTracking
-
-    def looks(self, _: dict[int, Ring]) -> list[Callable[[], None]]:
-        return []
-
-    def used_percent(self, _: Mapping[int, Ring], exhausted: bool) -> None:
-        """There is no pool: each caller has the numbers for itself."""
-
-    def propose_terms(self, _: str) -> Terms:
-        return Terms(self.turn.endpoint.hold_seconds, 0)
-
-    def announce(self, _: Ping) -> list[Callable[[], None]]:
-        return []
-
-    def check_quotas(self, selling: Selling) -> None:
-        """Does nothing: a caller is offered only as many numbers as it may hold."""
 
     def check_is_free(self, selling: Selling) -> None:
         """Raises `NoNumberAvailable` or `TooManyLeases` where a sale could get no number."""
@@ -287,26 +280,9 @@ class SharedNumber:
 
 
 @dataclass(slots=True, frozen=True)
-class DialedNumber:
+class DialedNumber(_UnpooledNumber):
     """The number that a call has dialed already: there is nothing to lease. A caller with a number leaves a route, so
     that its next call is one of the same sale."""
-
-    turn: Turn
-
-    def looks(self, _: dict[int, Ring]) -> list[Callable[[], None]]:
-        return []
-
-    def used_percent(self, _: Mapping[int, Ring], exhausted: bool) -> None:
-        """There is no pool."""
-
-    def propose_terms(self, _: str) -> Terms:
-        return Terms(self.turn.endpoint.hold_seconds, 0)
-
-    def announce(self, _: Ping) -> list[Callable[[], None]]:
-        return []
-
-    def check_quotas(self, selling: Selling) -> None:
-        """Does nothing: no number is leased."""
 
     def check_is_free(self, selling: Selling) -> None:
         """Raises `NoNumberAvailable` where another seller has the caller."""

@@ -2,14 +2,14 @@
 A publisher sees its own, and no buyer's name or price."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from shared.domain import keys as signing
-from shared.domain.calls import RUNNING, Arrival, Outcome, connected_attempt, status_of
+from shared.domain.calls import Arrival, Outcome, connected_attempt, status_of
 from shared.domain.models import DAY, Endpoint
 from shared.domain.objections import NotFound, NotValid, Refused
 from shared.domain.readers import Reader
@@ -19,7 +19,7 @@ from shared.journal.rows import Dialed, Row
 from shared.operators import log
 from shared.operators.access import Office
 from shared.operators.account import account_zone
-from shared.operators.log import Part, Placed, Question
+from shared.operators.log import Page, Part, Placed, Question
 from shared.operators.names import buyer_names
 from shared.operators.resources import PAGE
 from shared.store.calls import Calls, StoredCall
@@ -29,7 +29,7 @@ from shared.store.packing import UnknownFormat
 Phase = Literal["settled", "running"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 ARRIVALS: tuple[Arrival, ...] = get_args(Arrival)
-STATUSES: tuple[str, ...] = (*RUNNING.values(), *get_args(Outcome))
+STATUSES: tuple[str, ...] = ("initiated", "calling-leads", "established", *get_args(Outcome))
 YES_OR_NO = ("yes", "no")
 RUNNING_SECONDS = 4 * 3600
 """A call that arrived before that and is not settled runs no more."""
@@ -38,7 +38,6 @@ MOST_OF_A_PING = 50
 PARTS = 3
 CALL_ID_DIGITS = 24
 NEAR_SECONDS = 3600
-TIME_DIGITS = 10
 
 NAMES = (
     "call", "ping", "user", "endpoint", "source", "buyer", "number", "status", "arrival", "connected", "converted",
@@ -101,13 +100,7 @@ class CallEntry(Struct, frozen=True, kw_only=True):
     payout_cents: int
 
 
-class CallPage(Struct, frozen=True):
-    """The newest first. With a `cursor` there is more, or may be; `searched_to` is the time down to which this page
-    has looked."""
-
-    entries: list[CallEntry]
-    cursor: str = ""
-    searched_to: int = 0
+CallPage = Page[CallEntry]
 
 
 class DialedBuyer(Struct, frozen=True, kw_only=True):
@@ -196,7 +189,7 @@ def _as_now(office: Office, found: list[FoundCall]) -> list[FoundCall]:
     compiled = Compiled(office.records.dynamo, Memory()).versions(versions)
     endpoints = {(each.vanity_uri, each.version): each for each in compiled}
     return [
-        _row_of(office, raw, now, endpoints.get((now.call.endpoint, now.call.version)))
+        _row_of(raw, now, endpoints.get((now.call.endpoint, now.call.version)))
         if (now := stored.get(raw := bytes.fromhex(each.call)))
         else each
         for each in found
@@ -231,7 +224,7 @@ def open_call(office: Office, reader: Reader, call_id: str, at: str = "") -> Ope
         )
     if reader.limited_to not in (None, stored.call.user):
         raise _not_found()
-    found = _row_of(office, raw, stored, _endpoint_of(office, stored))
+    found = _row_of(raw, stored, _endpoint_of(office, stored))
     facts = stored.facts
     return OpenedCall(
         call=entry_of(office, reader, found),
@@ -268,15 +261,7 @@ def search(office: Office, question: Question, size: int) -> Part[FoundCall]:
 
 def read_question(office: Office, reader: Reader, wanted: WantedCalls) -> Question:
     """Raises `NotValid`, which names everything that is wrong."""
-    wrong = dict[str, list[str]]()
-
-    def read(read_one: Any, *arguments: Any) -> Any:
-        try:
-            return read_one(*arguments)
-        except NotValid as invalid:
-            wrong.update((name, [*said]) for name, said in invalid.errors.items())
-            return None
-
+    read, wrong = log.collect_mistakes()
     choices = {"phase": PHASES, "status": STATUSES, "arrival": ARRIVALS, "connected": YES_OR_NO, "converted": YES_OR_NO}
     for name, choice in choices.items():
         if (text := getattr(wanted, name)) and text not in choice:
@@ -349,18 +334,13 @@ def _look(office: Office, raw: bytes) -> StoredCall | None:
         raise Refused(f"The stored call cannot be read. {unreadable}") from None
 
 
-def _row_of(office: Office, raw: bytes, stored: StoredCall, endpoint: Endpoint | None) -> FoundCall:
+def _row_of(raw: bytes, stored: StoredCall, endpoint: Endpoint | None) -> FoundCall:
     """As the journal has it, or will have it; of a call that is not settled, as it is now."""
     call, facts = stored.call, stored.facts
     row = rows_of_call(Row(event="", at=0, kind="call", call=raw.hex()), None, stored, endpoint)[-1]
     if not facts.settled:
-        most_seconds = endpoint.calls.max_ring_seconds if endpoint and endpoint.calls else 0
         connected = facts.attempts.get(connected_attempt(call, facts))
-        row = replace(
-            row,
-            status=status_of(call, facts, office.records.now(), most_seconds),
-            buyer=connected.buyer_id if connected else 0,
-        )
+        row = replace(row, status=status_of(call, facts), buyer=connected.buyer_id if connected else 0)
     columns = asdict(row) | {"dialed": msgspec.json.encode(row.dialed).decode()}
     return FoundCall(**{name: columns[name] for name in FoundCall.__struct_fields__})
 
@@ -374,7 +354,7 @@ def _endpoint_of(office: Office, stored: StoredCall) -> Endpoint | None:
 
 def _find(office: Office, reader: Reader, raw: bytes, at: str) -> FoundCall:
     """The newest row of a call whose item is gone. Raises `NotFound`."""
-    near = int(at) if at.isascii() and at.isdecimal() and len(at) <= TIME_DIGITS else 0
+    near = log.read_moment(at)
     end = near + RUNNING_SECONDS + NEAR_SECONDS if near else office.records.now() + DAY
     question = Question(
         period=Period(near - NEAR_SECONDS if near else 0, end),

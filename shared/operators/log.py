@@ -40,6 +40,7 @@ MOMENT_SAID = "must be a day like 2026-11-25, or a minute like 2026-11-25T14:30"
 SALE_SECONDS = 3600
 """How long after its PING a sale is looked for, at least."""
 BUYER_DIGITS = 10
+TIME_DIGITS = 10
 MINUTE = 60
 
 
@@ -92,11 +93,14 @@ class Entry(Struct, frozen=True, kw_only=True):
     milliseconds: int = 0
 
 
-class Page(Struct, frozen=True):
-    """The newest first. With a `cursor` there is more, or may be; `searched_to` is the time down to which this page
-    has looked."""
+E = TypeVar("E", bound=Struct)
 
-    entries: list[Entry]
+
+class Page(Struct, Generic[E], frozen=True):
+    """Entries, the newest first. With a `cursor` there is more, or may be; `searched_to` is the time down to which this
+    page has looked."""
+
+    entries: list[E]
     cursor: str = ""
     searched_to: int = 0
 
@@ -175,17 +179,17 @@ def retention(office: Office) -> Retention:
     return retention_of(office.records.versions.last_read().parts)
 
 
-def pings(office: Office, reader: Reader, wanted: Wanted, size: int = PAGE) -> Page:
+def pings(office: Office, reader: Reader, wanted: Wanted, size: int = PAGE) -> Page[Entry]:
     """Raises `NotValid`, and `Refused` where a file cannot be read."""
     return read_page(office, reader, read_question(office, reader, wanted), size)
 
 
-def pings_of(office: Office, reader: Reader, caller: str, after: str = "", size: int = PAGE) -> Page:
+def pings_of(office: Office, reader: Reader, caller: str, after: str = "", size: int = PAGE) -> Page[Entry]:
     """The pings of a caller (E.164), of whatever day. Raises as `pings` does."""
     return read_page(office, reader, question_of_caller(office, reader, caller, after), size)
 
 
-def read_page(office: Office, reader: Reader, question: Question, size: int) -> Page:
+def read_page(office: Office, reader: Reader, question: Question, size: int) -> Page[Entry]:
     part = search(office, question, size)
     cursor = write_cursor(part.goes_on) if part.goes_on else ""
     return Page([entry_of(office, reader, each) for each in part.found], cursor, part.searched_to)
@@ -295,15 +299,7 @@ def entry_of(office: Office, reader: Reader, found: Found) -> Entry:
 
 def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
     """Raises `NotValid`, which names everything that is wrong."""
-    wrong = dict[str, list[str]]()
-
-    def read(read_one: Any, *arguments: Any) -> Any:
-        try:
-            return read_one(*arguments)
-        except NotValid as invalid:
-            wrong.update((name, [*said]) for name, said in invalid.errors.items())
-            return None
-
+    read, wrong = collect_mistakes()
     for name, names in (("outcome", OUTCOMES), ("status", STATUSES)):
         if (text := getattr(wanted, name)) and text not in names:
             wrong[name] = [f"must be one of {', '.join(names)}"]
@@ -324,6 +320,26 @@ def read_question(office: Office, reader: Reader, wanted: Wanted) -> Question:
         values={**texts, "buyer": buyer, "number": number, "state": state},
         after=after,
     )
+
+
+def collect_mistakes() -> tuple[Callable[..., Any], dict[str, list[str]]]:
+    """What calls a function that reads what was typed, and gives None where it raises `NotValid`; and what was wrong
+    then, by name."""
+    wrong = dict[str, list[str]]()
+
+    def read(read_one: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read_one(*arguments)
+        except NotValid as invalid:
+            wrong.update((name, [*said]) for name, said in invalid.errors.items())
+            return None
+
+    return read, wrong
+
+
+def read_moment(text: str) -> int:
+    """A time that a link has, in seconds since the epoch; 0 for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= TIME_DIGITS else 0
 
 
 def read_number(text: str, region: str = "US") -> str:

@@ -39,7 +39,6 @@ NEAR_SECONDS = 3600
 MOST_LINES = 200
 """Of a ping: one, one of its sale, and one of every POST that was refused."""
 PARTS = 3
-TIME_DIGITS = 10
 
 
 class Value(Struct, frozen=True):
@@ -332,7 +331,7 @@ def _with_row(office: Office, reader: Reader, opened: OpenedPing, found: Opened)
 def _find_line(office: Office, reader: Reader, raw: bytes, at: str) -> Found | None:
     """The line of the PING, or else of its sale or refusal, if the reader may see it."""
     now = office.records.now()
-    near = int(at) if at.isascii() and at.isdecimal() and len(at) <= TIME_DIGITS else 0
+    near = log.read_moment(at)
     period = Period(near - NEAR_SECONDS, near + NEAR_SECONDS) if near else Period(0, now + DAY)
     question = Question(period=period, kinds=KINDS, only_user=reader.limited_to, values={"ping": raw.hex()})
     parts = log.search_on(log.search, office, question, MOST_LINES, PARTS)

@@ -8,6 +8,7 @@ so that a call that comes late finds it.
 The route of a shared number is a lease: no ping but its own replaces it before it is over.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ THE_ROUTE_IS_AS_SEEN = "#of = :seen_of AND #by = :seen_by"
 THE_PINGS_ROUTE_IS_AS_SEEN = "#of = :seen_of AND attribute_not_exists(#by)"
 IT_LEADS_AS_SEEN = "#route = :seen_route"
 
+NAME = re.compile(r"#(\w+)")
+"""A name in an expression."""
 ROUTES_BEFORE = 16
 """How many routes that a sale has replaced are kept with its own."""
 
@@ -161,21 +164,20 @@ class Routes:
         else:
             written, gone = {"sold": {"BOOL": False}, "by": as_bytes(attempt)}, ["route", "before"]
         gone = [name for name in gone if name not in written]
+        return self._update(key, written, gone, f"#of = :seen_of AND {condition}", {":seen_of": of, **values})
+
+    def _update(self, key: bytes, written: Item, gone: Sequence[str], condition: str, values: Item) -> bool:
+        """False if the condition does not hold."""
+        update = update_expression([f"#{name} = :{name}" for name in written], [f"#{name}" for name in gone])
         try:
             self.dynamo.call(
                 self.dynamo.client.update_item,
                 TableName=self.table,
                 Key=ping_key(key),
-                UpdateExpression=update_expression(
-                    [f"#{name} = :{name}" for name in written], [f"#{name}" for name in gone]
-                ),
-                ConditionExpression=f"#of = :seen_of AND {condition}",
-                ExpressionAttributeNames={f"#{name}": name for name in {"of", *written, *gone}},
-                ExpressionAttributeValues={
-                    ":seen_of": of,
-                    **{f":{name}": value for name, value in written.items()},
-                    **values,
-                },
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in NAME.findall(f"{update} {condition}")},
+                ExpressionAttributeValues={**{f":{name}": value for name, value in written.items()}, **values},
             )
         except ConditionFailed:
             return False
@@ -202,21 +204,7 @@ class Routes:
         condition = f"{IT_LEADS_AS_SEEN} AND attribute_not_exists(#before)"
         if "before" in stands:
             condition, seen[":seen_before"] = f"{IT_LEADS_AS_SEEN} AND #before = :seen_before", stands["before"]
-        try:
-            self.dynamo.call(
-                self.dynamo.client.update_item,
-                TableName=self.table,
-                Key=ping_key(key),
-                UpdateExpression=update_expression(
-                    [f"#{name} = :{name}" for name in written], [] if before else ["#before"]
-                ),
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in {"before", *written}},
-                ExpressionAttributeValues={**{f":{name}": value for name, value in written.items()}, **seen},
-            )
-        except ConditionFailed:
-            return False
-        return True
+        return self._update(key, written, [] if before else ["before"], condition, seen)
 
     def remove(self, keys: Sequence[bytes], ping_id: bytes, attempt: bytes, now: int) -> None:
         """Take away this ping's route, of a lead that was erased. Those of other pings stay, left by `attempt`."""

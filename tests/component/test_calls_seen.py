@@ -194,6 +194,16 @@ def test_a_publisher_sees_its_own_calls_without_a_name_or_a_price(olga: Operator
         assert "Revenue" not in page
 
 
+def test_a_call_that_is_opened_says_how_far_it_is(olga: Operator, publisher: Publisher) -> None:
+    phone = phone_of(publisher)
+    phone.rings()
+    assert olga.get(f"/calls/{uuid_of(phone)}")["call"]["status"] == "calling-leads"
+    phone.leg_answers()
+    assert olga.get(f"/calls/{uuid_of(phone)}")["call"]["status"] == "established"
+    phone.dial_ends("completed", seconds=10)
+    assert olga.get(f"/calls/{uuid_of(phone)}")["call"]["status"] == "finished"
+
+
 def test_calls_as_csv(olga: Operator, publisher: Publisher) -> None:
     phone = busy_then_paid(publisher)
     [line] = csv.DictReader(io.StringIO(olga.ask("GET", "/calls", query="format=csv").text))

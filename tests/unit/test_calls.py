@@ -71,14 +71,14 @@ def step(facts: Facts, call: Call | None = None, seconds: int = 30) -> Dial | St
 def test_a_call_that_has_just_arrived_dials_the_buyer_of_its_sale() -> None:
     assert state_of(a_call(), Facts()) == State("arrived")
     assert step(Facts(), seconds=0) == Dial(1, 1, MAX)
-    assert status_of(a_call(), Facts(), START, MAX) == "initiated"
+    assert status_of(a_call(), Facts()) == "initiated"
 
 
 @pytest.mark.parametrize("end", ["busy", "no_answer", "failed", "declined", "no_room", "filtered", "duplicate"])
 def test_the_next_buyer_is_dialed_after_one_that_did_not_take_the_call(end: End) -> None:
     assert state_of(a_call(), after(end)) == State("ended", 1)
     assert step(after(end)) == Dial(2, 2, MAX - 30)
-    assert status_of(a_call(), after(end), START, MAX) == "calling-leads"
+    assert status_of(a_call(), after(end)) == "calling-leads"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_while_a_buyer_rings_or_talks_everybody_is_told_of_that_attempt_by_the_s
     assert state_of(a_call(), talking) == State("connected", 2)
     for facts, status in ((ringing, "calling-leads"), (talking, "established")):
         assert {step(facts, seconds=seconds) for seconds in (10, 60, 10_000)} == {Dial(2, 2, MAX - 10)}
-        assert status_of(a_call(), facts, START, MAX) == status
+        assert status_of(a_call(), facts) == status
 
 
 def test_what_a_step_says_is_what_is_said_once_its_attempt_is_written() -> None:
@@ -154,7 +154,8 @@ def test_no_buyer_is_dialed_twice_in_a_call() -> None:
 )
 def test_a_call_that_nobody_took_ended_as_the_last_buyer_that_was_dialed(ends: list[End], expected: Stop) -> None:
     assert step(after(*ends)) == expected
-    assert status_of(a_call(), after(*ends), START, MAX) == expected.outcome
+    settled = Settled(at=START, outcome=expected.outcome)
+    assert status_of(a_call(), after(*ends, settled=settled)) == expected.outcome
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from shared.domain.reservations import (
     BITS,
     ENTRY_BYTES,
     KINDS,
-    MOST_ENTRY_BYTES,
     NOTHING,
     PERIODS,
+    PLACE_BIT,
     CameTrue,
     entry_of,
     given_back,
@@ -53,10 +53,10 @@ def test_an_entry_names_the_keys_that_its_caps_have(
     local = local_time(zone, second)
     wanted = [Cap(cap.kind, cap.limit, cap.period, endpoint) for cap in some]
     packed = pack(entry_of(wanted, local, cents))
-    assert len(packed) == ENTRY_BYTES <= MOST_ENTRY_BYTES
+    assert len(packed) == ENTRY_BYTES
     entry = unpack(packed)
     assert entry.second == second
-    assert entry.has_place == any(not cap.period for cap in wanted)
+    assert bool(entry.bits & PLACE_BIT) == any(not cap.period for cap in wanted)
     assert entry.amounts(endpoint) == {caps.key(cap, local): cap.amount(cents) for cap in wanted if cap.period}
 
 
