@@ -2,12 +2,18 @@
 
 import ast
 import json
+import time
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 
+from shared.domain.models import Provider
 from shared.http.serving import log
-from tests.build import Publisher, Stage, an_endpoint
+from shared.providers import exchange, local
+from shared.providers.instructions import Hangup
+from shared.providers.webhooks import Secrets
+from tests.build import REQUEST_ID, Publisher, Stage, an_endpoint, an_event
 from tests.office import as_user, opened
 from tests.reference import names, tables
 from tests.watchers import Visitor
@@ -44,6 +50,15 @@ def written(records: list[str]) -> dict[str, set[str]]:
     return found
 
 
+def send_what_is_not_read() -> None:
+    """A webhook of a call that lacks everything but its signature."""
+    at, form = str(int(time.time())), {"AccountSid": "local"}
+    signature = local.sign("key", at, urlencode(form).encode())
+    event = an_event(path="/calls/main/voice", form=form, headers={local.TIMESTAMP: at, local.SIGNATURE: signature})
+    provider, secrets = Provider("main", "local", "local"), Secrets(account="local", keys=("key",))
+    exchange.serve(event, REQUEST_ID, lambda _: (provider, secrets), lambda *_: Hangup(), lambda: None)
+
+
 def test_every_log_line_and_field_is_documented(
     stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +71,7 @@ def test_every_log_line_and_field_is_documented(
     publisher.ping()
     monkeypatch.setattr("shared.domain.matching.bids", None)
     publisher.ping()
+    send_what_is_not_read()
     with log.append_context_keys(version="0.1.0"):  # as every line of a deployed function has it
         lines = [log.registered_formatter.format(record) for record in caplog.records if record.message == REQUEST]
     fields = written(lines)
