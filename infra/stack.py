@@ -275,7 +275,7 @@ class Ringpost(Stack):
         )
         tables.config.grant(functions["journal"], "dynamodb:GetItem", "dynamodb:Query")
         tables.leases.grant(functions["journal"], "dynamodb:UpdateItem")
-        _grant(functions["journal"], tables.pings, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        _grant(functions["journal"], tables.pings, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
         _may_read(functions["journal"], secret)
         tables.journal.grant(functions["journal"], "dynamodb:PutItem", "dynamodb:UpdateItem")
         tables.config.grant(functions["minute"], "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")

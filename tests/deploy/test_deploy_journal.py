@@ -113,6 +113,23 @@ def test_a_sale_is_in_the_report_as_deployed(demo: Stack) -> None:
     assert not any(closed(demo).values())  # nothing of the hour that is not over
 
 
+def test_a_sale_that_a_later_one_supersedes_is_marked_as_deployed(demo: Stack) -> None:
+    lead = {"caller_id": next(CALLERS), "traffic_source_id": "1023", "trackdrive_number": "+18005550170"}
+    for state in ("TX", "FL"):
+        answer = demo.send("full", "static_endpoint", state=state, **lead)
+        assert answer.json()["success"], answer.text
+
+    def superseded() -> list[bytes]:
+        return [item["superseded_by"]["B"] for item in sales(demo) if "superseded_by" in item]
+
+    give_up_at = time.monotonic() + SECONDS
+    while not superseded() and time.monotonic() < give_up_at:  # by the journal's function: no calls are taken
+        time.sleep(0.5)
+    [later] = superseded()
+    assert later in [item["ping_id"]["B"] for item in sales(demo)]
+    assert reported(demo, an_operator(demo), 1)["sales"] == 2
+
+
 def test_while_the_journal_is_stopped_forbidden_or_killed_sales_go_on_and_all_are_counted(demo: Stack) -> None:
     token, role = an_operator(demo), Role(demo, "journal")
     [writing] = [each for each in role.grants() if each.action == "dynamodb:PutItem"]

@@ -374,7 +374,7 @@ OF_THE_HOURLY = {
 OF_A_STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 OF_THE_JOURNAL = {
     "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
-    "TablesPings": {"dynamodb:GetItem", "dynamodb:UpdateItem", *OF_A_STREAM},
+    "TablesPings": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", *OF_A_STREAM},
     "TablesCalls": OF_A_STREAM,
     "TablesLeases": {"dynamodb:UpdateItem"},
     "TablesJournal": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
