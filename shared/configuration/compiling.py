@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from shared.configuration.file import Account, Buyer, Configuration, ContactField, Endpoint, Offer
 from shared.configuration.shapes import ANYWHERE, DAY
 from shared.domain import fields, filters, models, tracking
+from shared.domain.caps import OF_CALLS
 
 IMPLICIT = {
     field.name: field
@@ -53,7 +54,7 @@ def _endpoint(
         offer=endpoint.offer,
         rank_by=offer.rank_by,
         fields=_fields(offer, tracking.KINDS[endpoint.tracking].asks),
-        buyers=tuple(_buyer(buyer, offer, endpoint.vanity_uri) for buyer in offer.buyers),
+        buyers=tuple(_buyer(buyer, offer, endpoint) for buyer in offer.buyers),
         users=users,
         ping_ttl_seconds=endpoint.ping_ttl_seconds,
         hold_seconds=pools[endpoint.ring_pool].hold_seconds if endpoint.ring_pool else endpoint.hold_seconds or 0,
@@ -116,11 +117,15 @@ def compile_field(field: ContactField) -> models.Field:
 
 def compile_buyers(configuration: Configuration) -> list[tuple[str, models.Buyer]]:
     """Every buyer with the name of its offer, and with its caps of all endpoints."""
-    return [(offer.name, _buyer(buyer, offer, "")) for offer in configuration.offers for buyer in offer.buyers]
+    return [(offer.name, _buyer(buyer, offer, None)) for offer in configuration.offers for buyer in offer.buyers]
 
 
-def _buyer(buyer: Buyer, offer: Offer, endpoint: str) -> models.Buyer:
-    every = buyer.caps.compile() if buyer.caps else ()
+def _buyer(buyer: Buyer, offer: Offer, endpoint: Endpoint | None) -> models.Buyer:
+    """With the caps that count at the endpoint, or with all."""
+    caps = buyer.caps.compile() if buyer.caps else ()
+    if endpoint:
+        caps = tuple(cap for cap in caps if cap.endpoint in ("", endpoint.vanity_uri))
+        caps = caps if endpoint.calls else tuple(cap for cap in caps if cap.kind not in OF_CALLS)
     return models.Buyer(
         id=buyer.id,
         name=buyer.name,
@@ -141,5 +146,5 @@ def _buyer(buyer: Buyer, offer: Offer, endpoint: str) -> models.Buyer:
         else None,
         pays=buyer.pays.compile() if buyer.pays else None,
         dial=buyer.dial.compile() if buyer.dial else models.DialRules(),
-        caps=tuple(cap for cap in every if not endpoint or cap.endpoint in ("", endpoint)),
+        caps=caps,
     )

@@ -199,8 +199,7 @@ def _sold_lately(case: Case) -> bool:
 
 
 def _capped(case: Case) -> bool:
-    amounts = case.buyer.amounts if case.endpoint.calls else case.buyer.amounts_without_calls
-    return bool(amounts) and _full(case, amounts) is not None
+    return bool(case.buyer.amounts) and _full(case, case.buyer.amounts) is not None
 
 
 def _busy(case: Case) -> bool:
@@ -267,7 +266,7 @@ def _show_filter(case: Case) -> tuple[Shown, Shown]:
 
 
 def _show_cap(case: Case) -> tuple[Shown, Shown]:
-    cap = _full(case, case.endpoint.caps_of(case.buyer))
+    cap = _full(case, (*case.buyer.amounts, *case.buyer.places))
     if cap is None:
         return None, None
     counted = case.counted(cap)

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.domain import filters, phone
-from shared.domain.caps import OF_CALLS, Cap
+from shared.domain.caps import Cap
 from shared.domain.filters import Filter, Test
 from shared.domain.live_bids import LiveBuyer, No, Yes
 from shared.domain.schedule import Schedule
@@ -203,11 +203,6 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         return tuple(cap for cap in self.caps if cap.kind != "concurrent")
 
     @cached_property
-    def amounts_without_calls(self) -> tuple[Cap, ...]:
-        """Those of them that count where no calls are taken."""
-        return tuple(cap for cap in self.amounts if cap.kind not in OF_CALLS)
-
-    @cached_property
     def places(self) -> tuple[Cap, ...]:
         """The caps of concurrent places."""
         return tuple(cap for cap in self.caps if cap.kind == "concurrent")
@@ -379,10 +374,6 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     def held_until(self, now: int) -> int:
         """How long a number that is sold now is kept for its call."""
         return now + self.hold_seconds
-
-    def caps_of(self, buyer: Buyer) -> tuple[Cap, ...]:
-        """The caps of a buyer that count here, those on places last."""
-        return (*(buyer.amounts if self.calls else buyer.amounts_without_calls), *buyer.places)
 
     def state_of(self, lead: Lead) -> str:
         """What the first of the fields with a US state says; empty if none does."""

@@ -298,13 +298,9 @@ def _count(turn: Turn, selling: Selling, buyer: Buyer, bid: Bid) -> Callable[[],
     """Count a sale under the buyer's caps. Returns what uncounts it, or None if a cap is full. Where calls are taken it
     is reserved, and what does not come true is given when its call is over. Raises `TemporarilyUnavailable`."""
     world, ping, attempt, now = turn.world, selling.ping, selling.attempt, turn.world.now()
-    wanted, local, until = (
-        turn.endpoint.caps_of(buyer),
-        schedule.local_time(buyer.zone, now),
-        turn.endpoint.held_until(now),
-    )
+    local, until = schedule.local_time(buyer.zone, now), turn.endpoint.held_until(now)
     if turn.endpoint.calls is None:
-        place = world.counters.take(buyer.id, wanted, local, bid.cents, ping.id, attempt, until, now)
+        place = world.counters.take(buyer.id, buyer.caps, local, bid.cents, ping.id, attempt, until, now)
         return None if place is None else partial(world.counters.give_back, place)
     key, is_taken_over = reservations.key(ping.id, attempt), selling.claim.taken_over
 
@@ -312,13 +308,13 @@ def _count(turn: Turn, selling: Selling, buyer: Buyer, bid: Bid) -> Callable[[],
         """What this comes too late for, or fails to do, the hourly repair does."""
         at = schedule.local_time(buyer.zone, world.now())
         with suppress(TemporarilyUnavailable):
-            world.reservations.give(buyer.id, key, {cap.endpoint for cap in wanted}, NOTHING, at)
+            world.reservations.give(buyer.id, key, buyer.counted_in, NOTHING, at)
 
     try:
         if is_taken_over:
-            reserved = world.reservations.take_over(buyer.id, ping.id, key, wanted, local, bid.cents, until)
+            reserved = world.reservations.take_over(buyer.id, ping.id, key, buyer.caps, local, bid.cents, until)
         else:
-            reserved = world.reservations.take(buyer.id, key, wanted, local, bid.cents, until)
+            reserved = world.reservations.take(buyer.id, key, buyer.caps, local, bid.cents, until)
     except TemporarilyUnavailable as failed:
         if is_taken_over or not failed.not_done:
             give()

@@ -131,7 +131,7 @@ class Routes:
     def _note(self, routes: Sequence[Route]) -> None:
         if routes[0].sold:
             self.has_left = True
-            self.replaced = [route for route in routes[1:] if route.sold]
+            self.replaced = [*dict.fromkeys([*self.replaced, *(route for route in routes[1:] if route.sold)])]
 
     def withdraw(self, keys: Sequence[bytes], ping_id: bytes, attempt: bytes, taken_over: bool, now: int) -> None:
         """Let a call go nowhere, if this ping, which was refused, has the route: unsold, or after a take-over as the

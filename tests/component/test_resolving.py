@@ -214,6 +214,17 @@ def test_while_keys_rotate_a_route_under_the_earlier_key_is_found_in_one_call(co
     routes.leave([later], new, START)
     assert routes.of_call([earlier, later], START) == [new, old]
     assert routes.of_call([earlier, later], START + 300) == []
+    assert routes.replaced == []
+
+
+def test_a_sale_has_replaced_what_stood_under_either_key(counting: Counting) -> None:
+    """An earlier one stands under the key before the rotation alone."""
+    keys, seller = [route_keys(KEYS, STATIC_NUMBER, CALLER)[0], b"the same call under the later key"], ("e", "u", "s")
+    old, new = (Route(ping, 1, NUMBER, True, START + 300, seller, b"by " + ping) for ping in (b"old", b"new"))
+    Routes(counting).leave(keys[:1], old, START)
+    routes = Routes(counting)
+    routes.leave(keys, new, START)
+    assert routes.replaced == [old]
 
 
 # What the command says of endpoints that take calls

@@ -646,3 +646,19 @@ def test_what_is_no_usable_yaml_is_told_with_its_line(text: bytes, line: int, me
         document(text)
     assert str(raised.value) == message
     assert raised.value.line == line
+
+
+def test_caps_of_calls_are_not_looked_at_where_no_calls_are_taken() -> None:
+    caps = {
+        "sales": {"day": 9}, "attempts": {"day": 9},
+        "by_endpoint": {"my_endpoint": {"connected": {"day": 5}}, "calling": {"connected": {"day": 5}}},
+    }  # fmt: skip
+    endpoints = [an_endpoint(), an_endpoint(vanity_uri="calling", calls={"provider": "main"})]
+    providers = [{"name": "main", "kind": "local", "account": "AC1", "token": "{secret.local}"}]
+    written = a_document(offers=[an_offer(buyers=[a_buyer(caps=caps)])], endpoints=endpoints, providers=providers)
+    found = compile_endpoints(read(written), {"auto-us": POOL}, 1)
+    kinds = {name: [(cap.kind, cap.endpoint) for cap in found[name].buyers[0].caps] for name in found}
+    assert kinds == {
+        "my_endpoint": [("sales", "")],
+        "calling": [("sales", ""), ("attempts", ""), ("connected", "calling")],
+    }
