@@ -10,7 +10,6 @@ import json
 import random
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from threading import Semaphore
@@ -20,11 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 from msgspec import structs
 
 from shared.domain import caps, keys
-from shared.domain.calls import NOT_DIALED, due_at
+from shared.domain.calls import due_at
 from shared.domain.caps import Cap
 from shared.domain.models import Buyer, CallRules, DialRules, Earns, Endpoint, Pays, Sale
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.reservations import PERIODS, read_key
+from shared.domain.reservations import PERIODS
 from shared.domain.schedule import local_time
 from shared.flows.calls import answer_event
 from shared.journal.consumer import remembering
@@ -36,14 +35,14 @@ from shared.providers import instructions
 from shared.providers.events import Accepted, Answered, Arrived, DialEnded, Over
 from shared.providers.events import Event as Said
 from shared.providers.instructions import Instruction
-from shared.store.calls import StoredCall, read_item
+from shared.store.calls import read_item
 from shared.store.compiled import Compiled
-from shared.store.counters import HELD, items, key_of
 from shared.store.dynamo import Dynamo, Item
 from shared.store.items import bytes_of, ping_key
 from shared.store.packing import unpack
 from shared.store.pings import CLAIM_SECONDS
 from tests.build import SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
+from tests.race.call_invariants import Books
 from tests.race.interleavings import READS, Actor, Gate, Machine, Sent
 from tests.race.wire import fast
 from tools import engine
@@ -473,10 +472,10 @@ class CallMachine(Machine):
         if running:  # the last resort may talk for an hour
             self._forward(max(due_at(stored.call, stored.facts) for stored in running) - self.clock() + 180)
             self._do_due(calm=True)
-        self.faults |= {*self._wrong()}
+        self.faults |= {*self.books.find_faults()}
         self._forward(UNCALLED_SECONDS + QUIET_SECONDS)
         Leftovers(Dynamo(self.client, SETTINGS), self.clock).give([self.endpoint])
-        self.faults |= {*self._left(), *self._counts({of: read_item(item) for of, item in self.items.items()})}
+        self.faults |= {*self.books.find_what_is_left()}
 
     def _do_due(self, calm: bool) -> None:
         self._note_sales()
@@ -504,112 +503,12 @@ class CallMachine(Machine):
             requests: Any = [{"DeleteRequest": {"Key": key}} for key in keys_of[start : start + 25]]
             self.client.batch_write_item(RequestItems={SETTINGS.journal_table: requests})
 
-    def _wrong(self) -> Iterator[str]:
+    @property
+    def books(self) -> Books:
         calls = {call_id: read_item(item) for call_id, item in self.items.items()}
-        for call_id, stored in calls.items():
-            if not stored.facts.settled:
-                yield "a call is not settled"
-                return
-            if self.settlements[call_id] != 1:
-                yield "a call is settled twice"
-            ended = stored.facts.ended
-            if any(n in ended and ended[n].status in NOT_DIALED for n in self.dialed[call_id]):
-                yield "a buyer is dialed that was refused"
-        yield from self._payments(calls)
-        yield from self._counts(calls)
-        for item in self._counted().values():
-            if any(isinstance(read_key(key)[1], int) and "B" in value for key, value in _map(item, HELD)):
-                yield "a call holds what it took"
-
-    def _payments(self, calls: dict[bytes, StoredCall]) -> Iterator[str]:
-        """Of a sale one call is paid, if one has earned it."""
-        of_sale = defaultdict(list)
-        for call_id, stored in calls.items():
-            of_sale[stored.call.ping_id].append(call_id)
-        for ping_id in self.sales:
-            item: Item = self.client.get_item(TableName=SETTINGS.pings_table, Key=ping_key(ping_id))["Item"]
-            paid = [each for each in of_sale[ping_id] if _is_paid(calls[each])]
-            if len(paid) > 1:
-                yield "two calls of a sale are paid"
-            if not paid and any(self._has_earned(calls[each]) for each in of_sale[ping_id]):
-                yield "a payment is lost"
-            if paid and bytes_of(item, "converted") != paid[0]:
-                yield "another call is paid than the ping says"
-            if ("called" in item) != bool(of_sale[ping_id]) or not ("called" in item or "never_called" in item):
-                yield "a sale is marked wrongly"  # both, where the journal is late
-
-    def _has_earned(self, stored: StoredCall) -> bool:
-        settled = stored.facts.settled
-        buyer = self.endpoint.buyer(settled.buyer_id) if settled else None
-        if not settled or not buyer or not stored.call.payable:
-            return False
-        converts = buyer.pay_rule.on != "duration" or settled.seconds >= buyer.pay_rule.after_seconds
-        earns = self.endpoint.earns
-        by_itself = earns.on == "connected" or (earns.on == "duration" and settled.seconds >= earns.after_seconds)
-        return converts or by_itself
-
-    def _counted(self) -> dict[Any, Item]:
-        """The items that count the buyers' caps, by buyer and endpoint."""
-        counting = [of for buyer in self.endpoint.buyers for of in items(buyer)]
-        found = {
-            of: self.client.get_item(TableName=SETTINGS.leases_table, Key=key_of(of), ConsistentRead=True)
-            for of in counting
-        }
-        return {of: answer.get("Item", {}) for of, answer in found.items()}
-
-    def _counts(self, calls: dict[bytes, StoredCall]) -> Iterator[str]:
-        """In periods in which all happened, each buyer's counts are what came of sales and calls."""
-        counted = self._counted()
-        for buyer in self.endpoint.buyers:
-            came = self._came_true(buyer, calls)
-            for cap in buyer.amounts:
-                name = caps.key(cap, local_time(buyer.zone, self.began))
-                if name != caps.key(cap, local_time(buyer.zone, self.clock())):
-                    continue
-                item = counted[buyer.id, cap.endpoint]
-                if any("B" in value for _, value in _map(item, HELD)):
-                    continue  # of a POST that died; an hour later it is given
-                number, dialed = int(item.get(name, {"N": "0"})["N"]), came["dialed"]
-                if not (dialed <= number <= came["attempts"] if cap.kind == "attempts" else number == came[cap.kind]):
-                    yield f"what is counted of {cap.kind} is not what came true"
-
-    def _came_true(self, buyer: Buyer, calls: dict[bytes, StoredCall]) -> "Counter[str]":
-        """By kind. Of `attempts` there may be fewer: a function that dies after it began one may have reserved nothing.
-        Those that were `dialed` are counted."""
-        came = Counter[str]()
-        pays_for_sales = buyer.pay_rule.on == "sale"
-        for sale in self.sales.values():
-            if sale.buyer_id == buyer.id:
-                came.update({"sales": 1, "revenue": sale.cents if pays_for_sales else 0})
-        for call_id, stored in calls.items():
-            call, facts = stored.call, stored.facts
-            dialed = [n for n, attempt in facts.attempts.items() if attempt.buyer_id == buyer.id]
-            refused = [n for n in dialed if n in facts.ended and facts.ended[n].status in NOT_DIALED]
-            came["attempts"] += len(dialed) - len(refused)
-            came["dialed"] += len(self.dialed[call_id].keys() & {*dialed})
-            if facts.settled and facts.settled.buyer_id == buyer.id:
-                is_own = call.sold_to == buyer.id
-                came.update({"connected": 1, "converted": int(facts.settled.converted), "sales": int(not is_own)})
-                came["revenue"] += 0 if is_own and pays_for_sales else facts.settled.revenue_cents
-        return came
-
-    def _left(self) -> Iterator[str]:
-        """Nothing is held and no place is taken."""
-        for (_, endpoint), item in self._counted().items():
-            if any("B" in value for _, value in _map(item, HELD)):
-                yield "something is held"
-            places = _map(item, f"concurrent@{endpoint}" if endpoint else "concurrent")
-            if any(int(end["N"]) > self.clock() for _, end in places):
-                yield "a place is taken"
-
-
-def _is_paid(stored: StoredCall) -> bool:
-    settled = stored.facts.settled
-    return settled is not None and (settled.converted or settled.payout_cents > 0)
-
-
-def _map(item: Item, name: str) -> list[tuple[str, Any]]:
-    return [*item.get(name, {"M": {}})["M"].items()]
+        return Books(
+            self.client, self.endpoint, self.began, self.clock(), calls, self.sales, self.settlements, self.dialed
+        )
 
 
 def main(seed: int) -> None:
