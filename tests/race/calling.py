@@ -515,7 +515,8 @@ def main(seed: int) -> None:
     with engine.dynoxide(None) as url:
         client = engine.client(url)
         engine.create_tables(client, SETTINGS)
-        sys.stdout.write(f"{CallMachine(fast(client), seed).run() or 'nothing is wrong'}\n")
+        with fast(client) as wire:
+            sys.stdout.write(f"{CallMachine(wire, seed).run() or 'nothing is wrong'}\n")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def _play(seeds: range) -> dict[int, list[str]]:
     with engine.dynoxide(None) as url, open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         client = engine.client(url)
         engine.create_tables(client, SETTINGS)
-        return play(fast(client), seeds)
+        with fast(client) as wire:
+            return play(wire, seeds)
 
 
 def play(client: "DynamoDBClient", seeds: range) -> dict[int, list[str]]:
@@ -167,7 +168,8 @@ def test_a_bug_is_caught(
     dynoxide: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch, patched: str, bug: Any, faults: set[str]
 ) -> None:
     monkeypatch.setattr(patched, bug)
-    for seed in range(ENOUGH_TO_CATCH_A_BUG):
-        if faults & {*CallMachine(fast(dynoxide), seed).run()}:
-            return
+    with fast(dynoxide) as wire:
+        for seed in range(ENOUGH_TO_CATCH_A_BUG):
+            if faults & {*CallMachine(wire, seed).run()}:
+                return
     pytest.fail("nothing is wrong")

@@ -4,7 +4,8 @@ engine that takes any signature. It fails as the SDK does."""
 import base64
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -48,8 +49,11 @@ class Wire:
         raise self.exceptions.from_code(code)({**_with_bytes(answer), "Error": error}, operation)
 
 
-def fast(client: "DynamoDBClient") -> "DynamoDBClient":
-    return cast("DynamoDBClient", Wire(client))
+@contextmanager
+def fast(client: "DynamoDBClient") -> "Iterator[DynamoDBClient]":
+    wire = Wire(client)
+    with closing(wire.connection):
+        yield cast("DynamoDBClient", wire)
 
 
 def _as_base64(value: Any) -> str:
