@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 INTERLEAVINGS = 40
 CROWD = 24
-ROUNDS = 4
+ROUNDS = 3
 
 
 def counted(client: "DynamoDBClient", endpoint: Endpoint, now: int) -> dict[int, dict[str, int]]:
