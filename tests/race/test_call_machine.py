@@ -158,7 +158,7 @@ HELD_STILL = {"a call holds what it took", "something is held", "a place is take
         ("shared.flows.dialing._prepare", prepare_without_a_look, 0, {"a buyer is dialed for an attempt that is over"}),
         ("tests.build.Reservations", GivesWithoutTombstone, 215, HELD_STILL | COUNTS),
         ("tests.build.Reservations", TombstoneTakenForAnEntry, 25, COUNTS),
-        ("tests.build.Reservations", AdoptsATombstone, 0, COUNTS),
+        ("tests.build.Reservations", AdoptsATombstone, 165, COUNTS),
         ("tests.build.Reservations", TwoCallsOnOneReservation, 0, COUNTS | {"less than nothing is counted"}),
         ("tests.build.Calls", PaidWithoutCondition, 90, {"two calls of a sale are paid"}),
     ],
