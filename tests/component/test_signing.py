@@ -78,6 +78,7 @@ class Browser:
             journal,
             self.stage.open_files,
             self.stage.leads_until,
+            lambda: self.stage.queue,
             self.cognito,
         )
         elsewhere = self.cognito.url if self.cognito else ""
@@ -95,7 +96,8 @@ class Browser:
 
     def csrf(self) -> str:
         """What a form of ours would carry."""
-        found = re.search(r'name="csrf" value="(\w+)"', self.get("/dashboard").text)
+        shown = self.get("/dashboard").text or self.get("/dashboard/bought").text  # a buyer is led there
+        found = re.search(r'name="csrf" value="(\w+)"', shown)
         assert found
         return found[1]
 
