@@ -78,7 +78,6 @@ class Browser:
             journal,
             self.stage.open_files,
             self.stage.leads_until,
-            lambda: self.stage.queue,
             self.cognito,
         )
         elsewhere = self.cognito.url if self.cognito else ""
@@ -96,8 +95,7 @@ class Browser:
 
     def csrf(self) -> str:
         """What a form of ours would carry."""
-        shown = self.get("/dashboard").text or self.get("/dashboard/bought").text  # a buyer is led there
-        found = re.search(r'name="csrf" value="(\w+)"', shown)
+        found = re.search(r'name="csrf" value="(\w+)"', self.get("/dashboard").text)
         assert found
         return found[1]
 
