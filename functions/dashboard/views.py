@@ -1,7 +1,6 @@
 """The dashboard as a table: what is shown at which address, and to whom."""
 
 from functions.dashboard import (
-    bought_pages,
     call_pages,
     change_pages,
     file_page,
@@ -19,7 +18,6 @@ VIEWS: tuple[View[VisitedOffice], ...] = (
     *signing.VIEWS,
     *log_pages.VIEWS,
     *call_pages.VIEWS,
-    *bought_pages.VIEWS,
     *report_pages.VIEWS,
     *question_pages.VIEWS,
     *sections.VIEWS,

@@ -4,7 +4,7 @@ from shared.domain.models import User
 from shared.domain.objections import Refused, TokenUnknown, TooOften
 from shared.office.cognito import Cognito, NoAnswer, NotSignedIn, SignedIn
 from shared.office.dashboard import Renewal, Session
-from shared.operators.access import Office, user_of
+from shared.operators.access import Office
 
 VISITS_A_MINUTE = 300
 SIGN_INS_A_MINUTE = 30
@@ -41,7 +41,7 @@ def find_user(office: Office, name: str) -> User:
     found = office.records.versions.last_read().parts.get(("users", name))
     if found is None:
         raise TokenUnknown
-    return user_of(name, found)
+    return User(name, found["role"], tuple(found.get("traffic_sources", ())))
 
 
 def _renew(office: VisitedOffice, session: Session, renewal: Renewal | None) -> Renewal | None:

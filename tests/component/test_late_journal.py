@@ -125,7 +125,7 @@ class TwoShards(Stage):
 
     stuck: int | None = None
     stuck_seconds: int = 0
-    unread: dict[int, list[Record]] = field(default_factory=lambda: {0: [], 1: []})
+    waiting: dict[int, list[Record]] = field(default_factory=lambda: {0: [], 1: []})
 
     def bring_stream(self) -> Pages:
         dynamo = Dynamo(self.client, self.settings)
@@ -134,8 +134,8 @@ class TwoShards(Stage):
             while batch := stream.next_batch():
                 assert stream.note_done(batch, {"batchItemFailures": []})
                 for record in batch.records:
-                    self.unread[shard_of(record)].append(record)
-        for shard, records in self.unread.items():
+                    self.waiting[shard_of(record)].append(record)
+        for shard, records in self.waiting.items():
             if shard != self.stuck and records:
                 done = consume({"Records": records}, pages, endpoint_of, refuse, self.follow_up(dynamo, endpoint_of))
                 assert done.failed == []

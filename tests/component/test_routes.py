@@ -20,18 +20,16 @@ from shared.office.rest import ROOT
 from shared.office.visitors import VisitedOffice
 from shared.publishers import web_pages
 from shared.publishers.requests import VERBS
-from tests import office
 from tests.build import CALLER, REQUEST_ID, Publisher, Stage, an_event
 from tests.component.test_signing import Browser
 from tests.component.test_wire_sandbox import sandbox
-from tests.configurations import a_buyer, a_ring_pool, a_user, an_endpoint, an_offer
+from tests.configurations import a_ring_pool, an_endpoint
 from tests.office import Operator, opened, records
 
 ANYBODY: tuple[Role, ...] = ()
 EVERYBODY: tuple[Role, ...] = ("operator", "viewer", "publisher")
 READERS: tuple[Role, ...] = ("operator", "viewer")
 OPERATORS: tuple[Role, ...] = ("operator",)
-BUYERS: tuple[Role, ...] = ("buyer",)
 
 # What each route is for, said here once more: a mistake in one of the two tables shows.
 
@@ -92,8 +90,8 @@ API = {
     "GET /pings": EVERYBODY,
     "GET /pings/{ping_id}": EVERYBODY,
     "GET /sales": EVERYBODY,
-    "GET /call_log": EVERYBODY,
-    "GET /call_log/{call_id}": EVERYBODY,
+    "GET /calls": EVERYBODY,
+    "GET /calls/{call_id}": EVERYBODY,
     "POST /callers/lookup": EVERYBODY,
     "POST /callers/erase": OPERATORS,
     "GET /day": EVERYBODY,
@@ -111,11 +109,9 @@ DASHBOARD = {
     "GET /sign_in": ANYBODY,
     "POST /sign_in": ANYBODY,
     "GET /signed_in": ANYBODY,
-    "POST /sign_out": (*EVERYBODY, "buyer"),
+    "POST /sign_out": EVERYBODY,
     "GET /signed_out": ANYBODY,
-    "GET ": (*EVERYBODY, "buyer"),
-    "GET /bought": BUYERS,
-    "POST /bought/{buyer_id}/pause": BUYERS,
+    "GET ": EVERYBODY,
     "GET /caps": READERS,
     "GET /log": EVERYBODY,
     "POST /log": EVERYBODY,
@@ -177,10 +173,10 @@ DASHBOARD = {
     "POST /configuration/difference": READERS,
 }
 
-USERS: dict[Role, str] = {"operator": "olga", "viewer": "vera", "publisher": "acme-media", "buyer": "bea"}
+USERS: dict[Role, str] = {"operator": "olga", "viewer": "vera", "publisher": "acme-media"}
 BEFORE = "of 0.1.0"
 """In the place of a scope: a token as that version stored it."""
-NAMES = {"name": "acme-media", "version": "999", "id": "1", "buyer_id": "1", "vanity_uri": "my_endpoint"}
+NAMES = {"name": "acme-media", "version": "999", "id": "1", "vanity_uri": "my_endpoint"}
 """Names for paths: a publisher is let in to itself. What is changed there says no version, and so changes nothing."""
 
 
@@ -194,13 +190,7 @@ def market(stage: Stage) -> Stage:
         an_endpoint(),
         an_endpoint(vanity_uri="closed", require_auth_token=True, instructions="token"),
     ]
-    opened(
-        stage,
-        endpoints=endpoints,
-        offers=[an_offer(buyers=[a_buyer(may_pause=True)])],
-        ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550149"])],
-        users=[*office.USERS, a_user(name="bea", role="buyer", traffic_sources=[], buyers=[1])],
-    )
+    opened(stage, endpoints=endpoints, ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550149"])])
     return stage
 
 
@@ -347,7 +337,7 @@ def test_leads_are_sent_by_those_who_may(market: Stage, role: Role, scope: str, 
     token = a_token(market, role, scope)
     for verb in VERBS:
         for uri in ("my_endpoint", "closed"):
-            may = role != "buyer" and scope != "read" and not (role == "viewer" and uri == "closed")
+            may = scope != "read" and not (role == "viewer" and uri == "closed")
             answer = send(market, verb, uri, caller_id=CALLER, auth_token=token, explain="1")
             assert answer.code == (200 if may else 401), (verb, uri)
             explained = role == "operator" and scope in ("operate", BEFORE)
@@ -377,8 +367,7 @@ def test_posting_instructions_are_public_or_for_who_may_read(market: Stage, belo
         for role in USERS:
             for scope, code in (("post", 401), ("read", 200), ("operate", 200), (BEFORE, 200)):
                 header = {"Authorization": f"Token {a_token(market, role, scope)}"}
-                expected = 401 if role == "buyer" else code
-                assert read_page(market, closed, method, headers=header) == expected, (role, scope)
+                assert read_page(market, closed, method, headers=header) == code, (role, scope)
 
 
 def test_the_first_page_is_for_anybody(market: Stage) -> None:

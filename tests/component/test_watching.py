@@ -20,7 +20,7 @@ from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import DAY, Field
 from shared.journal.fetching import Sources
 from shared.journal.rows import Row, encode
-from shared.operators import journal_rows, log, one_ping
+from shared.operators import journal_rows, one_ping
 from tests.build import CALLER, SETTINGS, START, Answer, Publisher, Scripted, Stage, an_event
 from tests.configurations import a_buyer, a_contact_field, a_ring_pool, an_endpoint, an_offer
 from tests.office import Operator, as_user, opened, records
@@ -489,7 +489,7 @@ def test_a_look_that_cannot_be_recorded_shows_nothing(
 def test_what_tells_a_person_is_masked(name: str, type_: Any, value: str, shown: str) -> None:
     assert one_ping.mask(name, value, Field(name=name, type=type_)) == shown
     if name not in one_ping.OURS:
-        assert one_ping.mask(name, value, None) == log.MASK
+        assert one_ping.mask(name, value, None) == one_ping.MASK
 
 
 def test_a_static_sale_shows_its_route(olga: Visitor, publisher: Publisher) -> None:

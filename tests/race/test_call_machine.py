@@ -117,8 +117,8 @@ class UnguardedAttempt(Calls):
 
 
 class PaidWithoutCondition(Calls):
-    def mark_paid(self, ping_id: bytes, call_id: bytes, converted: bool) -> bool:
-        super().mark_paid(ping_id, call_id, converted)
+    def mark_paid(self, ping_id: bytes, call_id: bytes) -> bool:
+        super().mark_paid(ping_id, call_id)
         return True
 
 

@@ -12,7 +12,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,9 @@ from infra.version import version
 from shared.functions import FUNCTIONS
 from shared.settings import PREFIX, Settings
 from tools import demo, engine, stack_access
-from tools.local import BEGAN, asgi, call_page, postbacks, service, welcome
+from tools.local import BEGAN, asgi, call_page, service, welcome
 from tools.local.call_page import CallPage
 from tools.local.lambda_runtime import Function, FunctionDoesNotStart, Runtime
-from tools.local.postbacks import LocalQueue, LocalReceiver
 from tools.local.streams import Stream, bring_stream, call_by_clock
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ TABLES = {
 """By their names in the settings."""
 BUYER_SECRETS, PROVIDER_SECRETS = "buyer-secrets.json", "provider-secrets.json"
 """In the data directory; read at the start."""
-RECEIVERS_KEY = "receiver-key"
 POSITIONS = {"pings": "stream.json", "calls": "stream-of-calls.json"}
 """In the data directory: how far the journal has read the stream of each table."""
 
@@ -89,53 +87,20 @@ def run(listener: socket.socket, workers: int, data: Path) -> None:
         tokens = demo.prepare(client, settings, data, url)
         code = demo.sign_in_code(client, settings)
         asyncio.run(
-            _serve(
-                listener,
-                buyer,
-                workers,
-                data,
-                settings,
-                endpoint_url,
-                streams,
-                lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
+            service.serve(
+                functions(workers, data),
+                function_environment(
+                    endpoint_url,
+                    replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url), demo=json.dumps(demo.ENDPOINTS)),
+                ),
+                listener=listener,
+                buyer=buyer,
+                log=data / "functions.log",
+                ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
+                pages={call_page.PATH: CallPage(url, secret(data / stack_access.PROVIDER_SECRET)).application},
+                unasked=lambda runtime: unasked(runtime, streams),
             )
         )
-
-
-async def _serve(
-    listener: socket.socket,
-    buyer: socket.socket,
-    workers: int,
-    data: Path,
-    settings: Settings,
-    endpoint_url: str,
-    streams: Iterable[Stream],
-    ready: Callable[[], None],
-) -> None:
-    url, sandbox_url = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, buyer))
-    queue, queue_listener = LocalQueue(), asgi.listen(0)
-    queue_url = f"http://127.0.0.1:{queue_listener.getsockname()[1]}"
-    known = replace(
-        settings,
-        buyer_secrets=buyer_secrets(data, sandbox_url, url),
-        demo=json.dumps(demo.ENDPOINTS),
-        postbacks_queue=f"{queue_url}/postbacks",
-    )
-    receiver = LocalReceiver(receiver_secret(data), partial(print, flush=True))
-    await service.serve(
-        functions(workers, data),
-        function_environment(endpoint_url, known) | {"AWS_ENDPOINT_URL_SQS": queue_url},
-        listener=listener,
-        buyer=buyer,
-        log=data / "functions.log",
-        ready=ready,
-        pages={
-            call_page.PATH: CallPage(url, secret(data / stack_access.PROVIDER_SECRET)).application,
-            postbacks.PATH: receiver.application,
-        },
-        beside=[(queue.application, queue_listener)],
-        unasked=lambda runtime: [*unasked(runtime, streams), queue.bring(runtime)],
-    )
 
 
 class NotYours(Exception):
@@ -215,16 +180,10 @@ def secret(file: Path) -> str:
     return file.read_text()
 
 
-def buyer_secrets(data: Path, sandbox_url: str, url: str) -> str:
-    """The secrets that templates name, as a JSON object: those of a file, where the sandbox is, and where the demo's
-    receiver is. Raises `BadSecrets`."""
-    ours = {"sandbox_buyer": sandbox_url, "demo_receiver": url, "demo_receiver_key": receiver_secret(data)}
-    return json.dumps(_secrets_in(data / BUYER_SECRETS) | ours)
-
-
-def receiver_secret(data: Path) -> str:
-    """What signs the postbacks of the demo's receiver."""
-    return f"whsec_{secret(data / RECEIVERS_KEY)}"
+def buyer_secrets(data: Path, sandbox_url: str) -> str:
+    """The secrets that templates of live buyers name, as a JSON object: those of a file, and where the sandbox is.
+    Raises `BadSecrets`."""
+    return json.dumps(_secrets_in(data / BUYER_SECRETS) | {"sandbox_buyer": sandbox_url})
 
 
 def provider_secrets(data: Path) -> str:

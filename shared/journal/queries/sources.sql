@@ -2,7 +2,7 @@
 -- The line of the total comes first.
 WITH dated AS (
     SELECT *, CASE WHEN sold_at = 0 THEN "at" ELSE sold_at END AS moment FROM all_rows
-    WHERE kind IN ('ping', 'refused', 'sale', 'call', 'never_called', 'update')
+    WHERE (kind IN ('ping', 'refused', 'sale') OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
         AND ($only_user IS NULL OR "user" = $only_user)
 ),
 counted AS (
@@ -14,12 +14,8 @@ counted AS (
         count(*) FILTER (kind = 'ping' AND bids = 0)::BIGINT AS unmatched,
         count(*) FILTER (kind = 'refused')::BIGINT AS refused,
         count(*) FILTER (kind = 'sale')::BIGINT AS sales,
-        coalesce(sum(revenue_cents) FILTER (kind IN ('sale', 'call', 'update')), 0)::BIGINT AS revenue,
-        coalesce(sum(payout_cents) FILTER (kind IN ('sale', 'call', 'update')), 0)::BIGINT AS payout,
-        count(*) FILTER (kind = 'call')::BIGINT AS calls,
-        count(*) FILTER (kind = 'call' AND connected_at > 0)::BIGINT AS connected,
-        coalesce(sum(converted) FILTER (kind IN ('call', 'update')), 0)::BIGINT AS converted,
-        count(*) FILTER (kind = 'never_called')::BIGINT AS never_called
+        coalesce(sum(revenue_cents) FILTER (kind IN ('sale', 'call')), 0)::BIGINT AS revenue,
+        coalesce(sum(payout_cents) FILTER (kind IN ('sale', 'call')), 0)::BIGINT AS payout
     FROM dated
     WHERE moment >= $start AND moment < $end
     GROUP BY GROUPING SETS (("user", source), ())
