@@ -220,7 +220,7 @@ BUYER = Form(
                 Input(
                     "dial.say",
                     "Sentence to the buyer",
-                    hint="Whoever answers hears it before the caller is put through.",
+                    hint="The person who answers hears it first. Then the caller is connected.",
                 ),
                 Input("dial.press", "Key to press", hint="Like 1: it takes the call. Nothing: every answer takes it."),
                 Input("dial.record", "Record its calls", "check"),

@@ -210,8 +210,8 @@ def state_of(call: Call, facts: Facts) -> State:
 
 
 def next_step(call: Call, facts: Facts, now: int, max_ring_seconds: int) -> Dial | Stop:
-    """Who is dialed, or that nobody is. While an attempt runs, that is the step, so that whoever asks again gets the
-    same. After one that found nobody the next candidate is dialed, unless the caller is gone or was connected. In all
+    """Who is dialed, or that nobody is. While an attempt runs, that is the step: the same question has one
+    answer. After one that found nobody the next candidate is dialed, unless the caller is gone or was connected. In all
     there are at most nine attempts, and none begins `max_ring_seconds` after the call arrived."""
     if facts.settled:
         return Stop(facts.settled.outcome, facts.settled.detail)

@@ -39,7 +39,7 @@ ASK_MS = 2500
 
 def put_through(telephony: Telephony, call_id: bytes, stored: StoredCall) -> tuple[StoredCall, Dial | Stop]:
     """The call with the attempt that runs now, begun here where the one before has ended; or that nobody is dialed any
-    more. Whoever asks again gets the same. Raises `TemporarilyUnavailable`: then the call goes on from what stands."""
+    more. The same question has one answer. Raises `TemporarilyUnavailable`: then the call goes on from what stands."""
     while True:
         now = telephony.world.now()
         step = next_step(stored.call, stored.facts, now, max_ring_seconds(telephony, stored.call))

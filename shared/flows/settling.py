@@ -19,8 +19,8 @@ RELEASE_SECONDS = 300
 
 
 def settle(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop) -> StoredCall:
-    """The settled call. What is not decided by facts yet is left to whoever comes when they are there, or when it is
-    due. Raises `TemporarilyUnavailable`: the next one settles it."""
+    """The settled call. Where facts are missing it stays as it is: a later webhook settles it, or the minute function
+    when it is due. Raises `TemporarilyUnavailable`: then the next one settles it."""
     while not stored.facts.settled:
         settled = _worth(telephony, call_id, stored, stop)
         after = telephony.calls.settle(call_id, stored.facts, settled)

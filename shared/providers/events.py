@@ -41,7 +41,7 @@ class Answered(_Fact, frozen=True, kw_only=True):
 
 
 class Accepted(_Fact, frozen=True, kw_only=True):
-    """Who answered the leg pressed keys. Providers do not know which were asked for: whoever asked compares them."""
+    """The person who answered the leg pressed keys. The provider does not know which are right: we compare them."""
 
     attempt: int
     leg_sid: str

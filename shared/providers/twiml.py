@@ -155,8 +155,8 @@ def _seconds(form: Mapping[str, str], name: str, missing: int | None) -> int | N
 
 
 def _caller(text: str) -> str:
-    """Whoever shows a word in place of a number that could be dialed is a caller all the same, without a number. Raises
-    `NotRead` for what no telephone can show."""
+    """The caller's number; empty where a word stands in its place, like `anonymous`. Raises `NotRead` for what no
+    telephone can show."""
     try:
         return phone.e164(text, REGION)
     except ValueError:

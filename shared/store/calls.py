@@ -20,12 +20,12 @@ who calls.
   the settlement, changes nothing. Else what was given back by then would be counted no more, though it came true.
 - A settlement is written once, on the condition that there is no fact but those by which it was made.
 - A ping is converted by one call and stays so. The same call may say it again.
-- What was lost has changed nothing. A request that comes again, or whoever settles what is due, finds the facts that
-  there are, and goes on from there.
+- What was lost has changed nothing. A request that comes again, or the minute function when the call is due, finds
+  the facts that there are, and goes on from there.
 
 Every method gives the call as it is after the write, also where that was refused: a request goes on from what is there,
-whoever has written it, and its own value there says that its write is done. None is a call that is not there. They
-raise `TemporarilyUnavailable`, and `UnknownFormat` for an item of a newer release.
+also from what another one has written. Its own value there says that its write is done. None is a call that is not
+there. They raise `TemporarilyUnavailable`, and `UnknownFormat` for an item of a newer release.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -60,7 +60,7 @@ ERASED = "erased"
 KINDS = (BEGAN, AGREED, CONNECTED, ACCEPTED, ENDED)
 NUMBERS = range(1, MOST_ATTEMPTS + 1)
 
-THE_PING_IS_THIS_CALLS = "attribute_exists(ping_id) AND (attribute_not_exists(converted) OR converted = :call)"
+THE_PING_IS_THIS_CALLS = "attribute_exists(ping_id) AND (attribute_not_exists(converted) OR converted = :value)"
 THE_PING_HAS_NONE = "attribute_exists(ping_id) AND attribute_not_exists(#mark)"
 NOBODY_CALLED = "attribute_exists(sale) AND attribute_not_exists(#called) AND attribute_not_exists(superseded_by)"
 
@@ -110,9 +110,9 @@ class Calls:
         return read_item(item)
 
     def attempt(self, call_id: bytes, number: int, attempt: Attempt) -> StoredCall | None:
-        """Begin an attempt, before anything is reserved for it and before its buyer is dialed. It is begun by whoever
-        finds this very `attempt` in what stands. Otherwise another one has the number, the call is over or settled, or
-        the attempt before still runs: `next_step` of what stands says how to go on."""
+        """Begin an attempt, before anything is reserved for it and before its buyer is dialed. The request
+        that finds this very `attempt` in what stands has begun it. Otherwise another one has the number, the call is
+        over or settled, or the attempt before still runs: `next_step` of what stands says how to go on."""
         update = Update()
         name = update.name(f"{BEGAN}{number}")
         update.set(name, _packed(attempt))
@@ -189,47 +189,36 @@ class Calls:
         """Let this call be the one for which its sale is paid. False if another one is, or the ping is gone.
 
         Say it before the call is settled: if that is unclear, say it again, and the answer is the same. Of several
-        calls the first one wins, also if its request died; whoever settles that call then finds that it is paid.
+        calls the first one wins, also if its request died: the next request that settles it finds that it is paid.
         """
-        try:
-            self.dynamo.call(
-                self.dynamo.client.update_item,
-                TableName=self.dynamo.settings.pings_table,
-                Key=ping_key(ping_id),
-                UpdateExpression="SET converted = :call, connected = if_not_exists(connected, :call)",
-                ConditionExpression=THE_PING_IS_THIS_CALLS,
-                ExpressionAttributeValues={":call": as_bytes(call_id)},
-            )
-        except ConditionFailed:
-            return False
-        return True
+        update = "SET converted = :value, connected = if_not_exists(connected, :value)"
+        return self._mark(ping_id, update, THE_PING_IS_THIS_CALLS, as_bytes(call_id))
 
     def mark_ping(self, ping_id: bytes, mark: Literal["called", "connected"], call_id: bytes) -> None:
         """Note on a ping the first call that came to its number, or that its buyer answered. Twice or late, it changes
         nothing."""
-        with suppress(ConditionFailed):
-            self.dynamo.call(
-                self.dynamo.client.update_item,
-                TableName=self.dynamo.settings.pings_table,
-                Key=ping_key(ping_id),
-                UpdateExpression="SET #mark = :call",
-                ConditionExpression=THE_PING_HAS_NONE,
-                ExpressionAttributeNames={"#mark": mark},
-                ExpressionAttributeValues={":call": as_bytes(call_id)},
-            )
+        self._mark(ping_id, "SET #mark = :value", THE_PING_HAS_NONE, as_bytes(call_id), {"#mark": mark})
 
     def mark_never_called(self, ping_id: bytes, at: int) -> bool:
         """Note on the ping of a sale that no call came. False if one did, or if another sale has taken its place. Twice
         or late, it changes nothing."""
+        update = "SET never_called = if_not_exists(never_called, :value)"
+        return self._mark(ping_id, update, NOBODY_CALLED, as_number(at), {"#called": "called"})
+
+    def _mark(
+        self, ping_id: bytes, update: str, condition: str, value: Value, names: Mapping[str, str] | None = None
+    ) -> bool:
+        """False where the condition is not met."""
+        named: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
         try:
             self.dynamo.call(
                 self.dynamo.client.update_item,
                 TableName=self.dynamo.settings.pings_table,
                 Key=ping_key(ping_id),
-                UpdateExpression="SET never_called = if_not_exists(never_called, :at)",
-                ConditionExpression=NOBODY_CALLED,
-                ExpressionAttributeNames={"#called": "called"},
-                ExpressionAttributeValues={":at": as_number(at)},
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":value": value},
+                **named,
             )
         except ConditionFailed:
             return False

@@ -338,7 +338,7 @@ def test_a_pasted_request_is_checked_soon(stage: Stage) -> None:
 
 @pytest.mark.parametrize("kind", ["twilio", "telnyx", "local"])
 def test_a_webhook_of_a_call_is_answered_soon(stage: Stage, kind: Literal["twilio", "telnyx", "local"]) -> None:
-    """Whoever knows its address may send anything; whoever calls may show any caller id."""
+    """Anybody who knows the address may send anything, and a caller may show any caller id."""
     known = Secrets(account="AC1", keys=("", "a key", "another key"))
     provider = Provider("main", kind, "AC1", ())
     account = json.dumps({"AccountSid": "AC1"}).encode()
