@@ -15,6 +15,7 @@ from shared.providers.webhooks import Secrets, Webhook
 __all__ = ["is_authentic", "is_signed", "read_event", "write"]
 
 DEFAULT_PORTS = {"http": "80", "https": "443"}
+ALGORITHMS = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
 
 def is_authentic(webhook: Webhook, secrets: Secrets) -> bool:
@@ -26,11 +27,15 @@ def is_signed(webhook: Webhook, keys: Collection[str]) -> bool:
     """Whether the signature is by one of the keys, over the URL with its port or without it, and the whole body."""
     try:
         fields = _signed_fields(webhook)
+        algorithm = _algorithm(webhook)
     except NotRead:
         return False
     shown = webhook.headers.get("x-twilio-signature", "").encode(errors="replace")
     matches = [
-        hmac.compare_digest(shown, _signature(key, url, fields)) for key in keys if key for url in _urls(webhook.url)
+        hmac.compare_digest(shown, _signature(key, url, fields, algorithm))
+        for key in keys
+        if key
+        for url in _urls(webhook.url)
     ]
     return True in matches
 
@@ -45,10 +50,20 @@ def _signed_fields(webhook: Webhook) -> list[tuple[str, str]]:
     return []
 
 
-def _signature(key: str, url: str, fields: Iterable[tuple[str, str]]) -> bytes:
+def _algorithm(webhook: Webhook) -> str:
+    """The one that a header names, or SHA-1. Raises `NotRead` for an unknown one."""
+    settings = webhook.headers.get("x-twilio-webhooks-signature-settings", "").split(",")
+    named = dict(setting.strip().split("=", 1) for setting in settings if "=" in setting)
+    name = named.get("algorithm") or "HMAC_SHA1"
+    if name not in ALGORITHMS:
+        raise NotRead("The algorithm of the signature is unknown.")
+    return ALGORITHMS[name]
+
+
+def _signature(key: str, url: str, fields: Iterable[tuple[str, str]], algorithm: str) -> bytes:
     """Each field once with each of its values."""
     text = url + "".join(name + value for name, value in sorted(set(fields)))
-    return base64.b64encode(hmac.digest(key.encode(), text.encode(errors="replace"), "sha1"))
+    return base64.b64encode(hmac.digest(key.encode(), text.encode(errors="replace"), algorithm))
 
 
 def _urls(url: str) -> tuple[str, ...]:
