@@ -167,9 +167,7 @@ def test_what_is_sold_is_in_the_journal_soon_and_only_once_after_a_restart(tmp_p
 
 
 def test_the_engine_finds_the_last_number_of_a_stream_by_an_index(tmp_path: Path) -> None:
-    last_number = (
-        "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = 'pings'"
-    )
+    last_number = "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = 'pings'"
     with engine.dynoxide(tmp_path), closing(sqlite3.connect(tmp_path / "dynoxide.db")) as database:
         plan = str(database.execute(f"EXPLAIN QUERY PLAN {last_number}").fetchall())
     assert "INDEX ringpost_stream_numbers (table_name=?)" in plan
