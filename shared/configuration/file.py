@@ -7,6 +7,7 @@ from pydantic import Field as Limits
 from pydantic import model_validator
 
 from shared.configuration import live_buyers, rules
+from shared.configuration.receivers import MAX_RECEIVERS, Receiver
 from shared.configuration.shapes import (
     DAY,
     Bound,
@@ -58,6 +59,9 @@ class Retention(Part):
         return self
 
 
+BuyerId = Annotated[int, Limits(ge=1, le=2**31 - 1)]
+
+
 class Account(Part):
     """What holds for every offer."""
 
@@ -70,6 +74,8 @@ class User(Part):
     name: Name
     role: models.Role
     traffic_sources: tuple[Label, ...] = ()
+    buyers: tuple[BuyerId, ...] = ()
+    own_receivers: bool = False
 
 
 class RingPool(Part):
@@ -109,13 +115,14 @@ class ContactField(Part):
 
 
 class Buyer(Part):
-    id: Annotated[int, Limits(ge=1, le=2**31 - 1)]
+    id: BuyerId
     name: Label
     bid: Money | None = None
     number: Number
     tier: Annotated[int, Limits(ge=1, le=1000)] = 1
     weight: Annotated[int, Limits(ge=1, le=1_000_000)] = 100
     paused: bool = False
+    may_pause: bool = False
     conversion_seconds: Annotated[int, Limits(ge=0, le=DAY)] = 0
     zone: Zone | None = None
     schedule: rules.Schedule | None = None
@@ -191,6 +198,7 @@ class Configuration(Part):
     ring_pools: tuple[RingPool, ...] = ()
     offers: tuple[Offer, ...] = ()
     endpoints: Annotated[tuple[Endpoint, ...], Limits(max_length=MAX_ENDPOINTS)] = ()
+    receivers: Annotated[tuple[Receiver, ...], Limits(max_length=MAX_RECEIVERS)] = ()
 
 
 PARTS: dict[str, type[Part]] = {
@@ -227,10 +235,18 @@ LISTS: dict[str, type[Part]] = {
     "ring_pools": RingPool,
     "offers": Offer,
     "endpoints": Endpoint,
+    "receivers": Receiver,
     "buyers": Buyer,
     "contact_fields": ContactField,
 }
-KEYS = {"users": "name", "providers": "name", "ring_pools": "name", "offers": "name", "endpoints": "vanity_uri"}
+KEYS = {
+    "users": "name",
+    "providers": "name",
+    "ring_pools": "name",
+    "offers": "name",
+    "endpoints": "vanity_uri",
+    "receivers": "name",
+}
 """The sections, and what names a record of theirs."""
 
 

@@ -12,7 +12,9 @@ from shared.operators.configuration_warnings import Warning
 from shared.operators.resources import ONE, Kind
 from shared.store.records import Records
 
-COUNTED: tuple[Kind, ...] = ("endpoints", "offers", "buyers", "ring_pools", "providers", "users", "account")
+COUNTED: tuple[Kind, ...] = (
+    "endpoints", "offers", "buyers", "ring_pools", "providers", "receivers", "users", "account",
+)  # fmt: skip
 Counts = Mapping[Kind, int]
 """By kind; a kind of which there are none is left out."""
 

@@ -32,6 +32,7 @@ SECTIONS = {
     "ring_pool": "ring_pools",
     "offer": "offers",
     "endpoint": "endpoints",
+    "receiver": "receivers",
 }
 KINDS = {section: kind for kind, section in SECTIONS.items()}
 

@@ -54,6 +54,7 @@ ASKS_DUCKDB = {
     "/day",
     "/sources",
     "/reports",
+    "/statements",
     "/ring_pools/{name}",
     "/log",
     "/pings",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared import configuration
+from shared.operators.pool_numbers import as_ranges
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests import fake_accounts
@@ -12,7 +13,7 @@ from tests.build import KEYS, SETTINGS, Stage
 from tests.component.conftest import Command
 from tests.configurations import a_document, a_ring_pool, an_endpoint
 from tests.fake_accounts import TELNYX_KEY, TWILIO_ACCOUNT, TWILIO_KEY, FakeAccounts
-from tools import accounts, telephone_numbers
+from tools import account_access, accounts
 
 URL = "https://calls.example"
 POOL = ["+18005550100", "+18005550101", "+18005550102"]
@@ -27,9 +28,10 @@ PROVIDERS = [
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAccounts]:
     with fake_accounts.running() as running:
         monkeypatch.setattr(accounts, "TWILIO", running.url)
+        monkeypatch.setattr(accounts, "TWILIO_PRICES", running.url)
         monkeypatch.setattr(accounts, "TELNYX", running.url)
-        monkeypatch.setenv(telephone_numbers.TWILIO_KEY, TWILIO_KEY)
-        monkeypatch.setenv(telephone_numbers.TELNYX_KEY, TELNYX_KEY)
+        monkeypatch.setenv(account_access.TWILIO_KEY, TWILIO_KEY)
+        monkeypatch.setenv(account_access.TELNYX_KEY, TELNYX_KEY)
         yield running
 
 
@@ -165,7 +167,7 @@ def test_addresses_of_a_number_itself_are_as_good_as_an_application(
 def test_a_key_that_is_wrong_or_absent_is_one_sentence_without_it(
     command: Command, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variable = telephone_numbers.TWILIO_KEY if name == "main" else telephone_numbers.TELNYX_KEY
+    variable = account_access.TWILIO_KEY if name == "main" else account_access.TELNYX_KEY
     monkeypatch.setenv(variable, "a wrong key")
     wrong = command("numbers", "import", name)
     assert wrong.exit_code == 1
@@ -219,8 +221,8 @@ def test_an_unknown_provider_is_named(command: Command) -> None:
 
 
 def test_numbers_become_the_fewest_ranges_of_one_length() -> None:
-    assert telephone_numbers.as_ranges(["+18005550102", "+18005550100", "+18005550101", "+4420794601"]) == [
+    assert as_ranges(["+18005550102", "+18005550100", "+18005550101", "+4420794601"]) == [
         "+4420794601",
         "+18005550100-+18005550102",
     ]
-    assert telephone_numbers.as_ranges(["+9999999", "+10000000"]) == ["+9999999", "+10000000"]
+    assert as_ranges(["+9999999", "+10000000"]) == ["+9999999", "+10000000"]

@@ -647,3 +647,58 @@ def test_the_machine_catches(dynoxide: "DynamoDBClient", bug: type[Reservations]
 
     with pytest.raises(AssertionError):
         run()
+
+
+BOOKS = [a_cap("converted", 1, "day"), a_cap("revenue", 100, "day"), a_cap("converted", 5, "total", "here")]
+SAID = {"converted": 1, "revenue": 250}
+
+
+def book(process: Process, name: str, changes: dict[str, int], now: int = START, sold: int = START) -> None:
+    process.store.book(process.buyer_id, name, BOOKS, local(sold), changes, now)
+
+
+def test_what_a_buyer_says_is_counted_once_and_beyond_a_cap_which_is_then_full(client: "DynamoDBClient") -> None:
+    process = Process(client)
+    crowd = [Process(client, process.buyer_id) for _ in range(4)]
+    at_once(crowd, lambda each, _: book(each, "one.book1", SAID))
+    assert process.state()[0] == SAID
+    assert process.state("here")[0] == {"converted": 1}
+    book(process, "two.book1", SAID)
+    assert process.state()[0] == {"converted": 2, "revenue": 500}
+    assert process.take(BOOKS)[1] is Reserved.FULL
+    assert process.state()[0] == {"converted": 2, "revenue": 500}
+
+
+def test_what_a_buyer_takes_back_is_taken_from_what_is_there_and_never_more(client: "DynamoDBClient") -> None:
+    process = Process(client)
+    key, _ = process.take([a_cap("converted", 1, "day"), a_cap("revenue", 100, "day")])
+    book(Process(client, process.buyer_id), "one.book1", SAID)
+    book(process, "one.book2", {name: -amount for name, amount in SAID.items()})
+    assert process.state()[0] == {"converted": 1, "revenue": 100}
+    book(process, "two.book1", {"converted": -3, "revenue": -30})
+    assert process.state()[0] == {"revenue": 70}
+    assert process.state("here")[0] == {}
+    process.give(BOOKS, key, CONVERTED)
+    assert process.state()[0] == {"revenue": 70}
+
+
+def test_a_change_is_counted_in_the_periods_of_its_sale_that_are_open(client: "DynamoDBClient") -> None:
+    process = Process(client)
+    book(process, "one.book1", SAID, now=START + 3 * DAY)
+    assert process.state()[0] == {}
+    assert process.state("here")[0] == {"converted": 1}
+
+
+def test_a_book_refuses_what_is_booked_again_until_it_is_closed_and_that_is_over(client: "DynamoDBClient") -> None:
+    process = Process(client)
+    book(process, "one.book1", SAID)
+    later = START + 14 * DAY
+    book(process, "one.book1", {"converted": 1}, now=later)
+    assert process.state("here")[0] == {"converted": 1}
+    for _ in range(2):
+        process.store.close_book(process.buyer_id, "one.book1", ["", "here"], START + 9)
+    assert process.state()[1] == {"one.book1": START + 9 + TOMBSTONE_SECONDS}
+    book(process, "one.book1", SAID, now=START + 9)
+    assert process.state()[0] == SAID
+    process.take([a_cap("sales", 5, "day")], now=START + 9 + TOMBSTONE_SECONDS)
+    assert "one.book1" not in process.state()[1]
