@@ -36,7 +36,7 @@ check: .venv/dev.stamp build/checkov.stamp  ## format, lint, types, import contr
 	  && build/checkov/bin/checkov --config-file .checkov.yaml --skip-download --file build/templates/$$stage/*.template.json || exit 1; done
 
 test: .venv/dev.stamp build/emulator.stamp  ## every test; nothing is skipped
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/dev.stamp  ## what the claims of speed stand on
 	$(BIN)/python -m bench

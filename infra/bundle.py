@@ -39,8 +39,8 @@ PIP = ("--only-binary=:all:", "--require-hashes", "--no-compile")
 
 # Of botocore's four hundred services these are called. Making a client looks through all that are there, and reads the
 # addresses of all.
-SERVICES = ("dynamodb", "dynamodbstreams", "s3", "secretsmanager", "sqs")
-ADDRESSES = {"dynamodb", "s3", "secretsmanager", "sqs", "streams.dynamodb"}
+SERVICES = ("dynamodb", "dynamodbstreams", "s3", "secretsmanager")
+ADDRESSES = {"dynamodb", "s3", "secretsmanager", "streams.dynamodb"}
 """What the list of addresses calls them."""
 # What nothing of ours opens: names of places and carriers (half of the whole), numbers too short for a caller, a
 # compiler of bindings, other ways to sign in, to be called and to look addresses up, type stubs, papers of packages but
@@ -94,7 +94,6 @@ OPERATORS_ONLY = (
     "authlib*",
     "botocore/data/dynamodbstreams",
     "botocore/data/s3",
-    "botocore/data/sqs",
     "duckdb*",
     "itsdangerous*",
     "joserfc*",

@@ -22,7 +22,6 @@ from aws_cdk.aws_lambda import IFunction
 from aws_cdk.aws_logs import FilterPattern, LogGroup, MetricFilter
 from aws_cdk.aws_sns import Topic
 from aws_cdk.aws_sns_subscriptions import EmailSubscription
-from aws_cdk.aws_sqs import IQueue
 from constructs import Construct
 
 NAMESPACE = "Ringpost"
@@ -41,9 +40,6 @@ REFUSALS = (
 FEW_MINUTES = Duration.minutes(5)
 A_MINUTE = Duration.minutes(1)
 LATE_MS = 60_000
-POSTBACK = "postback"
-LATE_SECONDS = 1200
-"""Of postbacks on their queue, where one that failed waits for up to five minutes."""
 P99_MS = 1500
 """Publishers give up after two to five seconds. Looked at in the functions: at the API, operators' pages, which take
 seconds, would count too."""
@@ -85,9 +81,6 @@ class Operations(Construct):
         hourly: IFunction,
         minute: IFunction,
         journal: IFunction,
-        postback: IFunction,
-        postbacks: IQueue,
-        lost_postbacks: IQueue,
         tables: Sequence[ITable],
         addresses: Sequence[str],
         monthly_budget_dollars: int,
@@ -254,29 +247,6 @@ class Operations(Construct):
             1,
             "The journal set aside a record it cannot read. Deploy one that can, then `./ringpost journal replay`.",
         )
-        dead = _ours(service, POSTBACK, "PostbacksDead", Stats.SUM)
-        paused = _ours(service, POSTBACK, "ReceiversPaused", Stats.SUM)
-        alarm("PostbacksDead", dead, 1, "A receiver did not take a postback in three days. Its page sends it again.")
-        alarm("ReceiverPaused", paused, 1, "A receiver answered 410 and is paused. Its page resumes it.")
-        alarm(
-            "PostbacksLate",
-            postbacks.metric_approximate_age_of_oldest_message(statistic=Stats.MAXIMUM, period=A_MINUTE),
-            LATE_SECONDS,
-            "Postbacks wait on their queue. The log of the function Postback says why.",
-            periods=3,
-        )
-        alarm(
-            "PostbacksFailed",
-            postback.metric_errors(statistic=Stats.SUM, period=FEW_MINUTES),
-            ERRORS,
-            "The function that sends postbacks failed. Its log says where.",
-        )
-        alarm(
-            "PostbacksLost",
-            lost_postbacks.metric_approximate_number_of_messages_visible(statistic=Stats.MAXIMUM, period=FEW_MINUTES),
-            1,
-            "The sender of postbacks did not take a message ten times. Mend it, then redrive the dead letters.",
-        )
         # A metric that is missing counts nothing in a sum, and nothing is expected where there are no pings either.
         pages = {"pages": _ours(service, JOURNAL, "JournalPages", Stats.SUM)}
         priced = _by_verb(service, "Priced")
@@ -315,13 +285,6 @@ class Operations(Construct):
             _graph("Calls, and sales never called", [*calls.values()]),
             _graph("Webhooks of calls, milliseconds (p99)", [call.metric_duration(statistic=Stats.percentile(99))]),
             _graph("Webhooks of calls that were refused", [webhooks_refused]),
-        )
-        page.add_widgets(
-            _graph(
-                "Postbacks, and those that are dead",
-                [_ours(service, POSTBACK, name, Stats.SUM) for name in ("PostbacksTried", "PostbacksSent")],
-                right=[dead, paused],
-            ),
         )
         page.add_widgets(
             _graph("Throttled, and wrong clocks", [by_lambda, reads, writes], right=[skewed]),

@@ -18,7 +18,6 @@ from infra.cloudfront import Front
 from infra.event_stream import OF_CALLS, OF_PINGS, EventStream, JournalBucket, grant_shards
 from infra.lambda_functions import Functions
 from infra.monitoring import Operations
-from infra.postbacks import Postbacks
 from infra.sign_in import SignIn
 from infra.stages import Stage
 from infra.tables import Tables
@@ -126,15 +125,9 @@ class Ringpost(Stack):
         )
         files = JournalBucket(self, "Journal")
         athena = Athena(self, "Athena", name=construct_id, bucket=files.bucket)
-        postbacks = Postbacks(self, "Postbacks")
         of_calls = replace(settings, calls_table=tables.calls.table_name)
         of_call = replace(of_calls, provider_secrets_arn=provider_secrets.secret_arn)
-        of_journal = replace(
-            of_calls,
-            journal_table=tables.journal.table_name,
-            journal_bucket=files.bucket.bucket_name,
-            postbacks_queue=postbacks.queue.queue_url,
-        )
+        of_journal = replace(of_calls, journal_table=tables.journal.table_name, journal_bucket=files.bucket.bucket_name)
         of_dashboard = replace(
             of_journal,
             session_secret_arn=session_secret.secret_arn,
@@ -183,9 +176,6 @@ class Ringpost(Stack):
             hourly=functions["hourly"],
             minute=functions["minute"],
             journal=functions["journal"],
-            postback=functions["postback"],
-            postbacks=postbacks.queue,
-            lost_postbacks=postbacks.dead_letters,
             tables=(tables.config, tables.pings, tables.calls, tables.leases, tables.callers, tables.journal),
             addresses=stage.alarm_addresses,
             monthly_budget_dollars=stage.monthly_budget_dollars,
@@ -312,20 +302,6 @@ class Ringpost(Stack):
         )
         tables.leases.grant(functions["minute"], "dynamodb:UpdateItem")
         _may_read(functions["minute"], secret)
-        postbacks.bring_to(functions["postback"])
-        for sender in ("journal", "minute", "postback", "api", "dashboard"):
-            postbacks.grant_send(functions[sender])
-        tables.config.grant(functions["postback"], "dynamodb:GetItem", "dynamodb:Query")
-        _grant(functions["postback"], tables.pings, "dynamodb:GetItem")
-        tables.calls.grant(functions["postback"], "dynamodb:GetItem")
-        tables.journal.grant(
-            functions["postback"], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
-        )
-        _may_read(functions["postback"], secret, buyer_secrets)
-        # Of what waited for a receiver, and of the tries of those that fail.
-        tables.journal.grant(functions["minute"], "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
-        for office in (functions["api"], functions["dashboard"]):
-            tables.journal.grant(office, "dynamodb:BatchGetItem", "dynamodb:UpdateItem")
         for waiting in (functions["hourly"], functions["minute"]):
             grant_shards(waiting, tables.pings)
             grant_shards(waiting, tables.calls)

@@ -117,8 +117,6 @@ FUNCTIONS = {
             every_minutes=60,
         ),
         Function(name="journal", bundle="operators", timeout_seconds=60),
-        # Ten postbacks at once, each of which waits ten seconds for its answer; the rest is for the store.
-        Function(name="postback", bundle="operators", timeout_seconds=30),
         Function(
             name="minute",
             bundle="operators",

@@ -27,8 +27,6 @@ class Settings:
     The journal is in `journal_table`, its files in `journal_bucket` (deployed) or `journal_folder` (local run);
     functions that publishers call have none of them.
 
-    `postbacks_queue` is the address of the queue of postbacks; functions that put nothing there do not have it.
-
     `cognito_…` are the dashboard's in a deployed stage: the address of the managed login, whose tokens we take, and who
     we are there. Without `cognito_url` a printed link alone signs in.
     """
@@ -54,7 +52,6 @@ class Settings:
     provider_secrets: str = ""
     journal_bucket: str = ""
     journal_folder: str = ""
-    postbacks_queue: str = ""
     cognito_url: str = ""
     cognito_issuer: str = ""
     cognito_client_id: str = ""
@@ -116,7 +113,6 @@ def read(environment: Mapping[str, str]) -> Settings:
         provider_secrets=choice("PROVIDER_SECRETS"),
         journal_bucket=choice("JOURNAL_BUCKET"),
         journal_folder=choice("JOURNAL_FOLDER"),
-        postbacks_queue=choice("POSTBACKS_QUEUE"),
         cognito_url=choice("COGNITO_URL"),
         cognito_issuer=choice("COGNITO_ISSUER"),
         cognito_client_id=choice("COGNITO_CLIENT_ID"),

@@ -4,7 +4,7 @@ and a publisher that sends events as API Gateway would."""
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -26,7 +26,7 @@ from shared.domain.leasing import Lease, shards_of
 from shared.domain.live_bids import Call, Reply, Silence
 from shared.domain.models import DAY, Buyer, Endpoint, Field, Ping, RingPool, Shard
 from shared.domain.templates import Unaskable
-from shared.flows import World, settling, superseding, updating
+from shared.flows import World, settling, superseding
 from shared.flows.resolving import find_announced, leads_until
 from shared.flows.telephony import KnownVersions, Telephony
 from shared.journal.consumer import EndpointOf, consume, remembering
@@ -44,11 +44,6 @@ from shared.journal.timetable import Timetable
 from shared.operators.erasing import SETTLED_SECONDS
 from shared.operators.finishing import Finishing, list_unfinished
 from shared.operators.repair import Repair
-from shared.postbacks import queue as postbacks_queue
-from shared.postbacks.announcing import Announcing
-from shared.postbacks.queue import Message
-from shared.postbacks.sending import Put, Sending, Sent
-from shared.postbacks.waiting import Waiting
 from shared.publishers import webhooks
 from shared.runtime import calls, journal, office
 from shared.settings import Settings
@@ -62,9 +57,6 @@ from shared.store.items import bytes_of
 from shared.store.owners import Known, Owners, owner_fields, owner_key, place_fields, places
 from shared.store.packing import unpack
 from shared.store.pings import Claim, Pings
-from shared.store.postbacks import Postbacks
-from shared.store.receivers import Memory as ReceiversMemory
-from shared.store.receivers import Receivers
 from shared.store.records import Records
 from shared.store.refused_requests import RefusedRequests
 from shared.store.reservations import Reservations
@@ -95,8 +87,6 @@ SETTINGS = Settings(
 KEYS = structs.replace(derive(bytes(32)), sessions=(Key(1, b"sessions"),))
 
 CALLER = "+16145550123"
-AGAIN_SECONDS = 180
-"""After which the queue of postbacks brings a message again that was not done."""
 REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -206,41 +196,6 @@ class Scripted:
 
 
 @dataclass
-class HeldQueue:
-    """The queue of postbacks: its messages as they are sent, each with when it is due."""
-
-    clock: Clock
-    held: list[tuple[int, str]] = field(default_factory=list)
-
-    def send(self, messages: Sequence[Message], seconds: int = 0) -> None:
-        assert 0 <= seconds <= 900
-        self.held += [(self.clock() + seconds, postbacks_queue.write(message)) for message in messages]
-
-    def take(self, most: int = 10) -> list[Message]:
-        """The first that are due."""
-        due = sorted(each for each in self.held if each[0] <= self.clock())[:most]
-        for each in due:
-            self.held.remove(each)
-        return [postbacks_queue.read(text) for _, text in due]
-
-    def next_at(self) -> int | None:
-        return min((at for at, _ in self.held), default=None)
-
-
-@dataclass
-class Answering:
-    """Receivers without a network: `script` gives what each address answers."""
-
-    script: Callable[[Call], Reply | Silence] = lambda _: Reply(200, b"")
-    told: list[Call] = field(default_factory=list)
-
-    def put(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
-        assert calls.keys() == seconds.keys()
-        self.told += calls.values()
-        return {place: self.script(call) for place, call in calls.items()}
-
-
-@dataclass
 class Stage:
     """One process's memory over an engine: what a warm function is."""
 
@@ -255,7 +210,6 @@ class Stage:
     elapsed: Callable[[], float] = lambda: 0.0
     pause: Callable[[int], None] = lambda _: None
     skew: Callable[[], float] = lambda: 0.0
-    receiving: Put = field(default_factory=Answering)
 
     def __post_init__(self) -> None:
         self.memory = Memory()
@@ -263,7 +217,6 @@ class Stage:
         self.counted: dict[Of, Seen] = {}
         self.owners: dict[str, Known] = {}
         self.versions: KnownVersions = {}
-        self.queue = HeldQueue(self.clock)
 
     def secret(self, name: str) -> str:
         if name not in self.secrets:
@@ -371,55 +324,7 @@ class Stage:
             endpoint_of,
             lambda stored, call_id: settling.give_back(self.telephony_over(dynamo), call_id, stored),
             lambda endpoint, ping, sale: superseding.mark_again(self.world_over(dynamo), endpoint, ping, sale),
-            lambda call_id: updating.book_worth(self.telephony_over(dynamo), call_id),
-            Announcing(self.receivers(dynamo), self.queue, lambda: self.keys, endpoint_of, self.clock),
         )
-
-    def receivers(self, dynamo: Dynamo) -> Receivers:
-        """Of postbacks, as they are configured now."""
-        return Receivers(dynamo, ReceiversMemory())
-
-    def sending(self, dynamo: Dynamo | None = None) -> Sending:
-        """What the function that sends postbacks works with."""
-        dynamo = dynamo or Dynamo(self.client, self.settings)
-        return Sending(
-            dynamo,
-            self.receivers(dynamo),
-            self.queue,
-            Timetable(dynamo, self.clock, set()),
-            lambda: self.receiving,
-            self.keys,
-            self.secret,
-            self.io_pool,
-            self.clock,
-        )
-
-    def waiting(self, dynamo: Dynamo | None = None) -> Waiting:
-        """What the minute function does of postbacks."""
-        dynamo = dynamo or Dynamo(self.client, self.settings)
-        return Waiting(Postbacks(dynamo), self.receivers(dynamo), self.queue, self.io_pool, self.clock)
-
-    def send_postbacks(self) -> list[Sent]:
-        """Bring the stream, and try what is on the queue and due now."""
-        self.bring_stream()
-        done = []
-        while messages := self.queue.take():
-            done.append(self.sending()(messages))
-            self.queue.send([messages[place] for place in done[-1].failed], AGAIN_SECONDS)
-        return done
-
-    def pass_minutes(self, minutes: int) -> None:
-        """Postbacks are tried meanwhile as they become due."""
-        end = self.clock() + 60 * minutes
-        while self.clock() < end:
-            minute = min(self.clock() // 60 * 60 + 60, end)
-            while (at := self.queue.next_at()) is not None and at <= minute:
-                self.clock.now = max(at, self.clock())
-                self.send_postbacks()
-            self.clock.now = minute
-            self.due_work().do_all()
-            self.waiting().go_on()
-            self.send_postbacks()
 
     def due_work(self, dynamo: Dynamo | None = None) -> DueWork:
         """What the minute function does of the timetable."""
@@ -431,7 +336,6 @@ class Stage:
             remembering(Compiled(dynamo, Memory()), {}),
             self.io_pool,
             self.clock,
-            self.waiting(dynamo).send_due,
         )
 
     def do_due(self, seconds: int = 0) -> Done:

@@ -28,14 +28,6 @@ def a_provider(**overrides: Any) -> Plain:
     return {"name": "main", "kind": "twilio", "account": f"AC{0:032}", "token": "{secret.main}"} | overrides
 
 
-def a_receiver(**overrides: Any) -> Plain:
-    return {
-        "name": "tracker",
-        "events": ["call.converted"],
-        "url": "https://tracker.example/postback?call=[call_uuid]",
-    } | overrides
-
-
 def a_contact_field(**overrides: Any) -> Plain:
     return {"name": "zip", "type": "us_zip"} | overrides
 

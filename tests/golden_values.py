@@ -18,27 +18,11 @@ from shared.configuration import Change, Plain
 from shared.domain.caps import Cap
 from shared.domain.key_list import Listed
 from shared.domain.live_bids import No, Yes
-from shared.domain.models import (
-    Bid,
-    CallRules,
-    Earns,
-    Facts,
-    Lead,
-    Limit,
-    Margin,
-    Pays,
-    Ping,
-    RingPool,
-    Sale,
-    Terms,
-    User,
-)
-from shared.domain.statements import Content, Late, Sums
+from shared.domain.models import Bid, CallRules, Earns, Facts, Lead, Limit, Margin, Ping, RingPool, Sale, Terms, User
 from shared.store import compiled, packing, pings
 from shared.store.packing import MANY
 from shared.store.pings import Asked
 from shared.store.routes import Route
-from shared.store.statements import ClosedSums
 from shared.store.versions import GivenUp
 from tests import golden_world
 from tests.build import CALLER, START, a_buyer, a_pool, an_endpoint
@@ -100,7 +84,6 @@ SALE = Sale(
     pool="auto-us",
     pool_used=75,
     version=12,
-    converts_until=START + 605_110,
 )
 ROUTE = Route(
     bytes(range(12)), 2, "+18005550182", True, START + 310, ("my_endpoint", "demo-publisher", "1023"), b"attempt!"
@@ -111,7 +94,6 @@ ENDPOINT = an_endpoint(
     buyers=(
         a_buyer(tier=2, weight=50, paused=True, zone="America/New_York", traffic_sources=("1023",), caps=(HOUR,)),
         a_buyer(id=2, suppression=("do-not-call",), duplicate_seconds=3600, conversion_seconds=90),
-        a_buyer(id=3, duplicate_after="converted", pays=Pays("buyer_says", 0, 7, 500, 8000)),
     ),
     users=(User("demo-publisher", "publisher", ("1023",)),),
     pool=POOL,
@@ -120,7 +102,6 @@ ENDPOINT = an_endpoint(
     margin=Margin(cents=10, basis_points=1500),
     suppression=("do-not-call",),
     duplicate_seconds=86_400,
-    duplicate_after="connected",
     limits=(Limit("user", 600, 60),),
     ping_deadline_ms=1200,
     post_deadline_ms=3000,
@@ -186,34 +167,6 @@ KINDS = {
         msgspec.json.encode,
         lambda packed: msgspec.json.decode(packed, type=list[Listed]),
         [Listed("callers", 2, START, "0a1b")],
-    ),
-    "sums": Kind(
-        packing.pack,
-        lambda packed: packing.unpack(packed, ClosedSums),
-        ClosedSums(Sums(9, 8, 7, 17_500), Sums(0, 0, -1, -2500)),
-    ),
-    "part": Kind(
-        packing.pack,
-        lambda packed: packing.unpack(packed, Content),
-        Content(
-            {"my_endpoint": Sums(9, 8, 7, 17_500)},
-            (
-                Late(
-                    2**64 - 1,
-                    "update",
-                    START,
-                    START - 9,
-                    "00" * 12,
-                    "01" * 12,
-                    "my_endpoint",
-                    START - 8,
-                    -1,
-                    -2500,
-                    "bea",
-                ),
-            ),
-            bytes(range(16)),
-        ),
     ),
 }
 """Every packed attribute, by its name, and the two forms of a ping."""

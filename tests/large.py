@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.build import SETTINGS, Stage
-from tests.configurations import a_buyer, a_provider, a_receiver, a_ring_pool, an_endpoint, an_offer
+from tests.configurations import a_buyer, a_provider, a_ring_pool, an_endpoint, an_offer
 from tests.office import USERS, opened
 from tools import engine
 
@@ -18,7 +18,6 @@ PAGES = (
     "/endpoints", "/endpoints/endpoint-7", "/ring_pools", "/ring_pools/auto-us", "/ring_pools/b", "/users",
     "/users/olga", "/suppression_lists", "/changes", "/changes/1", "/configuration", "/configuration/export",
     "/reports?by=buyer", "/reports/questions", "/reports/buyer", "/reports/buyer?buyer=7", "/reports/refused",
-    "/statements", "/statements/buyer/7",
 )  # fmt: skip
 """Every page of the dashboard."""
 
@@ -44,13 +43,5 @@ def marketplace() -> Iterator[Stage]:
         client = engine.client(url)
         engine.create_tables(client, SETTINGS)
         stage = Stage(client)
-        opened(
-            stage,
-            users=USERS,
-            providers=[a_provider()],
-            offers=offers,
-            ring_pools=pools,
-            endpoints=endpoints,
-            receivers=[a_receiver()],
-        )
+        opened(stage, users=USERS, providers=[a_provider()], offers=offers, ring_pools=pools, endpoints=endpoints)
         yield stage

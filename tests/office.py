@@ -62,7 +62,6 @@ class Operator:
             Journal(dynamo, keys, self.stage.io_pool),
             self.stage.open_files,
             partial(leads_until, self.stage.telephony_over(dynamo)),
-            lambda: self.stage.queue,
         )
 
 

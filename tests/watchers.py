@@ -46,8 +46,6 @@ class Visitor:
             Journal(dynamo, keys, self.stage.io_pool),
             self.stage.open_files,
             partial(leads_until, self.stage.telephony_over(dynamo)),
-            lambda: self.stage.queue,
-            telephony=lambda: self.stage.telephony_over(dynamo),
         )
         event = event | {"cookies": [f"{dashboard.COOKIE}={self.cookie}"]}
         found = dashboard.serve(event, REQUEST_ID, VIEWS, world, keys, visitor_of)
@@ -63,8 +61,7 @@ class Visitor:
 
     @cached_property
     def csrf(self) -> str:
-        shown = self.get(f"/users/{self.user}").text + self.get("/bought").text  # a buyer has the latter alone
-        found = re.search(r'name="csrf" value="(\w+)"', shown)
+        found = re.search(r'name="csrf" value="(\w+)"', self.get(f"/users/{self.user}").text)
         assert found
         return found[1]
 

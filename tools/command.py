@@ -38,13 +38,11 @@ SECTIONS = {
     },
     "Calls and decisions": {
         "report": "tools.report:report",
-        "statements": "tools.statements:app",
         "route": "tools.configure:route",
         "replay": "tools.replay:replay",
         "leases": "tools.leases:app",
         "unsettled": "tools.live:unsettled",
         "settle": "tools.live:settle",
-        "postbacks": "tools.postbacks:app",
     },
     "Telephone numbers": {
         "numbers": "tools.telephone_numbers:app",

@@ -84,15 +84,6 @@ def mend() -> None:
 
     iam_actions.extract_resource_arn = name_stream
 
-    name_action = iam_actions.extract_iam_action
-
-    def name_one(*given: Any) -> str | None:
-        """Of messages in a batch AWS asks what it asks of one."""
-        named: str | None = name_action(*given)
-        return named.removesuffix("Batch") if named and named.startswith("sqs:") else named
-
-    iam_actions.extract_iam_action = name_one
-
     evaluate = dynamodb._eval_set_value
 
     def evaluate_apart(*given: Any) -> Any:

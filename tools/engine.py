@@ -112,11 +112,6 @@ def streams_client(endpoint_url: str) -> Any:
     return _client("dynamodbstreams", endpoint_url, parameter_validation=False)
 
 
-def queue_client(endpoint_url: str) -> Any:
-    """A client for the queue of the local run."""
-    return _client("sqs", endpoint_url)
-
-
 def _client(service: str, endpoint_url: str, **options: Any) -> Any:
     """The user's AWS profile, keys and proxies play no part."""
     from botocore.config import Config  # slow to import

@@ -97,8 +97,7 @@ def _lines(gauges: list[Gauge]) -> Iterator[tuple[str, bool]]:
     limits = _pad(">", [gauge.limit for gauge in gauges])
     for gauge, name, amount, limit in zip(gauges, names, amounts, limits, strict=True):
         share = f"{gauge.percent:>3} % [{'#' * min(BAR, BAR * gauge.percent // 100):.<{BAR}}]"
-        held = f"{gauge.reserved_amount} reserved" if gauge.reserved else ""
-        said = " ".join(filter(None, ["full" * gauge.is_full, held, gauge.until and f"until {gauge.until}"]))
+        said = " ".join(filter(None, ["full" * gauge.is_full, gauge.until and f"until {gauge.until}"]))
         yield f"{name}  {amount} of {limit}  {share}  {said}".rstrip(), gauge.is_full
 
 

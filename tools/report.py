@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from shared.domain.objections import NotValid
-from shared.journal.reports import OF_CALLS, Numbers
+from shared.journal.reports import Numbers
 from shared.operators import reports
 from shared.operators.reports import Counted, Wanted
 from shared.pages import formats
@@ -19,8 +19,6 @@ COLUMNS = (
     "requests", "pings", "refused", "bids", "sales", "fill_percent", "revenue_cents", "payout_cents", "margin_cents",
 )  # fmt: skip
 """Of those on the screen. A file has all."""
-WITH_CALLS = (*COLUMNS[:6], *OF_CALLS, *COLUMNS[6:])
-"""Where there are calls, or sales to which none came."""
 
 
 def report(
@@ -70,14 +68,11 @@ def report(
 
 
 def _table(found: Counted) -> list[str]:
-    columns = WITH_CALLS if reports.has_calls(found) else COLUMNS
-    heads = [name.removesuffix("_cents").replace("_percent", " %").replace("_", " ") for name in columns]
-    rows = [
-        [*(group.keys[name] or "none" for name in found.by), *_cells(group.numbers, columns)] for group in found.items
-    ]
+    heads = [name.removesuffix("_cents").replace("_percent", " %") for name in COLUMNS]
+    rows = [[*(group.keys[name] or "none" for name in found.by), *_cells(group.numbers)] for group in found.items]
     rows = rows if found.by else []
     for said, numbers in (("all", found.total), ("before", found.before.numbers)):
-        rows.append([said, *[""] * (len(found.by) - 1), *_cells(numbers, columns)])
+        rows.append([said, *[""] * (len(found.by) - 1), *_cells(numbers)])
     table = [[*(found.by or [""]), *heads], *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [_line(row, widths, len(found.by) or 1) for row in table]
@@ -89,8 +84,8 @@ def _line(row: Sequence[str], widths: Sequence[int], keys: int) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _cells(numbers: Numbers, columns: Sequence[str]) -> list[str]:
-    return [_cell(name, getattr(numbers, name)) for name in columns]
+def _cells(numbers: Numbers) -> list[str]:
+    return [_cell(name, getattr(numbers, name)) for name in COLUMNS]
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -58,8 +58,7 @@ SECRET, SESSION_SECRET, PROVIDER_SECRET, JOURNAL = "secret", "session-secret", "
 def note_local_run(data: Path, endpoint_url: str, named: Settings, url: str) -> None:
     """Tell the operator's command where the local run and its engine are. The secret stays in its own file."""
     tables = {name: value for name, value in named.environment().items() if name.endswith("_TABLE")}
-    said = {"endpoint_url": endpoint_url, "tables": tables, "url": url, "queue": named.postbacks_queue}
-    (data / SERVICE).write_text(json.dumps(said))
+    (data / SERVICE).write_text(json.dumps({"endpoint_url": endpoint_url, "tables": tables, "url": url}))
 
 
 @dataclass(frozen=True, slots=True)

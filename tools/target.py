@@ -40,18 +40,6 @@ def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
-def require_person(what: str) -> None:
-    """Exits unless a person sees what is asked, and types the answer."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        fail(f"{what} only by a person: run it at a terminal. Nothing was done.")
-
-
-def ask(question: str) -> str:
-    """What a person types; empty where they end the input. Nothing of it is on stdout."""
-    typer.echo(f"{question}: ", nl=False, err=True)
-    return sys.stdin.readline().strip()
-
-
 @contextmanager
 def working(doing: str) -> Iterator[None]:
     """On a terminal, a line that moves until the work is done."""

@@ -66,7 +66,7 @@ def issue(
         fail(f"--name must have at most {issued_tokens.NAME_LETTERS} letters.")
     with stack(context) as records:
         try:
-            wanted = issued_tokens.WantedToken(name, _scope(scope), expires=expires)
+            wanted = issued_tokens.WantedToken(name, _scope(scope), expires)
             issued = issued_tokens.issue(records, getpass.getuser(), user, wanted)
         except NotValid as wrong:
             fail("\n".join(f"--{path} {sentence}" for path, found in wrong.errors.items() for sentence in found))

@@ -21,7 +21,7 @@ def _calls(office: Office, request: Request) -> Response:
     wanted = calls.WantedCalls(**query)
     if form == "csv":
         text, after = call_files.export_calls(office, request.reader, wanted)
-        following = "/call_log?" + urlencode({**request.query, "after": after}) if after else ""
+        following = "/calls?" + urlencode({**request.query, "after": after}) if after else ""
         return Response(text, content_type=report_file.FORMATS[form], following=following)
     page = calls.list_calls(office, request.reader, wanted, read_limit(request))
     return Response({"items": page.entries, "next": page.cursor or None})
@@ -61,11 +61,11 @@ AT = {"at": {"type": "string", "description": "When it was settled, if its item 
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
-        "GET", "/call_log", "List calls, the newest first", _calls, EVERYBODY, gives="CallEntry", many=True,
-        query=CALLS, other_types=("text/csv",),
+        "GET", "/calls", "List calls, the newest first", _calls, EVERYBODY, gives="CallEntry", many=True, query=CALLS,
+        other_types=("text/csv",),
     ),
     Operation(
-        "GET", "/call_log/{call_id}", "Open a call, by its uuid", _call, EVERYBODY, gives="OpenedCall", query=AT,
+        "GET", "/calls/{call_id}", "Open a call, by its uuid", _call, EVERYBODY, gives="OpenedCall", query=AT,
     ),
 )  # fmt: skip
 STRUCTS: tuple[type[Struct], ...] = (calls.CallEntry, calls.OpenedCall)

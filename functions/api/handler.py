@@ -4,26 +4,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import call_updates
 from functions.api.operations import OPERATIONS
 from shared import runtime
-from shared.flows.telephony import Telephony
 from shared.http import front
 from shared.office import rest
 from shared.operators import access
 from shared.publishers import webhooks
-from shared.runtime import calls
-from shared.runtime.office import OFFICE_SECONDS, open_office
+from shared.runtime.office import open_office
 
 
 @front.guard_handler(runtime.origin_secrets)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if redirect := webhooks.redirect(event):
         return redirect
-    if response := call_updates.serve(event, context.aws_request_id, open_office, _telephony):
-        return response
     return rest.serve(event, context.aws_request_id, OPERATIONS, open_office(), access.admit_user)
-
-
-def _telephony() -> Telephony:
-    return calls.telephony(OFFICE_SECONDS)

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from functions.api import call_history, history, receiver_states, statements
+from functions.api import call_history, history
 from functions.api.reading import PAGED, Lookup, Operation, read_body, read_limit
 from shared import configuration
-from shared.configuration import Plain
 from shared.domain.objections import NotValid, VersionMissing
 from shared.office import openapi
 from shared.office.rest import FILE, Request, Response
@@ -20,7 +19,6 @@ from shared.operators import (
     configuration_warnings,
     issued_tokens,
     pools,
-    receivers,
     resources,
     suppression_lists,
     whole_file,
@@ -37,7 +35,6 @@ SCHEMAS: dict[Kind, str] = {
     "ring_pools": "RingPool",
     "offers": "Offer",
     "endpoints": "Endpoint",
-    "receivers": "Receiver",
     "buyers": "Buyer",
 }
 """What a resource of each kind is called in the description."""
@@ -82,46 +79,29 @@ def _kind(kind: Kind) -> Iterator[Operation]:
     """List, get, create, replace, patch and delete of one kind."""
     one, schema, path = ONE[kind], SCHEMAS[kind], f"/{kind}/{{{NAMED_BY[kind]}}}"
     named = NAMED_BY[kind]
-    roles = EVERYBODY if kind in ("users", "receivers") else READERS
-    changers = receivers.SETTERS if kind == "receivers" else OPERATORS
-
-    def check(office: Office, request: Request, content: Plain | None, name: str | None) -> None:
-        """Whether the user may set this content; without one, whether it may delete."""
-        if kind == "receivers" and content is None:
-            receivers.may_change(office, request.reader, name)
-        elif kind == "receivers" and content is not None:
-            receivers.check_may_set(office, request.reader, content, name)
+    roles = EVERYBODY if kind == "users" else READERS
 
     def get(office: Office, request: Request) -> Response:
         if kind == "users":
             access.check_own(request.reader, request.path[named])
-        if kind == "receivers":
-            receivers.find_own(office, request.reader, request.path[named])
         return _resource(resources.find_resource(office.records, kind, request.path[named]))
 
     def create(office: Office, request: Request) -> Response:
-        check(office, request, request.body, None)
         made = resources.create(office.records, request.user.name, kind, request.body)
         return Response(made.with_version, 201, made.version, f"/{kind}/{made.name}")
 
     def replace(office: Office, request: Request) -> Response:
         records, by, name = office.records, request.user.name, request.path[named]
         confirmed = request.query.get("confirm", "")
-        check(office, request, request.body, name)
         return _resource(resources.replace(records, by, kind, name, request.body, request.version, confirmed))
 
     def patch(office: Office, request: Request) -> Response:
         records, by, name = office.records, request.user.name, request.path[named]
         confirmed = request.query.get("confirm", "")
-        if kind == "receivers" and not request.reader.sees_all:
-            receivers.may_change(office, request.reader, name)
-            was = receivers.find_own(office, request.reader, name).content
-            check(office, request, resources.merge(was, request.body), name)
         return _resource(resources.patch(records, by, kind, name, request.body, request.version, confirmed))
 
     def delete(office: Office, request: Request) -> Response:
         confirmed = request.query.get("confirm", "")
-        check(office, request, None, request.path[named])
         resources.delete(office.records, request.user.name, kind, request.path[named], request.version, confirmed)
         return Response(code=204)
 
@@ -130,15 +110,15 @@ def _kind(kind: Kind) -> Iterator[Operation]:
     confirmed = CONFIRMED if kind == "users" else {}
     an = "an" if one[0] in "aeo" else "a"
     yield Operation("GET", f"/{kind}", f"List {one}s", _list(kind), roles, gives=schema, many=True, query=query)
-    yield Operation("POST", f"/{kind}", f"Make {an} {one}", create, changers, takes=schema, gives=schema, code=201)
+    yield Operation("POST", f"/{kind}", f"Make {an} {one}", create, OPERATORS, takes=schema, gives=schema, code=201)
     yield Operation("GET", path, f"Get {an} {one}", get, roles, gives=schema)
     for method, summary, answer in (("PUT", "Replace", replace), ("PATCH", "Change some members of", patch)):
         taken = schema if method == "PUT" else openapi.ANY_OF + schema
         yield Operation(
-            method, path, f"{summary} {an} {one}", answer, changers, takes=taken, gives=schema, versioned=True,
+            method, path, f"{summary} {an} {one}", answer, OPERATORS, takes=taken, gives=schema, versioned=True,
             query=confirmed,
         )  # fmt: skip
-    yield Operation("DELETE", path, f"Delete {an} {one}", delete, changers, code=204, versioned=True, query=confirmed)
+    yield Operation("DELETE", path, f"Delete {an} {one}", delete, OPERATORS, code=204, versioned=True, query=confirmed)
 
 
 # What there is one of.
@@ -184,7 +164,7 @@ def _description() -> Any:
     structs: list[type] = [Applied, Entries, Lookup, Token, Undone, pools.Number, pools.Use, suppression_lists.Changed,
               suppression_lists.Found, suppression_lists.SuppressionList, issued_tokens.Issued,
               issued_tokens.WantedToken, comparing.Difference, whole_file.AppliedFile, configuration_warnings.Warning,
-              *history.STRUCTS, *call_history.STRUCTS, *receiver_states.STRUCTS, *statements.STRUCTS]  # fmt: skip
+              *history.STRUCTS, *call_history.STRUCTS]  # fmt: skip
     return openapi.document(OPERATIONS, parts, structs)
 
 
@@ -328,8 +308,6 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/changes/{version}/undo", "Undo a change", _undo, OPERATORS, gives="Undone", query=CONFIRMED),
     *history.OPERATIONS,
     *call_history.OPERATIONS,
-    *receiver_states.OPERATIONS,
-    *statements.OPERATIONS,
     Operation("GET", "/configuration", "Write the configuration as YAML", _written, READERS, gives=FILE),
     Operation(
         "PUT", "/configuration", "Apply a YAML file", _apply, OPERATORS, takes=FILE, gives="AppliedFile",

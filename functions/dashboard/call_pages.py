@@ -1,4 +1,4 @@
-"""The list of calls, with those that run on top; a call opened, and the form that says what it is worth."""
+"""The list of calls, with those that run on top, and a call opened."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +6,11 @@ from urllib.parse import urlencode
 
 from functions.dashboard.inputs import US_ZONES
 from functions.dashboard.log_pages import CSV, sentence_of
-from shared.domain.objections import NotFound, NotValid, Refused
-from shared.flows.updating import Teller, update_call
-from shared.office.call_requests import AMOUNTS, BOOLEANS, Sent, read_said
-from shared.office.dashboard import ROOT, File, Page, Redirect, View, Visit
+from shared.domain.objections import NotValid, Refused
+from shared.office.dashboard import File, Page, View, Visit
 from shared.office.visitors import VisitedOffice
 from shared.operators import call_files, calls, log
-from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
+from shared.operators.access import EVERYBODY, READERS, Office
 from shared.operators.account import account_zone
 from shared.operators.calls import CallEntry, CallPage, WantedCalls
 from shared.operators.log_files import EXPORTED_ROWS
@@ -23,8 +21,6 @@ SENT = {"from": "start", "to": "end"} | {
     name: name for name in WantedCalls.__struct_fields__ if name not in ("start", "end", "phase")
 }
 """What is sent for each member of `WantedCalls`."""
-UPDATES = (*BOOLEANS, *(name for name in AMOUNTS if not name.startswith("add_")))
-"""What the form of a call says."""
 
 
 def show_calls(office: Office, visit: Visit) -> Page | File:
@@ -47,38 +43,14 @@ def show_calls(office: Office, visit: Visit) -> Page | File:
 
 
 def show_call(office: Office, visit: Visit) -> Page:
-    return _call(office, visit)
-
-
-def update(office: VisitedOffice, visit: Visit) -> Page | Redirect:
-    """Say what a call is worth; with what is wrong it is asked again."""
-    call_id = calls.raw_id(office, visit.path["call_id"])
-    if call_id is None:
-        raise NotFound("There is no such call.")
-    typed = {name: visit.values.get(name, "").strip() for name in UPDATES}
-    try:
-        if not any(typed.values()):
-            raise NotValid({"base": ["Nothing is filled in."]})
-        said = read_said(Sent(typed, {}, [], ""))
-        update_call(office.telephony(), call_id, Teller(visit.user.name), said)
-    except NotValid as wrong:
-        return _call(office, visit, typed, wrong.errors)
-    return Redirect(f"{ROOT}/calls/{visit.path['call_id']}#happened")
-
-
-def _call(
-    office: Office, visit: Visit, typed: Mapping[str, str] | None = None, wrong: Mapping[str, Any] | None = None
-) -> Page:
     opened = calls.open_call(office, visit.reader, visit.path["call_id"], visit.query.get("at", ""))
     values: Mapping[str, Any] = {
         "opened": opened,
         "zone": account_zone(office),
         "names": buyer_names(office) if visit.reader.sees_all else {},
         "is_reader": visit.user.role in READERS,
-        "typed": typed or {},
-        "wrong": wrong or {},
     }
-    return Page("call.html", values, 422 if wrong else 200)
+    return Page("call.html", values)
 
 
 def _list(
@@ -127,5 +99,4 @@ def _file(office: Office, visit: Visit, wanted: WantedCalls) -> File:
 VIEWS: tuple[View[VisitedOffice], ...] = (
     View("GET", "/calls", show_calls, EVERYBODY),
     View("GET", "/calls/{call_id}", show_call, EVERYBODY),
-    View("POST", "/calls/{call_id}", update, OPERATORS),
 )

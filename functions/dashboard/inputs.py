@@ -3,9 +3,7 @@
 from typing import get_args
 
 from functions.dashboard.forms import Form, Group, Input, Part, Table, Week
-from shared.domain.live_bids import Format, Method
 from shared.domain.models import Column, FieldType
-from shared.domain.receivers import EVENTS, To
 from shared.operators.resources import Kind
 
 US_ZONES = {
@@ -27,21 +25,8 @@ DUPLICATES = Group(
     (
         Input("duplicates.window_days", "Window, days", typed="whole"),
         Input("duplicates.window_hours", "Window, hours", typed="whole"),
-        Input(
-            "duplicates.after",
-            "A caller is a duplicate after",
-            "select",
-            options=("sale", "connected", "converted"),
-            default="sale",
-            shown={
-                "sale": "each sale",
-                "connected": "a sale whose call a buyer answered",
-                "converted": "a sale whose call a buyer pays for",
-            },
-        ),
     ),
-    "For how long after a sale the same caller is not sold again. Nothing: at once. While a call may still come, or"
-    " convert, the caller is a duplicate, too.",
+    "For how long after a sale the same caller is not sold again. Nothing: at once.",
 )
 MARGIN = Group(
     "Margin",
@@ -198,9 +183,6 @@ BUYER = Form(
                     shown=ZONES_SHOWN,
                 ),
                 Input("paused", "Paused", "check"),
-                Input(
-                    "may_pause", "May pause itself", "check", hint="Its users of the role buyer have a button for it."
-                ),
             ),
             always=True,
         ),
@@ -211,24 +193,15 @@ BUYER = Form(
                     "pays.on",
                     "It pays for",
                     "select",
-                    options=("", "sale", "answered", "duration", "buyer_says"),
+                    options=("", "sale", "answered", "duration"),
                     shown={
                         "": "each answered call, or as the older setting says",
                         "sale": "each sale, whatever becomes of it",
                         "answered": "each call that it answers",
                         "duration": "a call of some seconds",
-                        "buyer_says": "a call of which it says so afterwards",
                     },
                 ),
                 Input("pays.after_seconds", "Of so many seconds", hint="For a call of some seconds.", typed="whole"),
-                Input(
-                    "pays.within_days",
-                    "It may say so for, days",
-                    hint="For a call of which it says so. At most two days fewer than leads are kept.",
-                    typed="whole",
-                ),
-                Input("pays.min", "The least that it may say", hint="Dollars, like 5.00.", typed="dollars"),
-                Input("pays.max", "The most that it may say", hint="Dollars, like 80.00.", typed="dollars"),
                 Input(
                     "conversion_seconds",
                     "Seconds of a paid call, older setting",
@@ -555,69 +528,10 @@ USER = Form(
             "User",
             (
                 Input("name", "Name"),
-                Input("role", "Role", "select", options=("publisher", "viewer", "operator", "buyer")),
+                Input("role", "Role", "select", options=("publisher", "viewer", "operator")),
                 Input("traffic_sources", "Traffic sources", "lines", "One in each line; nothing: any."),
-                Input(
-                    "buyers",
-                    "Buyers",
-                    "lines",
-                    "Their ids, one in each line, for the role buyer: all that the user sees are their calls.",
-                    typed="whole",
-                ),
-                Input("own_receivers", "May set receivers of postbacks of its own", "check"),
             ),
             always=True,
-        ),
-    )
-)
-
-RECEIVER = Form(
-    (
-        Group(
-            "Receiver",
-            (
-                Input("name", "Name", hint="It stays."),
-                Input("to", "Whose it is", "select", options=get_args(To), default="operator"),
-                Input("user", "Publisher", "select", hint="Of a publisher's receiver."),
-                Input("traffic_sources", "Traffic sources", "lines", "Of a publisher's receiver; nothing: all of its."),
-                Input("buyer", "Buyer", hint="The id of the buyer, of a buyer's receiver.", typed="whole"),
-                Input("events", "Events", "checks", options=EVENTS),
-                Input(
-                    "when",
-                    "Only when",
-                    "long",
-                    "A filter in each line, like call.seconds >= 90 or state in [TX, FL]. All must hold.",
-                ),
-            ),
-            always=True,
-        ),
-        Group(
-            "What is sent",
-            (
-                Input(
-                    "url",
-                    "URL",
-                    hint="Like https://tracker.example/postback?call=[call_uuid]&payout=[payout]",
-                ),
-                Input("method", "Method", "select", options=get_args(Method), default="POST"),
-                Input(
-                    "format",
-                    "Format of the body",
-                    "select",
-                    options=("", *get_args(Format)),
-                    hint="Nothing: json for a POST, query for a GET.",
-                ),
-                Input("headers", "Headers", "yaml", "In YAML, like: X-Account: '17'"),
-                Input("body", "Body", "yaml", "In YAML, like: id: '[call_uuid]'. Nothing: all that it may know."),
-            ),
-            always=True,
-        ),
-        Group(
-            "Signature",
-            (
-                Input("secret", "Secret", hint="Like {secret.main}: a name, never the secret. Nothing: a key of ours."),
-                Input("previous_secret", "Previous secret", hint="Signs, too, while the secret is changed."),
-            ),
         ),
     )
 )
@@ -657,6 +571,5 @@ FORMS: dict[Kind, Form] = {
     "ring_pools": RING_POOL,
     "offers": OFFER,
     "endpoints": ENDPOINT,
-    "receivers": RECEIVER,
     "buyers": BUYER,
 }

@@ -10,10 +10,10 @@ from functions.dashboard.inputs import US_ZONES
 from shared.domain.objections import Errors, NotValid, Refused
 from shared.journal.periods import local_day
 from shared.journal.reports import MOST_ROWS
-from shared.office.dashboard import BOUGHT, ROOT, File, Page, Redirect, View, Visit
+from shared.office.dashboard import ROOT, File, Page, Redirect, View, Visit
 from shared.office.visitors import VisitedOffice
 from shared.operators import erasing, log, log_files, one_ping, reports, sources
-from shared.operators.access import ANYBODY, EVERYBODY, OPERATORS, READERS, Office
+from shared.operators.access import EVERYBODY, OPERATORS, READERS, Office
 from shared.operators.account import account_zone
 from shared.operators.log import Wanted
 from shared.operators.names import buyer_names
@@ -48,10 +48,6 @@ def _catch_mistakes(show: Show) -> Show:
 
 def sentence_of(errors: Errors) -> str:
     return " ".join(f"{name.capitalize()} {sentence}." for name, found in errors.items() for sentence in found)
-
-
-def _show_first(office: Office, visit: Visit) -> Answer:
-    return Redirect(f"{ROOT}{BOUGHT}") if visit.user.role == "buyer" else today.show_today(office, visit)
 
 
 def show_log(office: Office, visit: Visit) -> Answer:
@@ -214,7 +210,7 @@ def _erasures(office: Office, erased: Erased | None = None, typed: str = "", wro
 
 
 VIEWS: tuple[View[VisitedOffice], ...] = (
-    View("GET", "", _catch_mistakes(_show_first), ANYBODY),
+    View("GET", "", _catch_mistakes(today.show_today), EVERYBODY),
     View("GET", "/caps", _catch_mistakes(today.caps), READERS),
     View("GET", "/log", show_log, EVERYBODY),
     View("POST", "/log", log_of_caller, EVERYBODY),

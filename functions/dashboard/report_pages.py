@@ -11,7 +11,7 @@ from functions.dashboard.log_pages import CSV
 from shared.domain.objections import Errors, NotValid, Refused
 from shared.domain.readers import Reader
 from shared.journal.periods import Period, shown_days
-from shared.journal.reports import OF_CALLS, DatedBy, is_of_rows, write_parquet
+from shared.journal.reports import DatedBy, is_of_rows, write_parquet
 from shared.office import plots
 from shared.office.dashboard import File, Page, View, Visit
 from shared.office.plots import Plot, Series
@@ -19,7 +19,7 @@ from shared.office.visitors import VisitedOffice
 from shared.operators import reports
 from shared.operators.access import EVERYBODY, Office
 from shared.operators.account import account_zone
-from shared.operators.reports import Counted, Group, Wanted, has_calls
+from shared.operators.reports import Counted, Group, Wanted
 from shared.pages import formats
 
 PARQUET = "application/vnd.apache.parquet"
@@ -100,8 +100,6 @@ def _form(office: Office, visit: Visit, query: Mapping[str, str]) -> dict[str, A
 
 def _shown(reader: Reader, query: Mapping[str, str], found: Counted, days: tuple[str, str]) -> dict[str, Any]:
     columns = [name for name in reports.columns_of(reader) if found.total.live_asked or "live" not in name]
-    if not has_calls(found):
-        columns = [name for name in columns if name not in OF_CALLS]
     if query.get("numbers") == "counts":
         columns = [name for name in columns if not is_of_rows(name)]
 

@@ -18,7 +18,6 @@ from shared.domain.objections import (
     Interrupted,
     Malformed,
     NameTaken,
-    NotAllowed,
     NotFound,
     NotValid,
     Objection,
@@ -62,53 +61,38 @@ class FilledForm(Struct, frozen=True):
 
 class Section(Struct, frozen=True):
     """`list_values` gives what the list shows of its resources besides their settings, `page_values` what a page shows
-    besides its form. Visitors of the roles of `editors` may save what `check_edit` lets pass: the content, None to
-    delete, and the name of what is changed, None for a new one. It raises `NotAllowed`, `NotFound` and `NotValid`."""
+    besides its form."""
 
     kind: Kind
     list_values: Callable[[Office, list[Plain]], Mapping[str, Any]]
     page_values: Callable[[Office, Visit, Resource], Mapping[str, Any]]
     roles: tuple[Role, ...] = READERS
-    check: Callable[[Office, Visit], object] = lambda *_: None
-    editors: tuple[Role, ...] = OPERATORS
-    check_edit: Callable[[Office, Visit, Plain | None, str | None], None] = lambda *_: None
+    check: Callable[[Visit], None] = lambda _: None
 
     @property
     def views(self) -> Iterator[View[VisitedOffice]]:
         address = f"/{self.kind}"
         yield View("GET", address, self._list, self.roles)
-        yield View("POST", address, self._save, self.editors)
+        yield View("POST", address, self._save, OPERATORS)
         yield View("GET", address + "/{name}", self._show, self.roles)
-        yield View("POST", address + "/{name}", self._save, self.editors)
-        yield View("POST", address + "/{name}/delete", self._delete, self.editors)
-
-    def _may_edit(self, office: Office, visit: Visit, name: str | None) -> bool:
-        try:
-            self.check_edit(office, visit, None, name)
-        except (NotAllowed, NotFound):
-            return False
-        return visit.user.role in self.editors
+        yield View("POST", address + "/{name}", self._save, OPERATORS)
+        yield View("POST", address + "/{name}/delete", self._delete, OPERATORS)
 
     def _list(self, office: Office, visit: Visit) -> Page:
-        if "new" in visit.query and self._may_edit(office, visit, None):
+        if "new" in visit.query and visit.user.role == "operator":
             return self._new(office, visit)
         filters = {name: visit.query[name] for name in FILTERS[self.kind] if visit.query.get(name)}
         search = visit.query.get("search", "")
         page = resources.list_resources(
             office.records, self.kind, visit.reader, filters=filters, search=search, after=visit.query.get("after", "")
         )
-        editable = self._may_edit(office, visit, None)
-        values = {
-            "page": page, "filters": filters, "search": search, "options": options(office), "editable": editable,
-        }  # fmt: skip
+        values = {"page": page, "filters": filters, "search": search, "options": options(office)}
         return Page(f"{self.kind}.html", {**values, **self.list_values(office, page.items)})
 
     def _new(self, office: Office, visit: Visit) -> Page:
         """Like another one, if the query names it."""
         like, key = visit.query.get("like"), NAMED_BY[self.kind]
-        content = (
-            resources.find_resource(office.records, self.kind, like).content if like and visit.reader.sees_all else {}
-        )
+        content = resources.find_resource(office.records, self.kind, like).content if like else {}
         texts = FORMS[self.kind].texts_for({name: value for name, value in content.items() if name != key})
         if self.kind == "buyers":
             texts["id"] = str(resources.next_id(office.records))
@@ -116,7 +100,7 @@ class Section(Struct, frozen=True):
         return self._page(office, visit, None, FilledForm(FORMS[self.kind], texts | given, options(office)))
 
     def _show(self, office: Office, visit: Visit) -> Page:
-        self.check(office, visit)
+        self.check(visit)
         found = resources.find_resource(office.records, self.kind, visit.path["name"])
         return self.page_of(office, visit, found)
 
@@ -126,21 +110,18 @@ class Section(Struct, frozen=True):
     def _save(self, office: Office, visit: Visit) -> Page | Redirect:
         name = visit.path.get("name")
         try:
-            if name:
-                self.check(office, visit)
             found = resources.find_resource(office.records, self.kind, name) if name else None
         except NotFound as gone:  # what was written can be made anew
             form, texts = FORMS[self.kind], forms.texts_of(visit.form)
             again = FilledForm(form, form.own_texts(texts), options(office))
             return self._page(office, visit, None, _with_objection(again, gone))
-        saved = save(office, visit, self.kind, found, self.check_edit)
+        saved = save(office, visit, self.kind, found)
         if isinstance(saved, FilledForm):
             return self._page(office, visit, found, saved)
         return saved
 
     def _delete(self, office: Office, visit: Visit) -> Page | Redirect:
         name = visit.path["name"]
-        self.check_edit(office, visit, None, name)
         try:
             version, confirmed = visit.values.get("version", ""), visit.values.get("confirm", "")
             resources.delete(office.records, visit.user.name, self.kind, name, version, confirmed)
@@ -154,10 +135,7 @@ class Section(Struct, frozen=True):
     def _page(self, office: Office, visit: Visit, found: Resource | None, form: FilledForm, **values: Any) -> Page:
         shown_with = self.page_values(office, visit, found) if found else {}
         warned_of = configuration_warnings.of_resource(office.records, self.kind, found.name) if found else []
-        known = {
-            "kind": self.kind, "one": ONE[self.kind], "found": found, "filled": form, "warnings": warned_of,
-            "editable": self._may_edit(office, visit, found.name if found else None),
-        }  # fmt: skip
+        known = {"kind": self.kind, "one": ONE[self.kind], "found": found, "filled": form, "warnings": warned_of}
         return Page(f"{ONE[self.kind].replace(' ', '_')}.html", {**known, **shown_with, **values}, form.code)
 
 
@@ -166,15 +144,9 @@ def fill(office: Office, found: Resource) -> FilledForm:
     return FilledForm(form, form.texts_for(found.content), options(office), found.version, _json(found.content))
 
 
-def save(
-    office: Office,
-    visit: Visit,
-    kind: Kind,
-    found: Resource | None,
-    check: Callable[[Office, Visit, Plain | None, str | None], None] = lambda *_: None,
-) -> FilledForm | Redirect:
+def save(office: Office, visit: Visit, kind: Kind, found: Resource | None) -> FilledForm | Redirect:
     """Where the saved resource is; or the form once more, with all that was written in it. `found` is what is changed,
-    None to make a new one; `check` is a section's `check_edit`."""
+    None to make a new one."""
     form, texts = FORMS[kind], forms.texts_of(visit.form)
     wish, version = texts.get("rows"), texts.get("version", "")
     settled = form.own_texts(forms.arrange(texts, wish or ""))
@@ -186,7 +158,6 @@ def save(
         if mistakes:
             also = resources.problems(office.records, kind, content, found.name if found else None)
             raise NotValid({**also, **mistakes})
-        check(office, visit, content, found.name if found else None)
         if found:
             confirmed = texts.get("confirm", "")
             resources.replace(office.records, visit.user.name, kind, found.name, content, version, confirmed)
@@ -205,15 +176,11 @@ def options(office: Office) -> Mapping[str, list[str]]:
     """What can be chosen, by the name of the input."""
     live = office.records.versions.last_read()
     endpoints = live.names("endpoints")
-    publishers = [
-        name for (section, name), part in live.parts.items() if section == "users" and part["role"] == "publisher"
-    ]
     return {
         "offer": live.names("offers"),
         "ring_pool": ["", *live.names("ring_pools")],
         "calls.provider": ["", *live.names("providers")],
         "endpoint": ["", *endpoints],
-        "user": ["", *publishers],
         "zone": ["", *inputs.US_ZONES, *schedule.places()],
     }
 

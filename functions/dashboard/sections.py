@@ -20,11 +20,10 @@ from shared.office import plots
 from shared.office.dashboard import OURS, ROOT, Page, Redirect, View, Visit
 from shared.office.plots import Plot, Series
 from shared.office.visitors import VisitedOffice
-from shared.operators import access, forecast, issued_tokens, pools, receivers, resources, trying
+from shared.operators import access, forecast, issued_tokens, pools, resources, trying
 from shared.operators.access import EVERYBODY, OPERATORS, Office
 from shared.operators.account import account_zone
 from shared.operators.pools import LastDay
-from shared.operators.receivers import SETTERS
 from shared.operators.resources import Resource
 from shared.publishers import posting_instructions
 
@@ -181,54 +180,6 @@ def _rows_of_waits(waits: Waits) -> list[tuple[str, int]]:
     return [row for row in rows[: all_came + 1] if row[1]]
 
 
-# Receivers of postbacks
-
-
-def _receivers(office: Office, listed: list[Plain]) -> Mapping[str, Any]:
-    return {"states": receivers.list_states(office, [receiver["name"] for receiver in listed])}
-
-
-def _receiver(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
-    reader, sends = visit.reader, visit.user.role in SETTERS
-    after = visit.query.get("after", "")
-    return {
-        "fared": receivers.find_state(office, reader, found.name, shows_secret=sends),
-        "tries": receivers.list_tries(office, reader, found.name, after),
-        "dead": receivers.list_dead(office, reader, found.name),
-        "sends": sends,
-        "asked": visit.query.get("asked", ""),
-    }
-
-
-def _see_receiver(office: Office, visit: Visit) -> None:
-    receivers.find_own(office, visit.reader, visit.path["name"])
-
-
-def _check_receiver(office: Office, visit: Visit, content: Plain | None, name: str | None) -> None:
-    if content is None:
-        receivers.may_change(office, visit.reader, name)
-    else:
-        receivers.check_may_set(office, visit.reader, content, name)
-
-
-def _send_test(office: Office, visit: Visit) -> Redirect:
-    name = visit.path["name"]
-    receivers.send_test(office, visit.reader, name)
-    return Redirect(f"{ROOT}/receivers/{name}?asked=test#tries")
-
-
-def _send_again(office: Office, visit: Visit) -> Redirect:
-    name = visit.path["name"]
-    receivers.send_again(office, visit.reader, name, visit.path["id"])
-    return Redirect(f"{ROOT}/receivers/{name}?asked=again#tries")
-
-
-def _resume(office: Office, visit: Visit) -> Redirect:
-    name = visit.path["name"]
-    receivers.resume(office, visit.reader, name)
-    return Redirect(f"{ROOT}/receivers/{name}?asked=resumed")
-
-
 # Users
 
 
@@ -247,7 +198,7 @@ def _user(office: Office, visit: Visit, found: Resource) -> Mapping[str, Any]:
     }
 
 
-def _own(_: Office, visit: Visit) -> None:
+def _own(visit: Visit) -> None:
     access.check_own(visit.reader, visit.path["name"])
 
 
@@ -277,16 +228,12 @@ SECTIONS = (
     Section("endpoints", _endpoints, _endpoint),
     Section("ring_pools", _ring_pools, _ring_pool),
     Section("providers", _providers, _provider),
-    Section("receivers", _receivers, _receiver, EVERYBODY, _see_receiver, SETTERS, _check_receiver),
     USERS,
 )
 
 VIEWS: tuple[View[VisitedOffice], ...] = (
     *(view for section in SECTIONS for view in section.views),
     View("POST", "/buyers/{name}/pause", _pause, OPERATORS),
-    View("POST", "/receivers/{name}/test", _send_test, SETTERS),
-    View("POST", "/receivers/{name}/resume", _resume, SETTERS),
-    View("POST", "/receivers/{name}/postbacks/{id}/send_again", _send_again, SETTERS),
     View("POST", "/users/{name}/tokens", _issue, OPERATORS),
     View("POST", "/users/{name}/tokens/{token_id}/revoke", _revoke, OPERATORS),
 )

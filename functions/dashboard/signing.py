@@ -6,7 +6,7 @@ from shared.office import visitors
 from shared.office.cognito import NoAnswer, NotSignedIn, SignInAttempt
 from shared.office.dashboard import OURS, ROOT, SIGN_IN, SIGNED_OUT, Page, Redirect, Renewal, Session, View, Visit
 from shared.office.visitors import VisitedOffice
-from shared.operators.access import ANYBODY
+from shared.operators.access import EVERYBODY
 
 BACK = "/signed_in"
 
@@ -79,6 +79,6 @@ VIEWS: tuple[View[VisitedOffice], ...] = (
     View("GET", "/sign_in", show_sign_in, ()),
     View("POST", "/sign_in", sign_in, ()),
     View("GET", BACK, finish_sign_in, ()),
-    View("POST", "/sign_out", sign_out, ANYBODY),
+    View("POST", "/sign_out", sign_out, EVERYBODY),
     View("GET", "/signed_out", show_signed_out, ()),
 )

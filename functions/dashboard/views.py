@@ -1,7 +1,6 @@
 """The dashboard as a table: what is shown at which address, and to whom."""
 
 from functions.dashboard import (
-    bought_pages,
     call_pages,
     change_pages,
     file_page,
@@ -10,7 +9,6 @@ from functions.dashboard import (
     report_pages,
     sections,
     signing,
-    statement_pages,
     suppression_pages,
 )
 from shared.office.dashboard import View
@@ -20,10 +18,8 @@ VIEWS: tuple[View[VisitedOffice], ...] = (
     *signing.VIEWS,
     *log_pages.VIEWS,
     *call_pages.VIEWS,
-    *bought_pages.VIEWS,
     *report_pages.VIEWS,
     *question_pages.VIEWS,
-    *statement_pages.VIEWS,
     *sections.VIEWS,
     *suppression_pages.VIEWS,
     *change_pages.VIEWS,

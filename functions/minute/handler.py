@@ -1,5 +1,5 @@
-"""Every minute: what is due of calls and of postbacks is done, hours and days of the journal that are over become
-files, those that do not count are deleted, and callers that are being erased are taken out of it."""
+"""Every minute: what is due of calls is done, hours and days of the journal that are over become files, those that do
+not count are deleted, and callers that are being erased are taken out of it."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.configuration import retention_of
 from shared.journal.files import do_each
-from shared.runtime import journal, postbacks
+from shared.runtime import journal
 
 log = Logger()
 
@@ -22,14 +22,13 @@ def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str,
     now = int(time.time())
     steps: dict[str, Callable[[], int]] = {
         "due": _do_due,
-        "postbacks": _go_on_with_postbacks,
         "hours_closed": lambda: files.close_hours(now),
         "days_closed": lambda: files.close_days(now),
         "deleted": lambda: files.delete_replaced(now),
         "erased": journal.finish_erasings,
         "strays": lambda: files.sweep_if_due(now, lambda: retention_of(versions.current().parts).sale_days),
     }
-    done = {"due": 0, "postbacks": 0, "hours_closed": 0, "days_closed": 0, "deleted": 0, "erased": 0, "strays": 0}
+    done = {"due": 0, "hours_closed": 0, "days_closed": 0, "deleted": 0, "erased": 0, "strays": 0}
 
     def count(name: str, step: Callable[[], int]) -> int:
         done[name] = step()
@@ -42,13 +41,8 @@ def lambda_handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str,
     return done
 
 
-def _go_on_with_postbacks() -> int:
-    """How many that waited for their receivers were put on the queue. Nothing waits where there is no queue."""
-    return postbacks.waiting().go_on() if postbacks.has_queue() else 0
-
-
 def _do_due() -> int:
-    """How many calls, sales and postbacks there were to look at."""
+    """How many calls and sales there were to look at."""
     done = journal.calls_due().do_all()
     if done.failures:
         log.warning("due", extra={"failures": [msgspec.to_builtins(each) for each in done.failures]})

@@ -47,20 +47,16 @@ class Asking:
         """By buyer id what came back within its seconds. Raises nothing for anything that a buyer does."""
         now = time.monotonic()
         skipped = {buyer: why for buyer in calls if (why := self._breaker.skips(buyer, now))}
-        replies = self.put({buyer: call for buyer, call in calls.items() if buyer not in skipped}, seconds)
+        asked = {buyer: call for buyer, call in calls.items() if buyer not in skipped}
+        try:
+            replies = self._run(self._all(asked, seconds), max(seconds.values(), default=0) + SPARE_SECONDS)
+        except Late:
+            waited = _milliseconds_since(now)
+            replies = {buyer: Silence("no answer in time", sent=True, milliseconds=waited) for buyer in asked}
         for buyer, reply in replies.items():
             if isinstance(reply, Silence):
                 self._breaker.failed(buyer, calls[buyer].final, reply.reason, time.monotonic())
         return replies | {buyer: Silence(why, sent=False) for buyer, why in skipped.items()}
-
-    def put(self, calls: Mapping[int, Call], seconds: Mapping[int, float]) -> dict[int, Reply | Silence]:
-        """The same, without a look at what failed before."""
-        now = time.monotonic()
-        try:
-            return self._run(self._all(calls, seconds), max(seconds.values(), default=0) + SPARE_SECONDS)
-        except Late:
-            waited = _milliseconds_since(now)
-            return {each: Silence("no answer in time", sent=True, milliseconds=waited) for each in calls}
 
     def judged(self, buyer_id: int, call: Call, fault: str) -> None:
         if fault:

@@ -29,23 +29,16 @@ class Unreadable(Exception):
 
 def request(exchange: Exchange, ask: Ask) -> Call:
     """Raises `Unaskable`."""
-    final = ask.step == "post"
-    return write(exchange, ask, {"Idempotency-Key": ask.key} if final else {}, final=final)
-
-
-def write(
-    exchange: Exchange, source: templates.Source, ours: dict[str, str], *, final: bool, absent: str | None = None
-) -> Call:
-    """The request of an exchange with the values of a source, and headers of `ours`. In the URL and the headers a value
-    that is not there is `absent`; without it, there is no URL then. Raises `Unaskable`."""
-    url = templates.fill(exchange.url, source, lambda text: quote(text, safe=""), absent)
+    url = templates.fill(exchange.url, ask, lambda text: quote(text, safe=""))
     if url is None:
         raise templates.Unaskable("its URL has a value that the lead has not")
     if _upward_steps(url) > _upward_steps(exchange.url):
         raise templates.Unaskable("its URL has a value that cannot stand there")
-    fields = templates.fill(exchange.fields, source)
-    filled = templates.fill(exchange.headers, source, absent=absent)
-    headers = {name: _printable(str(text)) for name, text in filled.items()} | ours
+    fields = templates.fill(exchange.fields, ask)
+    headers = {name: _printable(str(text)) for name, text in templates.fill(exchange.headers, ask).items()}
+    final = ask.step == "post"
+    if final:
+        headers["Idempotency-Key"] = ask.key
     if exchange.format == "query":
         parameters = urlencode(_flat(fields))
         url += ("&" if urlsplit(url).query else "?") + parameters if parameters else ""

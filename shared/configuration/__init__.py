@@ -32,7 +32,6 @@ from shared.configuration.file import (
 )
 from shared.configuration.problems import InvalidConfiguration, Path, Problem, by_names, dotted_path
 from shared.configuration.reading import read
-from shared.configuration.receivers import Receiver
 
 __all__ = [
     "ACCOUNT",
@@ -54,7 +53,6 @@ __all__ = [
     "Plain",
     "Problem",
     "Provider",
-    "Receiver",
     "Retention",
     "RingPool",
     "User",

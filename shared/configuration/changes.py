@@ -46,8 +46,6 @@ def _differences(path: str, was: Any, now: Any) -> Iterator[Change]:
 
 def by_name(value: object) -> dict[str, Plain]:
     """A list of buyers or contact fields by what names them; empty for any other value."""
-    if not isinstance(value, list):
+    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
         return {}
-    if not all(isinstance(part, dict) and ("id" in part or "name" in part) for part in value):
-        return {}
-    return {str(part["id"] if "id" in part else part["name"]): part for part in value}
+    return {str(part.get("id", part["name"])): part for part in value}

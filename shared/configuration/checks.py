@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from shared.configuration import rules
 from shared.configuration.compiling import IMPLICIT, compile_field
 from shared.configuration.file import KEYS, Buyer, Configuration, ContactField, Endpoint, Offer
 from shared.configuration.problems import Path, Problem, dotted_path
-from shared.configuration.shapes import ANYWHERE, DAY, amount
+from shared.configuration.shapes import ANYWHERE
 from shared.domain import caps, fields, filters, patterns
 from shared.domain.filters import Filter
 
@@ -21,8 +20,6 @@ TRACKING_NEEDS: dict[str, tuple[str, ...]] = {
     "shared": ("shared_numbers", "hold_seconds"),
 }
 """The keys of an endpoint that its kind of tracking needs, and others have no use for."""
-SETTLING_DAYS = 2
-"""How much longer a call is kept than its buyer may say what it was worth: it must have ended, and been settled."""
 ORDERED = ("integer", "decimal", "date", "text", "us_zip")
 """Types whose values can be more or less than another."""
 
@@ -31,17 +28,14 @@ def check(configuration: Configuration, unread: frozenset[tuple[str, str]]) -> I
     """What has to hold between values. `unread` names the records of which not everything could be read."""
     yield from _names_are_unique(configuration)
     yield from _references_exist(configuration, unread)
-    yield from _users_have_their_buyers(configuration, unread)
     yield from _numbers_have_one_owner(configuration)
     for place, offer in enumerate(configuration.offers):
         yield from _fields_are_sound(offer, ("offers", place))
-        yield from _duplicates_are_known(configuration, offer.duplicates, ("offers", place, "duplicates"))
         for among, buyer in enumerate(offer.buyers):
             yield from _rules_are_sound(configuration, offer, buyer, ("offers", place, "buyers", among))
     for place, endpoint in enumerate(configuration.endpoints):
         yield from _tracking_is_whole(endpoint, ("endpoints", place))
     yield from _pings_end_before_their_hold(configuration)
-    yield from _receivers_are_sound(configuration, unread)
 
 
 def _names_are_unique(configuration: Configuration) -> Iterator[Problem]:
@@ -88,20 +82,6 @@ def _references_exist(configuration: Configuration, unread: frozenset[tuple[str,
                 yield Problem(at, f"there is no provider `{endpoint.calls.provider}`")
         if endpoint.ring_pool and endpoint.ring_pool not in pools and ("ring_pools", endpoint.ring_pool) not in unread:
             yield Problem(("endpoints", place, "ring_pool"), f"there is no ring pool `{endpoint.ring_pool}`")
-
-
-def _users_have_their_buyers(configuration: Configuration, unread: frozenset[tuple[str, str]]) -> Iterator[Problem]:
-    known = {buyer.id for offer in configuration.offers for buyer in offer.buyers}
-    are_all_known = not any(section == "offers" for section, _ in unread)
-    for place, user in enumerate(configuration.users):
-        at: Path = ("users", place, "buyers")
-        if (user.role == "buyer") != bool(user.buyers):
-            yield Problem(at, "must name at least one buyer with `role: buyer`, and none with any other role")
-        for buyer in user.buyers if are_all_known else ():
-            if buyer not in known:
-                yield Problem(at, f"there is no buyer {buyer}")
-        if user.role == "buyer" and user.traffic_sources:
-            yield Problem(("users", place, "traffic_sources"), "must be left out with `role: buyer`: it sends no leads")
 
 
 def _numbers_have_one_owner(configuration: Configuration) -> Iterator[Problem]:
@@ -170,8 +150,6 @@ def _rules_are_sound(configuration: Configuration, offer: Offer, buyer: Buyer, a
             yield Problem((*at, "schedule", "zone"), "is missing: the buyer's time zone, like America/New_York")
         if buyer.zone and buyer.schedule.zone not in (None, buyer.zone):
             yield Problem((*at, "schedule", "zone"), f"must be {buyer.zone}, the buyer's zone, or left out")
-    yield from _duplicates_are_known(configuration, buyer.duplicates, (*at, "duplicates"))
-    yield from _pays_are_sound(configuration.account.retention.lead_days, buyer, at)
     endpoints = [endpoint for endpoint in configuration.endpoints if endpoint.offer == offer.name]
     here = [endpoint.vanity_uri for endpoint in endpoints]
     for endpoint in buyer.caps.by_endpoint if buyer.caps else ():
@@ -185,39 +163,6 @@ def _rules_are_sound(configuration: Configuration, offer: Offer, buyer: Buyer, a
     for place, text in enumerate(buyer.filters):
         for message in _mistakes(filters.read(text), offer):
             yield Problem((*at, "filters", place), message)
-
-
-def _duplicates_are_known(
-    configuration: Configuration, duplicates: rules.Duplicates | None, at: Path
-) -> Iterator[Problem]:
-    """What became of a sale is known as long as its lead is kept."""
-    lead_days = configuration.account.retention.lead_days
-    if duplicates and duplicates.after != "sale" and duplicates.seconds > lead_days * DAY:
-        key, needed = "window_days" if duplicates.window_days else "window_hours", -(-duplicates.seconds // DAY)
-        yield Problem(
-            (*at, key),
-            f"needs `account.retention.lead_days` of at least {needed} with `after: {duplicates.after}`: it is known"
-            f" for {lead_days} days what became of a sale",
-        )
-
-
-def _pays_are_sound(lead_days: int, buyer: Buyer, at: Path) -> Iterator[Problem]:
-    """A buyer may say what a call was worth while the call is kept, and names amounts that its bid is among."""
-    pays = buyer.pays
-    if pays is None or pays.within_days is None:
-        return
-    if pays.within_days > lead_days - SETTLING_DAYS:
-        needed = pays.within_days + SETTLING_DAYS
-        yield Problem(
-            (*at, "pays", "within_days"),
-            f"needs `account.retention.lead_days` of at least {needed}: a call is kept for {lead_days} days",
-        )
-    least, most = pays.min or 0, pays.max or 0
-    if buyer.bid is not None and not least <= buyer.bid <= most:
-        yield Problem(
-            (*at, "bid"),
-            f"must be from {amount(least)} to {amount(most)}, as `pays` has it: without an amount, the bid is owed",
-        )
 
 
 def _mistakes(condition: Filter, offer: Offer) -> Iterator[str]:
@@ -283,26 +228,6 @@ def _pings_end_before_their_hold(configuration: Configuration) -> Iterator[Probl
                 path,
                 f"must be at least {endpoint.ping_ttl_seconds}, the ping_ttl_seconds of endpoint {endpoint.vanity_uri}",
             )
-
-
-def _receivers_are_sound(configuration: Configuration, unread: frozenset[tuple[str, str]]) -> Iterator[Problem]:
-    users = {user.name: user for user in configuration.users}
-    buyers = {buyer.id for offer in configuration.offers for buyer in offer.buyers}
-    offers_are_read = not any(section == "offers" for section, _ in unread)
-    for place, receiver in enumerate(configuration.receivers):
-        at: Path = ("receivers", place)
-        yield from (Problem((*at, *path), message) for path, message in receiver.faults())
-        if receiver.buyer and receiver.buyer not in buyers and offers_are_read:
-            yield Problem((*at, "buyer"), f"there is no buyer {receiver.buyer}")
-        if receiver.user is None or ("users", receiver.user) in unread:
-            continue
-        user = users.get(receiver.user)
-        if user is None or user.role != "publisher":
-            yield Problem((*at, "user"), f"there is no publisher `{receiver.user}`")
-        elif user.traffic_sources:
-            for among, source in enumerate(receiver.traffic_sources):
-                if source not in user.traffic_sources:
-                    yield Problem((*at, "traffic_sources", among), f"`{source}` is no source of {user.name}")
 
 
 def expand_numbers(entries: Iterable[str]) -> list[str]:

@@ -28,7 +28,6 @@ def compile_endpoints(
     users = tuple(
         models.User(user.name, user.role, user.traffic_sources)
         for user in sorted(configuration.users, key=lambda user: user.name)
-        if user.role != "buyer"  # it sends no leads
     )
     open_pools = {endpoint.ring_pool for endpoint in configuration.endpoints if not endpoint.require_auth_token}
     return {
@@ -66,7 +65,6 @@ def _endpoint(
         margin=margin.compile() if margin else models.Margin(),
         suppression=tuple(dict.fromkeys((*account.suppression, *offer.suppression))),
         duplicate_seconds=offer.duplicates.seconds if offer.duplicates else 0,
-        duplicate_after=offer.duplicates.after if offer.duplicates else "sale",
         limits=endpoint.limits.compile() if endpoint.limits else (),
         ping_deadline_ms=endpoint.ping_deadline_ms,
         post_deadline_ms=endpoint.post_deadline_ms,
@@ -143,7 +141,6 @@ def _buyer(buyer: Buyer, offer: Offer, endpoint: Endpoint | None) -> models.Buye
         filters=tuple(map(filters.read, buyer.filters)),
         suppression=buyer.suppression,
         duplicate_seconds=buyer.duplicates.seconds if buyer.duplicates else 0,
-        duplicate_after=buyer.duplicates.after if buyer.duplicates else "sale",
         live=buyer.live.compile([field.name for field in offer.contact_fields], buyer.max_bid or 0)
         if buyer.live
         else None,

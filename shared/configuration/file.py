@@ -7,7 +7,6 @@ from pydantic import Field as Limits
 from pydantic import model_validator
 
 from shared.configuration import live_buyers, rules
-from shared.configuration.receivers import MAX_RECEIVERS, Receiver
 from shared.configuration.shapes import (
     DAY,
     Bound,
@@ -59,9 +58,6 @@ class Retention(Part):
         return self
 
 
-BuyerId = Annotated[int, Limits(ge=1, le=2**31 - 1)]
-
-
 class Account(Part):
     """What holds for every offer."""
 
@@ -74,8 +70,6 @@ class User(Part):
     name: Name
     role: models.Role
     traffic_sources: tuple[Label, ...] = ()
-    buyers: tuple[BuyerId, ...] = ()
-    own_receivers: bool = False
 
 
 class RingPool(Part):
@@ -115,14 +109,13 @@ class ContactField(Part):
 
 
 class Buyer(Part):
-    id: BuyerId
+    id: Annotated[int, Limits(ge=1, le=2**31 - 1)]
     name: Label
     bid: Money | None = None
     number: Number
     tier: Annotated[int, Limits(ge=1, le=1000)] = 1
     weight: Annotated[int, Limits(ge=1, le=1_000_000)] = 100
     paused: bool = False
-    may_pause: bool = False
     conversion_seconds: Annotated[int, Limits(ge=0, le=DAY)] = 0
     zone: Zone | None = None
     schedule: rules.Schedule | None = None
@@ -198,7 +191,6 @@ class Configuration(Part):
     ring_pools: tuple[RingPool, ...] = ()
     offers: tuple[Offer, ...] = ()
     endpoints: Annotated[tuple[Endpoint, ...], Limits(max_length=MAX_ENDPOINTS)] = ()
-    receivers: Annotated[tuple[Receiver, ...], Limits(max_length=MAX_RECEIVERS)] = ()
 
 
 PARTS: dict[str, type[Part]] = {
@@ -235,18 +227,10 @@ LISTS: dict[str, type[Part]] = {
     "ring_pools": RingPool,
     "offers": Offer,
     "endpoints": Endpoint,
-    "receivers": Receiver,
     "buyers": Buyer,
     "contact_fields": ContactField,
 }
-KEYS = {
-    "users": "name",
-    "providers": "name",
-    "ring_pools": "name",
-    "offers": "name",
-    "endpoints": "vanity_uri",
-    "receivers": "name",
-}
+KEYS = {"users": "name", "providers": "name", "ring_pools": "name", "offers": "name", "endpoints": "vanity_uri"}
 """The sections, and what names a record of theirs."""
 
 

@@ -44,7 +44,7 @@ def _fields(value: Any) -> Any:
     return value
 
 
-def header_name(name: str) -> str:
+def _header(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", name) or name.lower() in OURS:
         raise ValueError("must be the name of a header, and not of one that is ours: " + ", ".join(sorted(OURS)))
     return name
@@ -72,7 +72,7 @@ def _said(value: Any) -> Any:
 Text = Annotated[str, Limited(max_length=1000), AfterValidator(_template)]
 Url = Annotated[str, Limited(max_length=2000), AfterValidator(_url)]
 Fields = Annotated[dict[str, Any], AfterValidator(_fields)]
-Headers = dict[Annotated[str, AfterValidator(header_name)], Text]
+Headers = dict[Annotated[str, AfterValidator(_header)], Text]
 Place = Annotated[str, Limited(min_length=1, max_length=500), AfterValidator(_place)]
 Places = Annotated[tuple[Place, ...], BeforeValidator(_one_or_more)]
 

@@ -88,9 +88,7 @@ def _problems_of_the_rest(document: object, errors: list[Problem]) -> list[Probl
         kept = positions[path] = [place for place in range(len(entries)) if (*path, place) not in unreadable]
         return [
             {
-                key: readable(part, within)
-                if _has_records(within := (*path, place, key)) and isinstance(part, list)
-                else part
+                key: readable(part, (*path, place, key)) if key in LISTS and isinstance(part, list) else part
                 for key, part in entries[place].items()
             }
             for place in kept
@@ -114,10 +112,5 @@ def _problems_of_the_rest(document: object, errors: list[Problem]) -> list[Probl
 
 def _record(path: Path) -> Path:
     """The smallest record that holds this path, () if none does."""
-    ends = [end for end in range(1, len(path)) if _has_records(path[:end]) and isinstance(path[end], int)]
+    ends = [end for end in range(1, len(path)) if path[end - 1] in LISTS and isinstance(path[end], int)]
     return path[: ends[-1] + 1] if ends else ()
-
-
-def _has_records(path: Path) -> bool:
-    """Whether what stands there is a list of records. Outside of offers, `buyers` are ids."""
-    return path[-1] in LISTS and (len(path) == 1 or path[0] == "offers")

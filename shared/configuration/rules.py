@@ -81,12 +81,10 @@ class Schedule(Part):
 
 
 class Duplicates(Part):
-    """For how long after a sale the same caller is not sold again; only if its call was connected, or converted, where
-    `after` says so."""
+    """For how long after a sale the same caller is not sold again."""
 
     window_days: Annotated[int, Limited(ge=1, le=MAX_WINDOW_DAYS)] | None = None
     window_hours: Annotated[int, Limited(ge=1, le=MAX_WINDOW_DAYS * 24)] | None = None
-    after: models.DuplicateAfter = "sale"
 
     @model_validator(mode="after")
     def _one_window(self) -> "Duplicates":
@@ -154,34 +152,16 @@ class Caps(Counted):
 class Pays(Part):
     """What a buyer pays for."""
 
-    on: Literal["sale", "answered", "duration", "buyer_says"]
+    on: Literal["sale", "answered", "duration"]
     after_seconds: Annotated[int, Limited(ge=1, le=DAY)] | None = None
-    within_days: Annotated[int, Limited(ge=1, le=MAX_WINDOW_DAYS)] | None = None
-    min: Money | None = None
-    max: Money | None = None
 
     @model_validator(mode="after")
     def _has_its_seconds(self) -> "Pays":
         _check_seconds(self.on, self.after_seconds)
         return self
 
-    @model_validator(mode="after")
-    def _has_its_window(self) -> "Pays":
-        window = (self.within_days, self.min, self.max)
-        if self.on != "buyer_says":
-            if window != (None, None, None):
-                raise ValueError("must have `within_days`, `min` and `max` only with `on: buyer_says`")
-        elif None in window:
-            raise ValueError(
-                "must have all of them, like {on: buyer_says, within_days: 7, min: 5.00, max: 80.00}: for how many days"
-                " the buyer may say it, and the least and the most that it may say"
-            )
-        elif (self.min or 0) > (self.max or 0):
-            raise ValueError("must have a `max` of at least `min`")
-        return self
-
     def compile(self) -> models.Pays:
-        return models.Pays(self.on, self.after_seconds or 0, self.within_days or 0, self.min or 0, self.max or 0)
+        return models.Pays(self.on, self.after_seconds or 0)
 
 
 class Earns(Part):

@@ -88,7 +88,6 @@ def _of_offers(wanted: Configuration, now: int, within: Path) -> Iterator[Proble
             yield from _of_margin(offer, offer.margin, ("offers", place, "margin"))
         if offer.earns and _are_silent(endpoints):
             yield Problem(("offers", place, "earns"), NO_CALLS)
-        yield from _of_duplicates(offer.duplicates, endpoints, ("offers", place, "duplicates"))
         for among, buyer in enumerate(offer.buyers):
             at: Path = ("offers", place, "buyers", among)
             if at[: len(within)] != within[: len(at)]:
@@ -100,7 +99,6 @@ def _of_offers(wanted: Configuration, now: int, within: Path) -> Iterator[Proble
             yield from _of_caps(buyer, at)
             yield from _of_pays(offer, buyer, endpoints, at)
             yield from _of_calls(buyer, endpoints, at)
-            yield from _of_duplicates(buyer.duplicates, endpoints, (*at, "duplicates"))
             if buyer.number in ours:
                 message = f"is a number of Ringpost's own, {ours[buyer.number]}: its calls would come back here"
                 yield Problem((*at, "number"), message)
@@ -203,13 +201,6 @@ def _of_pays(offer: Offer, buyer: Buyer, endpoints: Collection[Endpoint], at: Pa
     if sold_again and buyer.pays.on == "sale" and not (buyer.duplicates or offer.duplicates):
         message = f"is for each sale, and a caller can be sold again and again at endpoint {sold_again}; `duplicates`"
         yield Problem((*at, "pays"), f"{message} keeps the buyer from paying twice for one")
-
-
-def _of_duplicates(duplicates: rules.Duplicates | None, endpoints: Iterable[Endpoint], at: Path) -> Iterator[Problem]:
-    silent = next((endpoint.vanity_uri for endpoint in endpoints if not endpoint.calls), "")
-    if duplicates and duplicates.after != "sale" and silent:
-        message = f"has no effect at endpoint {silent}, which takes no calls: there each sale makes a duplicate"
-        yield Problem((*at, "after"), message)
 
 
 def _of_calls(buyer: Buyer, endpoints: Collection[Endpoint], at: Path) -> Iterator[Problem]:

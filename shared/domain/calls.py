@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.domain.models import DAY, Buyer, Endpoint
+from shared.domain.models import Buyer, Endpoint
 from shared.domain.reservations import CameTrue
 
 MOST_ATTEMPTS = 9
@@ -156,8 +156,7 @@ class Agreed(Struct, frozen=True, array_like=True):
 
 class Settled(Struct, frozen=True, kw_only=True):
     """How a call ended and what is owed for it, beside what is owed for its sale. `buyer_id` is 0 if no buyer was
-    connected; `converted` says that its `pays` rule holds and this is the call for which the sale is paid. Where the
-    buyer has to say that, it may until `awaits_until`, of this call alone; 0 where it does not."""
+    connected; `converted` says that its `pays` rule holds and this is the call for which the sale is paid."""
 
     at: int
     outcome: Outcome
@@ -167,36 +166,6 @@ class Settled(Struct, frozen=True, kw_only=True):
     revenue_cents: int = 0
     payout_cents: int = 0
     seconds: int = 0
-    awaits_until: int = 0
-
-
-class Word(Struct, frozen=True):
-    """What a buyer that pays for calls of which it says so may say of one: until when, and the least and the most that
-    it may say it pays."""
-
-    until: int
-    least_cents: int
-    most_cents: int
-
-    def objection(self, now: int, cents: int | None = None) -> Literal["", "too_late", "too_little", "too_much"]:
-        """Why it may not say, now, that it pays so much, or what it has bid; empty if it may."""
-        if now >= self.until:
-            return "too_late"
-        if cents is not None and cents < self.least_cents:
-            return "too_little"
-        return "too_much" if cents is not None and cents > self.most_cents else ""
-
-
-class Booked(Struct, frozen=True, array_like=True):
-    """What caps count of a call's worth, after it has changed so many `times` since it was settled. A change that is
-    not `done` may not be counted yet: what was counted is then the worth before it."""
-
-    times: int
-    converted: bool
-    revenue_cents: int
-    was_converted: bool = False
-    was_revenue_cents: int = 0
-    done: bool = False
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -336,25 +305,6 @@ def what_came_true(call: Call, facts: Facts, n: int, buyer: Buyer) -> CameTrue:
         converted=is_connected and facts.settled is not None and facts.settled.converted,
         earned=is_own and buyer.pay_rule.on == "sale",
     )
-
-
-def price_of(call: Call, facts: Facts, n: int) -> tuple[int, int]:
-    """What the buyer of an attempt pays, and what the publisher gets, in cents."""
-    found = facts.agreed.get(n) or candidate_of(call, facts.attempts[n].buyer_id)
-    return found.cents, found.payout_cents
-
-
-def candidate_of(call: Call, buyer_id: int) -> Candidate:
-    return next(each for each in call.candidates if each.buyer_id == buyer_id)
-
-
-def word_of(call: Call, buyer: Buyer) -> Word | None:
-    """What the buyer that was connected may say of a call; None where that changes nothing of what it pays. Of several
-    calls of one sale, it counts for the one that is settled as awaiting it."""
-    rule = buyer.pay_rule
-    if rule.on != "buyer_says" or not call.payable:
-        return None
-    return Word(call.arrived_at + rule.within_days * DAY, rule.min_cents, rule.max_cents)
 
 
 def paid_as_sale(endpoint: Endpoint | None, buyer_id: int) -> tuple[bool, bool]:

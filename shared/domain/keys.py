@@ -27,7 +27,6 @@ HOLDER_BYTES = 3
 CALLER_TAG_BYTES = 2
 UUID_MAC_BITS = 26
 """What a UUID of version 8 has beside an id of ours: 128 bits less 96, and less the 6 of version and variant."""
-UPDATE_KEY_DIGITS = 40
 A_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 Kind = Literal["call", "sale"]
@@ -207,16 +206,6 @@ def ask_key(keys: Keys, ping_id: bytes, buyer_id: int) -> str:
 def call_id(keys: Keys, provider: str, account: str, provider_id: str) -> bytes:
     """The id of a call, by the provider's own: a repeated webhook finds the same call, whichever keys rotate."""
     return mac(keys.asks, _joined(["call", provider, account, provider_id]))[:ID_BYTES]
-
-
-def update_key(keys: Keys, call_id: bytes, buyer_id: int) -> str:
-    """With this a buyer says what one call of its is worth, and needs no token."""
-    return mac(keys.asks, _joined(["update", str(buyer_id)]) + call_id).hex()[:UPDATE_KEY_DIGITS]
-
-
-def update_id(keys: Keys, call_id: bytes, who: str, idempotency_key: str) -> bytes:
-    """The id of an update that comes with an Idempotency-Key: the same each time that it is sent."""
-    return mac(keys.asks, _joined(["idempotent update", who, idempotency_key]) + call_id)[:DIGEST_BYTES]
 
 
 def uuid(keys: Keys, kind: Kind, some_id: bytes) -> str:

@@ -66,14 +66,6 @@ class Ask(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Ask({self.step})"
 
-    def value(self, kind: str, name: str) -> str | None:
-        """What a placeholder stands for; None where there is none. Raises as `secret` does."""
-        if kind == "lead":
-            return self.lead.get(name)
-        if kind == "secret":
-            return self.secret(name)
-        return self.key if kind == "sale" else self.reference or None
-
 
 class Yes(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
     """A bid, or on a post the buyer's consent. `cents` is its price (None: the one it bid), `expires_at` until when it

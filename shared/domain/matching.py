@@ -275,11 +275,7 @@ def _show_cap(case: Case) -> tuple[Shown, Shown]:
 
 def _show_sold(case: Case) -> tuple[Shown, Shown]:
     sold_at = datetime.fromtimestamp(case.facts.sold[case.buyer.scope], UTC)
-    after, seconds = case.buyer.duplicate_after, case.buyer.duplicate_seconds
-    wanted = f"not sold for {seconds} seconds"
-    if after != "sale":
-        wanted = f"no sale for {seconds} seconds whose call was {after} or still may be"
-    return f"sold {sold_at:%Y-%m-%dT%H:%M:%SZ}", wanted
+    return f"sold {sold_at:%Y-%m-%dT%H:%M:%SZ}", f"not sold for {case.buyer.duplicate_seconds} seconds"
 
 
 def _show_answer(case: Case) -> tuple[Shown, Shown]:

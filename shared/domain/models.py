@@ -30,9 +30,7 @@ Column = Literal[
     "concurrency_cap_limit", "concurrency_cap_available",
 ]  # fmt: skip
 LimitOf = Literal["endpoint", "user", "traffic_source", "source_address"]
-Role = Literal["publisher", "operator", "viewer", "buyer"]
-DuplicateAfter = Literal["sale", "connected", "converted"]
-"""What makes a caller's next sale a duplicate: a sale, one whose call a buyer answered, or one that it pays for."""
+Role = Literal["publisher", "operator", "viewer"]
 Scope = Literal["post", "read", "operate"]
 """What a token opens: PING, POST and FULL alone, so that it may stand in a page; what its user may read; all that its
 user may do."""
@@ -80,15 +78,11 @@ class Field(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Pays(Struct, frozen=True, omit_defaults=True):
-    """What a buyer pays for: a `sale`, whatever becomes of it; a call that was `answered`; one that lasted for
-    `after_seconds`; or one of which the `buyer_says` within so many days that it converted, and for how much: from
-    `min_cents` to `max_cents`."""
+    """What a buyer pays for: a `sale`, whatever becomes of it; a call that was `answered`; or one that lasted for
+    `after_seconds`."""
 
-    on: Literal["sale", "answered", "duration", "buyer_says"]
+    on: Literal["sale", "answered", "duration"]
     after_seconds: int = 0
-    within_days: int = 0
-    min_cents: int = 0
-    max_cents: int = 0
 
 
 class Earns(Struct, frozen=True, omit_defaults=True):
@@ -148,8 +142,7 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     `zone` is the buyer's clock, for its schedule and the periods of its caps. A buyer without `traffic_sources` takes
     any. `suppression` names the lists whose callers it does not take; within `duplicate_seconds` of a sale it does not
-    take the same caller again, if what `duplicate_after` names has happened or still may. A `live` buyer bids itself:
-    its `bid_cents` is 0.
+    take the same caller again. A `live` buyer bids itself: its `bid_cents` is 0.
     """
 
     id: int
@@ -166,7 +159,6 @@ class Buyer(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     filters: tuple[Filter, ...] = ()
     suppression: tuple[str, ...] = ()
     duplicate_seconds: int = 0
-    duplicate_after: DuplicateAfter = "sale"
     caps: tuple[Cap, ...] = ()
     live: LiveBuyer | None = None
     pays: Pays | None = None
@@ -296,13 +288,11 @@ class RingPool(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class User(Struct, frozen=True, omit_defaults=True):
-    """A user with no traffic sources may name any that is no other user's. One of the role buyer has `buyers`, by their
-    ids: all that it sees is theirs."""
+    """A user with no traffic sources may name any that is no other user's."""
 
     name: str
     role: Role
     traffic_sources: tuple[str, ...] = ()
-    buyers: tuple[int, ...] = ()
 
 
 class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -310,8 +300,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
 
     `static_numbers` maps each number to the traffic source that it belongs to; `shared_numbers` are for all callers. Of
     these and `pool` one is set. An endpoint without `calls` takes none: its sales are paid as sales.
-    `suppression` and `duplicate_seconds` with `duplicate_after` are the account's and the offer's: they refuse a caller
-    for every buyer.
+    `suppression` and `duplicate_seconds` are the account's and the offer's: they refuse a caller for every buyer.
     Live buyers are heard until `ping_deadline_ms` after a PING came in, and `post_deadline_ms` after a POST or FULL.
     `instructions` says who may read the posting instructions; `sandbox` that this is an endpoint's sandbox.
     Under `strict` validation every value must be readable, else only those that a step requires.
@@ -336,7 +325,6 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     margin: Margin = Margin()
     suppression: tuple[str, ...] = ()
     duplicate_seconds: int = 0
-    duplicate_after: DuplicateAfter = "sale"
     limits: tuple[Limit, ...] = ()
     ping_deadline_ms: int = 1500
     post_deadline_ms: int = 4000
@@ -386,13 +374,6 @@ class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True)
     def held_until(self, now: int) -> int:
         """How long a number that is sold now is kept for its call."""
         return now + self.hold_seconds
-
-    def converts_until(self, buyer: Buyer, held_until: int) -> int:
-        """Until when a call may convert for a buyer that comes in the hold of its sale; 0 where no calls are taken."""
-        if self.calls is None:
-            return 0
-        days = buyer.pay_rule.within_days
-        return held_until + (days * DAY or buyer.dial.timeout_seconds + buyer.dial.max_call_seconds)
 
     def state_of(self, lead: Lead) -> str:
         """What the first of the fields with a US state says; empty if none does."""
@@ -450,8 +431,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     `kept_until`: the lead's end, or that of its retries.
     `destination` is the number at which the buyer is dialed, empty in a sale of 0.1.0. `pool` is the ring pool of the
     endpoint, of which the sale saw `pool_used` percent in use: 100 where no number of it was free. `version` is the
-    endpoint's that the POST met; one of 0.1.0 does not say it. Where calls are taken, a call that came in time may
-    convert until `converts_until`; elsewhere, and in sales of 0.1.0, that is 0.
+    endpoint's that the POST met; one of 0.1.0 does not say it.
     Without an answer the lead was erased, or is over its own retention.
     """
 
@@ -474,7 +454,6 @@ class Sale(Struct, frozen=True, kw_only=True):
     pool: str = ""
     pool_used: int = 0
     version: int = 0
-    converts_until: int = 0
 
     def version_of(self, ping: Ping) -> int:
         """The endpoint's version by which it was sold, or if it does not say it by which it was priced."""

@@ -82,11 +82,6 @@ def key(some_id: bytes, attempt: bytes | int) -> str:
     return f"{_text(some_id)}.{attempt if isinstance(attempt, int) else _text(attempt)}"
 
 
-def book_key(call_id: bytes, times: int) -> str:
-    """The key under which a change of what a call is worth is counted, which never has an entry."""
-    return f"{_text(call_id)}.book{times}"
-
-
 def read_key(key: str) -> tuple[bytes, bytes | int]:
     """The ping and its attempt, or the call and the number of its attempt, which is short. Raises `ValueError`."""
     some_id, _, attempt = key.partition(".")

@@ -5,29 +5,18 @@
 {secret.buyer_key}   from the store of secrets
 {bid.reference}      the id that the buyer gave its bid
 {sale.key}           the same however often one sale is asked for
-
-Receivers of postbacks have a vocabulary of their own (`shared.domain.receivers`).
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
-from shared.domain.live_bids import Template
+from shared.domain.live_bids import Ask, Template
 
-PLACEHOLDER = re.compile(r"\{([a-z]{1,20})\.([A-Za-z0-9_.-]{1,100})(?::([a-z0-9]{1,20}))?\}")
-Vocabulary = Mapping[str, Collection[str]]
-"""The kinds of placeholders that there are, and the names of each; an empty one has any."""
-OF_LIVE_BUYERS: Vocabulary = {"lead": (), "secret": (), "bid": ("reference",), "sale": ("key",)}
-
-
-class Source(Protocol):
-    """Where the values of placeholders come from."""
-
-    def value(self, kind: str, name: str) -> str | None:
-        """None where there is none. Raises `Unaskable`."""
+PLACEHOLDER = re.compile(r"\{(lead|secret|bid|sale)\.([A-Za-z0-9_.-]{1,100})(?::([a-z0-9]{1,20}))?\}")
+KNOWN = {"bid": {"reference"}, "sale": {"key"}}
 
 
 class Unaskable(Exception):
@@ -48,17 +37,16 @@ FORMS: dict[str, Callable[[str], object]] = {
 }
 
 
-def check(text: str, known: Vocabulary = OF_LIVE_BUYERS, formed: Collection[str] = ("lead",)) -> None:
-    """`formed` are the kinds that have forms. Raises ValueError that says what is wrong with a template."""
-    rest = PLACEHOLDER.sub(lambda found: "" if found[1] in known else found[0], text)
+def check(text: str) -> None:
+    """Raises ValueError that says what is wrong with a template."""
+    rest = PLACEHOLDER.sub("", text)
     if "{" in rest or "}" in rest:
         raise ValueError("has braces that are no placeholder, like {lead.zip} or {secret.buyer_key}")
     for kind, name, form in PLACEHOLDER.findall(text):
-        if form and (kind not in formed or form not in FORMS):
-            kinds = " and ".join(f"{{{each}.…}}" for each in formed)
-            raise ValueError(f"has the form `{form}`; forms are for {kinds}: {', '.join(FORMS)}")
-        if known[kind] and name not in known[kind]:
-            raise ValueError(f"has {{{kind}.{name}}}; there is {{{kind}.{', '.join(known[kind])}}}")
+        if form and (kind != "lead" or form not in FORMS):
+            raise ValueError(f"has the form `{form}`; forms are for {{lead.…}}: {', '.join(FORMS)}")
+        if kind in KNOWN and name not in KNOWN[kind]:
+            raise ValueError(f"has {{{kind}.{name}}}; there is {{{kind}.{', '.join(KNOWN[kind])}}}")
 
 
 def lead_names(template: Template) -> set[str]:
@@ -75,29 +63,22 @@ def _names(wanted: str, template: Template) -> set[str]:
     return {name for text in _texts(template) for kind, name, _ in _placeholders(text) if kind == wanted}
 
 
-def names(template: Template) -> set[tuple[str, str]]:
-    """The kinds and names of all values that a template sends."""
-    return {(kind, name) for text in _texts(template) for kind, name, _ in _placeholders(text)}
+def fill(template: Template, ask: Ask, quote: Callable[[str], str] = str) -> Any:
+    """The text with its values, each but a secret through `quote`; of a mapping or a list what is not left out. None
+    if nothing is.
 
-
-def fill(template: Template, source: Source, quote: Callable[[str], str] = str, absent: str | None = None) -> Any:
-    """The text with its values, each but a secret through `quote`; of a mapping or a list what is not left out. A value
-    that is not there is `absent` in its text. Without it the text is left out: None if nothing is left.
-
-    Raises `Unaskable`, as the source does.
+    Raises `Unaskable`, as `ask.secret` does.
     """
     if isinstance(template, Mapping):
-        parts = {name: fill(part, source, quote, absent) for name, part in template.items()}
+        parts = {name: fill(part, ask, quote) for name, part in template.items()}
         return {name: part for name, part in parts.items() if part is not None}
     if isinstance(template, list | tuple):
-        return [part for part in (fill(part, source, quote, absent) for part in template) if part is not None]
+        return [part for part in (fill(part, ask, quote) for part in template) if part is not None]
     if not isinstance(template, str):
         return template
     values = {}
     for kind, name, form in _placeholders(template):
-        value = _value(kind, name, form, source)
-        if value is None:
-            value = absent
+        value = _value(kind, name, form, ask)
         if value is None:
             return None
         if template == _written(kind, name, form):
@@ -106,12 +87,16 @@ def fill(template: Template, source: Source, quote: Callable[[str], str] = str, 
     return PLACEHOLDER.sub(lambda found: values[found.groups(default="")], template)  # type: ignore[index]
 
 
-def _value(kind: str, name: str, form: str, source: Source) -> object | None:
-    text = source.value(kind, name)
-    try:
-        return FORMS[form](text) if text is not None and form else text
-    except ValueError:
-        return None
+def _value(kind: str, name: str, form: str, ask: Ask) -> object | None:
+    if kind == "lead":
+        text = ask.lead.get(name)
+        try:
+            return FORMS[form](text) if text is not None and form else text
+        except ValueError:
+            return None
+    if kind == "secret":
+        return ask.secret(name)
+    return ask.key if kind == "sale" else ask.reference or None
 
 
 def _written(kind: str, name: str, form: str) -> str:

@@ -14,12 +14,13 @@ from shared.domain.calls import (
     Agreed,
     Attempt,
     Call,
+    Candidate,
     Dial,
     End,
     Ended,
+    Facts,
     Stop,
     came_true_of_sale,
-    candidate_of,
     connected_attempt,
     next_step,
     what_came_true,
@@ -94,7 +95,7 @@ def _reserve(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dia
             return adopted
         kept = came_true_of_sale(buyer).kept
         wanted = tuple(cap for cap in wanted if cap.kind not in kept)
-    cents = candidate_of(call, buyer.id).cents
+    cents = _candidate(call, buyer.id).cents
     take = partial(world.reservations.take, buyer.id, key, wanted, local, cents, until, is_shared=True)
     try:
         return take()
@@ -120,7 +121,7 @@ def _ask(
         return _end(telephony, call_id, stored, n, "declined")
     lead = Lead(claim.ping.lead | (claim.sale.posted if claim.sale else {}))
     said = world.live.agree(buyer, lead, call.ping_id, offered.reference, world.now(), left)
-    cents = candidate_of(call, buyer.id).cents
+    cents = _candidate(call, buyer.id).cents
     if not isinstance(said, Yes) or not said.is_worth(cents):
         return _end(telephony, call_id, stored, n, "declined")
     price = cents if said.cents is None else said.cents
@@ -194,13 +195,24 @@ def max_ring_seconds(telephony: Telephony, call: Call) -> int:
     return endpoint.calls.max_ring_seconds if endpoint.calls else 0
 
 
+def _candidate(call: Call, buyer_id: int) -> Candidate:
+    return next(candidate for candidate in call.candidates if candidate.buyer_id == buyer_id)
+
+
+def price_of(call: Call, facts: Facts, n: int) -> tuple[int, int]:
+    """What the buyer of an attempt pays, and what the publisher gets, in cents."""
+    agreed = facts.agreed.get(n)
+    found = agreed or _candidate(call, facts.attempts[n].buyer_id)
+    return found.cents, found.payout_cents
+
+
 def instruct_to_dial(telephony: Telephony, call_id: bytes, stored: StoredCall, step: Dial) -> instructions.Dial:
     """What the provider is told: a function of the call and of its endpoint's version alone."""
     call, facts, n = stored.call, stored.facts, step.attempt
     _, buyer = find_buyer(telephony, call, step.buyer_id)
     rules = dial_rules(buyer)
     agreed = facts.agreed.get(n)
-    number = agreed.number if agreed else candidate_of(call, step.buyer_id).number
+    number = agreed.number if agreed else _candidate(call, step.buyer_id).number
     uuid = keys.uuid(telephony.world.keys, "call", call_id)
 
     def address(name: str) -> str:

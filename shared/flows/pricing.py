@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, wraps
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -11,7 +10,6 @@ from shared.domain.limits import Counted
 from shared.domain.matching import Failure
 from shared.domain.models import (
     Buyer,
-    DuplicateAfter,
     Endpoint,
     Facts,
     Lead,
@@ -29,18 +27,11 @@ from shared.publishers import metrics
 from shared.publishers.requests import Request
 from shared.store.callers import Known, Mark
 from shared.store.counters import BATCH, Of, items
-from shared.store.pings import Claim, State
+from shared.store.pings import State
 
 SEED_BYTES = 8
 UNSOLD = {State.FREE, State.EXPIRED, State.SPENT}
 Flow = Callable[[World, Endpoint, Request], bytes]
-
-
-class Window(NamedTuple):
-    """For how long after which sales a caller is a duplicate."""
-
-    seconds: int
-    after: DuplicateAfter
 
 
 def store_unmatched(flow: Flow) -> Flow:
@@ -151,72 +142,28 @@ def _counts_of_request(
     ]
 
 
-def duplicate_windows(*sellers: Endpoint | Buyer) -> dict[str, Window]:
-    """After which sales, and for how long, the same caller is a duplicate, by scope."""
-    return {
-        seller.scope: Window(seller.duplicate_seconds, seller.duplicate_after)
-        for seller in sellers
-        if seller.duplicate_seconds
-    }
+def duplicate_windows(*sellers: Endpoint | Buyer) -> dict[str, int]:
+    """For how many seconds after a sale the same caller is a duplicate, by scope."""
+    return {seller.scope: seller.duplicate_seconds for seller in sellers if seller.duplicate_seconds}
 
 
-def seconds_by_scope(windows: Mapping[str, Window]) -> dict[str, int]:
-    return {scope: window.seconds for scope, window in windows.items()}
-
-
-def find_sales(
-    world: World, marks: Mapping[str, Mark], windows: Mapping[str, Window], ping_id: bytes
-) -> dict[str, int]:
-    """When the caller was sold within these windows, by scope, as far as that makes it a duplicate."""
-    return judge_marks(world, marks, windows, ping_id).duplicates
-
-
-class Judged(NamedTuple):
-    """When a caller was sold, by scope, as far as that makes it a duplicate; and the marks of sales of which nothing
-    came that would."""
-
-    duplicates: dict[str, int]
-    came_to_nothing: set[Mark]
-
-
-def judge_marks(world: World, marks: Mapping[str, Mark], windows: Mapping[str, Window], ping_id: bytes) -> Judged:
-    """A mark does not count if its ping is unsold and no attempt works on it: an attempt that died left the mark. Where
-    a window is after connected or converted calls, it does not count either if there was none and none may come. The
-    ping itself may be so old that it is gone."""
+def find_sales(world: World, marks: Mapping[str, Mark], windows: Mapping[str, int], ping_id: bytes) -> dict[str, int]:
+    """When the caller was sold within these windows, by scope. A mark does not count if its ping is unsold and no
+    attempt works on it: an attempt that died left the mark. The ping itself may be so old that it is gone."""
     now = world.now()
     within = {
         scope: mark
         for scope, mark in marks.items()
-        if scope in windows and mark.ping_id != ping_id and mark.at > now - windows[scope].seconds
+        if scope in windows and mark.ping_id != ping_id and mark.at > now - windows[scope]
     }
-    claims: dict[bytes, Claim] = {}
+    states: dict[bytes, State] = {}
 
     def look(of: bytes) -> None:
-        claims[of] = world.pings.read(of, now)
+        states[of] = world.pings.read(of, now).state
 
     if looks := [partial(look, of) for of in {mark.ping_id for mark in within.values()}]:
         world.in_parallel(*looks)
-    judged = Judged({}, set())
-    for scope, mark in within.items():
-        claim = claims[mark.ping_id]
-        if claim.state in UNSOLD:
-            continue
-        if _makes_duplicates(claim, windows[scope].after, now):
-            judged.duplicates[scope] = mark.at
-        else:
-            judged.came_to_nothing.add(mark)
-    return judged
-
-
-def _makes_duplicates(claim: Claim, after: DuplicateAfter, now: int) -> bool:
-    """Whether a sale has come to what makes a duplicate, or still may. Where no calls are taken, and in 0.1.0, that is
-    the sale itself."""
-    sale = claim.sale
-    if after == "sale" or sale is None or not sale.converts_until:
-        return True
-    if after == "connected":
-        return bool(claim.connected) or now < sale.held_until
-    return bool(claim.converted) or now < (sale.converts_until if claim.connected else sale.held_until)
+    return {scope: mark.at for scope, mark in within.items() if states[mark.ping_id] not in UNSOLD}
 
 
 def explain_failures(turn: Turn, priced: Ping) -> list[Failure] | None:

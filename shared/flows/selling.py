@@ -44,15 +44,7 @@ from shared.flows.attempts import (
     stored_answer,
 )
 from shared.flows.intake import read_choice, read_whole_lead
-from shared.flows.pricing import (
-    UNSOLD,
-    Window,
-    duplicate_windows,
-    explain_failures,
-    find_bids,
-    judge_marks,
-    seconds_by_scope,
-)
+from shared.flows.pricing import UNSOLD, duplicate_windows, explain_failures, find_bids, find_sales
 from shared.flows.refusing import store_on_refusal
 from shared.flows.tracking import (
     SoldNumber,
@@ -237,7 +229,6 @@ def _make_sale(turn: Turn, selling: Selling, taker: _Taker, answer: bytes) -> Sa
         pool=turn.endpoint.pool.name if turn.endpoint.pool else "",
         pool_used=taker.sold.pool_used,
         version=turn.endpoint.version,
-        converts_until=turn.endpoint.converts_until(buyer, taker.sold.held_until),
     )
 
 
@@ -341,16 +332,14 @@ def _give_back(reserved: list[Callable[[], None]]) -> None:
 
 
 def _mark_caller(
-    world: World, caller: str, windows: Mapping[str, Window], ping_id: bytes, attempt: bytes
+    world: World, caller: str, windows: Mapping[str, int], ping_id: bytes, attempt: bytes
 ) -> dict[str, int]:
     """Remember a sale of this caller: nothing if that is done, else the sales that stand against it. The attempts that
     left the marks of unsold pings are dead, and are made sure to sell nothing any more."""
-    dead, seconds = set[Mark](), seconds_by_scope(windows)
-    while marks := world.callers.mark(caller, seconds, ping_id, attempt, world.now(), instead_of=dead):
-        judged = judge_marks(world, marks, windows, ping_id)
-        if judged.duplicates:
-            return judged.duplicates
-        dead |= judged.came_to_nothing
+    dead: set[Mark] = set()
+    while marks := world.callers.mark(caller, windows, ping_id, attempt, world.now(), instead_of=dead):
+        if sold := find_sales(world, marks, windows, ping_id):
+            return sold
         dead |= {mark for mark in marks.values() if world.pings.abandon(mark.ping_id, world.now()) in UNSOLD}
     return {}
 

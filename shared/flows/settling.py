@@ -5,19 +5,15 @@ The ping says which call of its sale is paid, before that call is settled: after
 finds its own call there and goes on.
 """
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
-from shared.domain import calls, keys, reservations, schedule
-from shared.domain.calls import Booked, Settled, Stop, connected_attempt, paid_as_sale, price_of, seconds_of, word_of
+from shared.domain import calls, keys
+from shared.domain.calls import Settled, Stop, connected_attempt, paid_as_sale, seconds_of
 from shared.domain.models import Buyer, Endpoint
-from shared.flows.dialing import find_buyer, give_attempt, give_sale, is_own_buyer, max_ring_seconds
+from shared.flows.dialing import find_buyer, give_attempt, give_sale, max_ring_seconds, price_of
 from shared.flows.telephony import Telephony
 from shared.store.calls import StoredCall
 
-BOOKED_KINDS = ("converted", "revenue")
-"""What caps count of what a call is worth."""
 RELEASE_SECONDS = 300
 """How long a caller that was connected still finds its buyer by its route: who is cut off rings again at once."""
 
@@ -71,50 +67,6 @@ def give_back(telephony: Telephony, call_id: bytes, stored: StoredCall) -> None:
         world.routes.end(route, call.ping_id, ended + RELEASE_SECONDS, world.now())
 
 
-Worth = tuple[bool, int]
-"""Whether a call has converted, and how many cents its buyer owes for it."""
-
-
-def book(telephony: Telephony, call_id: bytes, worth_of: Callable[[StoredCall], Worth]) -> None:
-    """Let its buyer's caps count what a settled call is worth by now, though it had given back what had not come true:
-    whether there is room or not. `worth_of` says it of the call as it is stored.
-
-    Each change is noted with the call before it is counted, and as done after that. So whoever comes next, also after a
-    request that died, counts the one that was noted, which counts once, before there is another. It may be repeated, at
-    any time. Raises `TemporarilyUnavailable`.
-    """
-    while (stored := telephony.calls.look(call_id)) and (settled := stored.facts.settled):
-        buyer, booked = find_buyer(telephony, stored.call, settled.buyer_id)[1], stored.booked
-        if buyer is None or not any(cap.kind in BOOKED_KINDS for cap in buyer.amounts):
-            return
-        if booked and not booked.done:
-            _count_booked(telephony, call_id, stored, buyer, booked)
-            continue
-        was = (booked.converted, booked.revenue_cents) if booked else (settled.converted, settled.revenue_cents)
-        worth = worth_of(stored)
-        if worth == was:
-            return
-        times = booked.times + 1 if booked else 1
-        telephony.calls.note_booked(call_id, booked, Booked(times, *worth, *was))
-
-
-def _count_booked(telephony: Telephony, call_id: bytes, stored: StoredCall, buyer: Buyer, booked: Booked) -> None:
-    """In the periods of the sale, or of the attempt where another buyer took the call."""
-    call, world = stored.call, telephony.world
-    attempt = stored.facts.attempts[connected_attempt(call, stored.facts)]
-    sold_at = call.sold_at if is_own_buyer(call, buyer.id) else attempt.at
-    key = reservations.book_key(call_id, booked.times)
-    wanted = [cap for cap in buyer.amounts if cap.kind in BOOKED_KINDS]
-    changes = {
-        "converted": int(booked.converted) - int(booked.was_converted),
-        "revenue": booked.revenue_cents - booked.was_revenue_cents,
-    }
-    now = world.now()
-    world.reservations.book(buyer.id, key, wanted, schedule.local_time(buyer.zone, sold_at), changes, now)
-    telephony.calls.note_booked(call_id, booked, replace(booked, done=True))
-    world.reservations.close_book(buyer.id, key, {cap.endpoint for cap in wanted}, now)
-
-
 def _worth(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop) -> Settled:
     """How the call ended, and what is owed for it by the facts that there are."""
     call, facts, now = stored.call, stored.facts, telephony.world.now()
@@ -128,9 +80,7 @@ def _worth(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop)
     if buyer is None or not call.ping_id:
         return settled
     converts, earns = _converts(buyer, seconds), _earns(endpoint, buyer, seconds)
-    word = word_of(call, buyer)
-    may_be_paid = call.payable and (converts or earns or word is not None)
-    if not may_be_paid or not telephony.calls.mark_paid(call.ping_id, call_id, converts):
+    if not call.payable or not (converts or earns) or not telephony.calls.mark_paid(call.ping_id, call_id):
         telephony.calls.mark_ping(call.ping_id, "connected", call_id)
         return settled
     cents, payout_cents = price_of(call, facts, n)
@@ -142,14 +92,12 @@ def _worth(telephony: Telephony, call_id: bytes, stored: StoredCall, stop: Stop)
         converted=converts,
         revenue_cents=cents if converts and not owed_already else 0,
         payout_cents=payout_cents if earns and not got_already else 0,
-        awaits_until=word.until if word else 0,
     )
 
 
 def _converts(buyer: Buyer, seconds: int) -> bool:
-    """Whether the buyer pays for a call in which it was connected for so many seconds, whatever it says of it."""
-    rule = buyer.pay_rule
-    return rule.on in ("sale", "answered") or (rule.on == "duration" and seconds >= rule.after_seconds)
+    """Whether the buyer pays for a call in which it was connected for so many seconds."""
+    return buyer.pay_rule.on != "duration" or seconds >= buyer.pay_rule.after_seconds
 
 
 def _earns(endpoint: Endpoint, buyer: Buyer, seconds: int) -> bool:

@@ -2,20 +2,17 @@
 
 from msgspec.structs import replace
 
-from shared.domain.calls import Call, Facts, Settled, connected_at, connected_attempt, ends_of, seconds_of
+from shared.domain.calls import Call, Facts, connected_at, connected_attempt, ends_of, seconds_of
 from shared.domain.models import Endpoint, Lead
-from shared.domain.updates import Change, changes_of
 from shared.journal.rows import Dialed, Row
 from shared.store.calls import StoredCall
 
 ARRIVED = "initiated"
 """The status of a call that has just come."""
-UPDATED = "updated"
 
 
 def rows_of_call(common: Row, old: StoredCall | None, new: StoredCall, endpoint: Endpoint | None) -> list[Row]:
-    """A row when the call comes, one when it is settled, and one for each update: of those before that, when it is
-    settled. `common` has the event and whose call it is."""
+    """A row when the call comes, and one when it is settled. `common` has the event and whose call it is."""
     call, facts, settled = new.call, new.facts, new.facts.settled
     common = _describe(common, call, facts, endpoint)
     found = [replace(common, kind="arrived", at=call.arrived_at, status=ARRIVED)] if old is None else []
@@ -34,28 +31,7 @@ def rows_of_call(common: Row, old: StoredCall | None, new: StoredCall, endpoint:
                 payout_cents=settled.payout_cents,
             )
         )
-    if settled:
-        known = len(old.updates) if old and old.facts.settled else 0
-        changes = [*changes_of(call, facts, new.updates)][known:]
-        found += [_updated(common, change, settled) for change in changes]
     return found
-
-
-def _updated(common: Row, change: Change, settled: Settled) -> Row:
-    was, now = change.was, change.now
-    return replace(
-        common,
-        kind="update",
-        at=max(change.update.at, settled.at),
-        buyer=settled.buyer_id,
-        status=UPDATED,
-        detail=change.update.by,
-        converted=now.converted - was.converted,
-        revenue_cents=now.revenue_cents - was.revenue_cents,
-        payout_cents=now.payout_cents - was.payout_cents,
-        dialed=(),
-        connected_at=0,
-    )
 
 
 def _describe(common: Row, call: Call, facts: Facts, endpoint: Endpoint | None) -> Row:

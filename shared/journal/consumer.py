@@ -28,8 +28,7 @@ Follow = Callable[[Sequence[Event]], object]
 class Consumed(Struct, frozen=True):
     """What became of a batch: `failed` are the sequence numbers of the records that have to come again. What happened
     is counted of the `rows` that were written; `unmatched` pings have no bids. `calls` came, those that were
-    `connected` and `converted` are settled, and sales were `never_called`. Updates count among what they change, so
-    that amounts may be below zero."""
+    `connected` and `converted` are settled, and sales were `never_called`."""
 
     failed: list[str]
     rows: int
@@ -84,8 +83,7 @@ def consume(
     pings = [row for row in rows if row.kind == "ping"]
     sales = [row for row in rows if row.kind == "sale"]
     settled = [row for row in rows if row.kind == "call"]
-    updates = [row for row in rows if row.kind == "update"]
-    earned = [*sales, *settled, *updates]
+    earned = [*sales, *settled]
     return Consumed(
         failed=failed,
         rows=len(rows),
@@ -99,7 +97,7 @@ def consume(
         payout_cents=sum(row.payout_cents for row in earned),
         calls=sum(row.kind == "arrived" for row in rows),
         connected=sum(row.connected_at > 0 for row in settled),
-        converted=sum(row.converted for row in (*settled, *updates)),
+        converted=sum(row.converted for row in settled),
         never_called=sum(row.kind == "never_called" for row in rows),
     )
 

@@ -130,8 +130,7 @@ class Waits(Struct, frozen=True):
 
 
 class TrafficSource(Struct, frozen=True, kw_only=True):
-    """What a user sent from one traffic source, "" without one. Of the `calls` that are over a buyer took the
-    `connected`, and pays for the `converted`; to `never_called` sales none came. Publishers have no `revenue_cents`."""
+    """What a user sent from one traffic source, "" without one. Publishers have no `revenue_cents`."""
 
     user: str = ""
     source: str = ""
@@ -141,10 +140,6 @@ class TrafficSource(Struct, frozen=True, kw_only=True):
     sales: int = 0
     revenue_cents: int | None = None
     payout_cents: int = 0
-    calls: int = 0
-    connected: int = 0
-    converted: int = 0
-    never_called: int = 0
 
 
 def nothing(only_user: str | None) -> Count:
@@ -248,7 +243,7 @@ def _spans(zone: str, *periods: Period) -> dict[str, Any]:
 
 
 def _source(line: Sequence[Any], only_user: str | None) -> TrafficSource:
-    user, source, pings, unmatched, refused, sales, revenue, payout, calls, connected, converted, never_called, _ = line
+    user, source, pings, unmatched, refused, sales, revenue, payout, _ = line
     return TrafficSource(
         user=user,
         source=source,
@@ -258,8 +253,4 @@ def _source(line: Sequence[Any], only_user: str | None) -> TrafficSource:
         sales=sales,
         revenue_cents=revenue if only_user is None else None,
         payout_cents=payout,
-        calls=calls,
-        connected=connected,
-        converted=converted,
-        never_called=never_called,
     )

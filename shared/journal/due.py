@@ -1,7 +1,7 @@
 """What the timetable says is done, minute after minute. A step may be lost, or done by two runs at once: all that is
 done may be repeated, and a minute is finished when everything of it is done or entered again."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 
@@ -15,7 +15,7 @@ from shared.domain.reservations import CameTrue
 from shared.domain.schedule import local_time
 from shared.journal.consumer import EndpointOf
 from shared.journal.events import BROKEN
-from shared.journal.timetable import KEPT_SECONDS, KINDS, Due, Entry, Kind, Timetable
+from shared.journal.timetable import KEPT_SECONDS, Due, Entry, Kind, Timetable
 from shared.store.calls import Calls
 from shared.store.dynamo import Dynamo, Item
 from shared.store.items import as_bytes, bytes_of, ping_key
@@ -25,8 +25,6 @@ from shared.store.reservations import Reservations
 FAULTS = (*BROKEN, TemporarilyUnavailable)
 """What the work on one item may raise, beside what DynamoDB says, that must not keep the others waiting."""
 
-SendPostbacks = Callable[[Collection[bytes]], object]
-"""Puts the postbacks of these ids on their queue. It may be repeated. Raises `TemporarilyUnavailable`."""
 SettleCall = Callable[[bytes], object]
 """Settles a call of which nothing more will come, by its id, and gives back what it held. It may be repeated."""
 
@@ -40,7 +38,7 @@ class Failure(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """How many calls, sales and postbacks there were to look at, and what failed of them."""
+    """How many calls and sales there were to look at, and what failed of them."""
 
     looked_at: int
     failures: list[Failure]
@@ -57,7 +55,6 @@ class DueWork:
         endpoint_of: EndpointOf,
         pool: Executor,
         now: Callable[[], int],
-        send_postbacks: SendPostbacks = lambda _: None,
     ) -> None:
         self.dynamo: Dynamo = timetable.dynamo
         self.timetable = timetable
@@ -67,7 +64,6 @@ class DueWork:
         self.endpoint_of = endpoint_of
         self.pool = pool
         self.now = now
-        self.send_postbacks = send_postbacks
 
     def do_all(self) -> Done:
         """Everything of each minute that has come and is not finished. What fails is entered again, until it is three
@@ -80,7 +76,7 @@ class DueWork:
                 if entry.since + KEPT_SECONDS > self.now():
                     again = [Due(each.kind, bytes.fromhex(each.id), self.now()) for each in failed]
                     self.timetable.enter(again, entry.since)
-                looked_at += sum(len(entry.of(kind)) for kind in KINDS)
+                looked_at += len(entry.calls) + len(entry.sales)
                 failures += failed
             if entries:
                 self.timetable.note_finished(finished)
@@ -95,8 +91,6 @@ class DueWork:
             *(("calls", call_id, _fault_of(partial(self.settle_call, call_id))) for call_id in calls),
             *(("sales", bytes_of(item, "ping_id"), fault) for item, fault in zip(sales, closing, strict=True)),
         ]
-        if entry.postbacks and (fault := _fault_of(partial(self.send_postbacks, entry.postbacks))):
-            faults += [("postbacks", each, fault) for each in sorted(entry.postbacks)]
         return [Failure(kind, some_id.hex(), fault) for kind, some_id, fault in faults if fault]
 
     def _unsettled(self, call_ids: Iterable[bytes]) -> list[bytes]:

@@ -75,7 +75,7 @@ class Event(Struct, frozen=True):
 
 def read_event(record: Mapping[str, Any]) -> Event:
     """An event as Lambda is given it: bytes are base64. Raises `Unreadable`."""
-    with reading("the record"):
+    with _reading("the record"):
         change = record["dynamodb"]
         event = Event(
             id=record["eventID"],
@@ -103,7 +103,7 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
     if event.table == "calls":
         return _rows_of_call(event, event.new, endpoint_of)
     old, new = event.old or {}, event.new
-    with reading("the item"):
+    with _reading("the item"):
         (is_request, is_priced, is_refused, is_sold), marks = _changes(old, new), _marks(old, new)
         if is_request:
             ping, sale, uri, version = None, None, text_of(new, "endpoint"), number_of(new, "version")
@@ -118,7 +118,7 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
     endpoint = endpoint_of(uri, version)
     sold_version = sale.version_of(ping) if ping and sale else version
     sold_by = endpoint if sold_version == version else endpoint_of(uri, sold_version)
-    with reading("the item"):
+    with _reading("the item"):
         common = Row(
             event=event.id,
             at=event.at,
@@ -145,7 +145,7 @@ def derive_rows(event: Event, endpoint_of: Callable[[str, int], Endpoint | None]
 
 def read_calls(event: Event) -> tuple[StoredCall | None, StoredCall]:
     """A call before and after a change. Raises `Unreadable`."""
-    with reading("the call"):
+    with _reading("the call"):
         old = read_item(event.old) if event.old else None
         return old, read_item(event.new or {})
 
@@ -155,7 +155,7 @@ def read_sale(event: Event) -> tuple[Ping, Sale] | None:
     old, new = event.old or {}, event.new or {}
     if event.table != "pings" or "ping" not in new or "sale" not in new or "sale" in old:
         return None
-    with reading("the item"):
+    with _reading("the item"):
         return unpack(bytes_of(new, "ping"), Ping), unpack(bytes_of(new, "sale"), Sale)
 
 
@@ -164,7 +164,7 @@ def _rows_of_call(event: Event, item: Item, endpoint_of: Callable[[str, int], En
         return []
     old, new = read_calls(event)
     endpoint = endpoint_of(new.call.endpoint, new.call.version) if new.call.endpoint else None
-    with reading("the call"):
+    with _reading("the call"):
         common = Row(
             event=event.id,
             at=event.at,
@@ -176,8 +176,7 @@ def _rows_of_call(event: Event, item: Item, endpoint_of: Callable[[str, int], En
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """What fails in it is `Unreadable`."""
+def _reading(what: str) -> Iterator[None]:
     try:
         yield
     except BROKEN as broken:

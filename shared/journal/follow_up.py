@@ -19,18 +19,12 @@ GiveBack = Callable[[StoredCall, bytes], object]
 """Gives back what a settled call held and did not use, by the call and its id. It may be repeated, at any time."""
 
 
-Book = Callable[[bytes], object]
-"""Lets caps count what a call is worth by now, by its id. It may be repeated, at any time."""
 Supersede = Callable[[Endpoint, Ping, Sale], object]
 """Marks the sales that a recorded one has superseded. It may be repeated, at any time."""
 
 
-Announce = Callable[[Sequence[Event]], object]
-"""Tells receivers of postbacks what happened. It may be repeated. Raises `TemporarilyUnavailable`, and `Unreadable`."""
-
-
 def leave(*_: object) -> None:
-    """Gives, marks and tells nothing: what the request did not do, the hourly repair does, or nobody has to."""
+    """Gives and marks nothing: what the request did not do, the hourly repair does, or nobody has to."""
 
 
 class FollowUp:
@@ -43,20 +37,15 @@ class FollowUp:
         endpoint_of: EndpointOf,
         give_back: GiveBack = leave,
         supersede: Supersede = leave,
-        book: Book = leave,
-        announce: Announce = leave,
     ) -> None:
         self.calls = calls
         self.timetable = timetable
         self.endpoint_of = endpoint_of
         self.give_back = give_back
         self.supersede = supersede
-        self.book = book
-        self.announce = announce
 
     def __call__(self, changes: Sequence[Event]) -> None:
         self.timetable.enter([due for change in changes for due in self._follow(change)])
-        self.announce(changes)
 
     def _follow(self, change: Event) -> Iterator[Due]:
         if change.table == "calls":
@@ -77,9 +66,6 @@ class FollowUp:
             if not (old and old.facts.settled):
                 with suppress(*BROKEN):  # who settled it has given already; the hourly repair gives what is left
                     self.give_back(new, call_id)
-            if new.updates and not (old and old.facts.settled and len(old.updates) == len(new.updates)):
-                with suppress(*BROKEN):
-                    self.book(call_id)
         elif old is None or due_at(old.call, old.facts) != due_at(call, facts):
             yield Due("calls", call_id, due_at(call, facts))
 

@@ -34,8 +34,7 @@ DatedBy = Literal["sale", "event"]
 
 class Numbers(Struct, frozen=True, kw_only=True):
     """What is counted in a group. Amounts are cents, times milliseconds; what cannot be said is null: a percentage of
-    nothing, and what the reader may not see. Seven are of live buyers. Of the `calls` that are over a buyer took the
-    `connected`, and pays for the `converted`; `never_called` are sales to which none came."""
+    nothing, and what the reader may not see. The last seven are of live buyers."""
 
     requests: int = 0
     pings: int = 0
@@ -59,13 +58,8 @@ class Numbers(Struct, frozen=True, kw_only=True):
     live_broken: int | None = None
     live_median_ms: int | None = None
     live_p95_ms: int | None = None
-    calls: int | None = None
-    connected: int | None = None
-    converted: int | None = None
-    never_called: int | None = None
 
 
-OF_CALLS = ("calls", "connected", "converted", "never_called")
 COLUMNS = Numbers.__struct_fields__
 WITH_FRACTIONS = {"fill_percent", "win_percent", "margin_percent", "revenue_per_ping_cents"}
 NOTHING = [None if name in WITH_FRACTIONS or name.endswith("_ms") else 0 for name in COLUMNS]
@@ -265,8 +259,8 @@ def is_hidden(column: str) -> bool:
 
 
 def is_of_rows(column: str) -> bool:
-    """Cubes do not know it: how long something took, how live buyers answered, and calls."""
-    return column.endswith("_ms") or "live" in column or column in OF_CALLS
+    """Cubes do not know it: how long something took, and how live buyers answered."""
+    return column.endswith("_ms") or "live" in column
 
 
 def _numbers(values: Sequence[float | None], question: Question) -> Numbers:

@@ -6,14 +6,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-Kind = Literal[
-    "ping", "refused", "sale", "caller", "asked", "settled", "arrived", "call", "update", "never_called",
-]  # fmt: skip
-"""`arrived`: a call came; `call`: it is settled; `update`: what it is worth was changed; `never_called`: none came for
-its sale. `caller`: a POST that was answered as an earlier one brought the ping's first caller. `asked`: a live buyer
-may agree to a sale that is not recorded; `settled`: none may any more."""
+Kind = Literal["ping", "refused", "sale", "caller", "asked", "settled", "arrived", "call", "never_called"]
+"""`arrived`: a call came; `call`: it is settled; `never_called`: no call came for a sale. `caller`: a POST that was
+answered as an earlier one brought the ping's first caller. `asked`: a live buyer may agree to a sale that is not
+recorded; `settled`: none may any more."""
 
-OF_CALLS = frozenset[Kind](("arrived", "call", "update"))
+OF_CALLS = frozenset[Kind](("arrived", "call"))
 """What the stream of calls makes; all else is of the stream of pings."""
 
 
@@ -45,9 +43,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `version`, in its order: why it did not bid (`shared.journal.events.LETTERS`). `fields` are the names of wrong ones.
     Of a `call`, named by its id in hexadecimal, there are the `provider`, when it `arrived_at`, its `arrival`, whom it
     `dialed`, when the `buyer` that took it was `connected_at`, for how many `seconds` they talked, whether it is
-    `converted`, 1 or 0, and `status` and `detail`: how it ended (`domain.calls`). An `update` has the differences in
-    `converted`, `revenue_cents` and `payout_cents`, which may be below zero, and in `detail` who said it: the sums of
-    sales, calls and updates are what is owed.
+    `converted`, 1 or 0, and `status` and `detail`: how it ended (`domain.calls`).
     """
 
     event: str

@@ -1,7 +1,6 @@
 """The timetable: what has to be looked at, at which minute. Items of the journal table, by `pk` and `sk`:
 
-    DUE#<minute>   <digest>     calls, sales, postbacks: the ids of calls, of sold pings and of postbacks that are due;
-                                since: their first minute
+    DUE#<minute>   <digest>     calls, sales: the ids of calls and of sold pings that are due; since: their first minute
     TIMETABLE      TIMETABLE    finished: the last minute of which all is done
 
 Consumers of streams enter what is due, one item for each minute and batch, and the minute function does it. An item's
@@ -15,7 +14,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Literal, get_args
+from typing import Literal
 
 from msgspec import Struct
 
@@ -30,12 +29,11 @@ THE_TIMETABLE = table_key("TIMETABLE", "TIMETABLE")
 IS_NEW = "attribute_not_exists(pk)"
 IS_LATER = "attribute_exists(pk) AND finished < :minute"
 
-Kind = Literal["calls", "sales", "postbacks"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal["calls", "sales"]
 
 
 class Due(Struct, frozen=True):
-    """A call, a sold ping or a postback that is to be looked at from `at` on."""
+    """A call, or a sold ping, that is to be looked at from `at` on."""
 
     kind: Kind
     id: bytes
@@ -48,11 +46,6 @@ class Entry(Struct, frozen=True):
     calls: frozenset[bytes]
     sales: frozenset[bytes]
     since: int
-    postbacks: frozenset[bytes] = frozenset()
-
-    def of(self, kind: Kind) -> frozenset[bytes]:
-        ids: frozenset[bytes] = getattr(self, kind)
-        return ids
 
 
 class Timetable:
@@ -68,13 +61,13 @@ class Timetable:
     def enter(self, due: Iterable[Due], since: int = 0) -> None:
         """`since` is 0 for what has not been entered before."""
         soonest = self._minute() + 2 * MINUTE
-        by_minute: defaultdict[int, dict[Kind, set[bytes]]] = defaultdict(lambda: {kind: set() for kind in KINDS})
+        by_minute: defaultdict[int, dict[Kind, set[bytes]]] = defaultdict(lambda: {"calls": set(), "sales": set()})
         for each in due:
             by_minute[max(-(-each.at // MINUTE) * MINUTE, soonest)][each.kind].add(each.id)
         if by_minute:
             self._begin()
         for minute, ids in sorted(by_minute.items()):
-            self._put(minute, Entry(**{kind: frozenset(ids[kind]) for kind in KINDS}, since=since or minute))
+            self._put(minute, Entry(frozenset(ids["calls"]), frozenset(ids["sales"]), since or minute))
 
     def minutes(self) -> Iterator[int]:
         """Those that have come and are not finished, in their order. None before anything was entered."""
@@ -110,7 +103,7 @@ class Timetable:
             self.begun.add(self.table)
 
     def _put(self, minute: int, entry: Entry) -> None:
-        ids = {kind: some for kind in KINDS if (some := entry.of(kind))}
+        ids = {name: some for name, some in (("calls", entry.calls), ("sales", entry.sales)) if some}
         named = "#".join([*(f"{name} {b''.join(sorted(some)).hex()}" for name, some in ids.items()), f"{entry.since}"])
         self._put_new(
             {
@@ -128,5 +121,5 @@ class Timetable:
 
 
 def _entry(item: Item) -> Entry:
-    ids = {kind: frozenset(item[kind]["BS"]) if kind in item else frozenset() for kind in KINDS}
-    return Entry(**ids, since=number_of(item, "since"))
+    calls, sales = (frozenset(item[name]["BS"]) if name in item else frozenset() for name in ("calls", "sales"))
+    return Entry(calls, sales, number_of(item, "since"))

@@ -36,13 +36,11 @@ from shared.http import serving
 from shared.http.serving import Facts
 from shared.office.rest import HTTP_STATUS
 from shared.office.routing import find_route
-from shared.operators.access import ANYBODY, BUYERS, EVERYBODY, READERS
+from shared.operators.access import EVERYBODY, READERS
 
 ROOT = "/dashboard"
 OURS = re.compile(rf"{ROOT}(/[\w./~%-]*)?(\?[\w./~%&=+:,*-]*)?", re.ASCII)
 """Where somebody may be led to by what a request says: nowhere but within the dashboard."""
-BOUGHT = "/bought"
-"""Below the root: the page of buyers, the only one that they have."""
 SIGN_IN = f"{ROOT}/sign_in"
 SIGNED_OUT = f"{ROOT}/signed_out"
 COOKIE = "__Host-ringpost"
@@ -64,18 +62,15 @@ PAD_BYTES = 16
 
 NAVIGATION = (
     ("", "Today", EVERYBODY),
-    (BOUGHT, "Calls", BUYERS),
     ("/log", "Log", EVERYBODY),
     ("/calls", "Calls", EVERYBODY),
     ("/sources", "Sources", EVERYBODY),
     ("/reports", "Reports", EVERYBODY),
-    ("/statements", "Statements", ANYBODY),
     ("/offers", "Offers", READERS),
     ("/buyers", "Buyers", READERS),
     ("/endpoints", "Endpoints", READERS),
     ("/ring_pools", "Ring pools", READERS),
     ("/providers", "Providers", READERS),
-    ("/receivers", "Receivers", EVERYBODY),
     ("/users", "Users", EVERYBODY),
     ("/suppression_lists", "Suppression", READERS),
     ("/changes", "Changes", READERS),

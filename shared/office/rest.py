@@ -159,7 +159,7 @@ def serve(
 
     def refuse(refused: Objection | TemporarilyUnavailable | InternalError) -> serving.RawResponse:
         if isinstance(refused, Objection):
-            return _response(_objection(refused), headers_of(refused))
+            return _response(_objection(refused), _headers(refused))
         body = {"status": refused.status, "message": InternalError.sentence}
         if isinstance(refused, InternalError):
             return _response(Response(body | {"request_id": request_id}, 500), {})
@@ -202,7 +202,7 @@ def _objection(objection: Objection) -> Response:
     return Response(body, HTTP_STATUS[type(objection)])
 
 
-def headers_of(objection: Objection) -> dict[str, str]:
+def _headers(objection: Objection) -> dict[str, str]:
     if isinstance(objection, TokenUnknown):
         return {"WWW-Authenticate": "Token"}
     if isinstance(objection, MethodUnknown):

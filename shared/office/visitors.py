@@ -1,13 +1,10 @@
 """What the pages work on, and who visits them."""
 
-from collections.abc import Callable
-
 from shared.domain.models import User
 from shared.domain.objections import Refused, TokenUnknown, TooOften
-from shared.flows.telephony import Telephony
 from shared.office.cognito import Cognito, NoAnswer, NotSignedIn, SignedIn
 from shared.office.dashboard import Renewal, Session
-from shared.operators.access import Office, user_of
+from shared.operators.access import Office
 
 VISITS_A_MINUTE = 300
 SIGN_INS_A_MINUTE = 30
@@ -18,11 +15,9 @@ ASKED_AGAIN_SECONDS = 45 * 60
 """The age of an answer from which on Ringpost asks again. Until `CHECKED_SECONDS` the provider need not answer."""
 
 
-class VisitedOffice(Office, frozen=True, kw_only=True):
-    """`telephony` gives what an update of a call works on; `cognito` is where one signs in, None where printed links
-    alone do."""
+class VisitedOffice(Office, frozen=True):
+    """`cognito` is where one signs in, None where printed links alone do."""
 
-    telephony: Callable[[], Telephony]
     cognito: Cognito | None = None
 
 
@@ -46,7 +41,7 @@ def find_user(office: Office, name: str) -> User:
     found = office.records.versions.last_read().parts.get(("users", name))
     if found is None:
         raise TokenUnknown
-    return user_of(name, found)
+    return User(name, found["role"], tuple(found.get("traffic_sources", ())))
 
 
 def _renew(office: VisitedOffice, session: Session, renewal: Renewal | None) -> Renewal | None:

@@ -1,17 +1,15 @@
 """Who an operator's token belongs to, and what its role may do."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Callable
+from typing import get_args
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shared.domain import keys
 from shared.domain.models import Role, Scope, User
 from shared.domain.objections import NotAllowed, TokenUnknown, TooOften
 from shared.domain.readers import Reader
 from shared.journal.fetching import Fetching
-from shared.postbacks.queue import Queue
 from shared.store.callers import Callers
 from shared.store.compiled import Compiled, Memory
 from shared.store.journal import Journal
@@ -21,39 +19,30 @@ REQUESTS_A_MINUTE = 600
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 EVERYBODY: tuple[Role, ...] = ("operator", "viewer", "publisher")
-ANYBODY: tuple[Role, ...] = (*EVERYBODY, "buyer")
-BUYERS: tuple[Role, ...] = ("buyer",)
 READERS: tuple[Role, ...] = ("operator", "viewer")
 OPERATORS: tuple[Role, ...] = ("operator",)
 
 
 class Office(Struct, frozen=True):
     """What the use cases work on, for one request. `open_files` gives what fetches the journal's files; `leads_until`,
-    of a number, a caller and a ping, until when a call leads to the ping's sale; `queue` the queue of postbacks, None
-    where there is none."""
+    of a number, a caller and a ping, until when a call leads to the ping's sale."""
 
     records: Records
     callers: Callers
     journal: Journal
     open_files: Callable[[], Fetching]
     leads_until: Callable[[str, str, bytes], int]
-    queue: Callable[[], Queue] | None = None
 
 
 def admit_user(office: Office, token: str, roles: tuple[Role, ...]) -> User:
-    """As `admit_any`, of one token."""
-    return admit_any(office, [token], roles)
-
-
-def admit_any(office: Office, tokens: Sequence[str], roles: tuple[Role, ...], *, writes: bool = False) -> User:
-    """The user whose token one of these is, as configured now, if it is one of these roles; its request is counted. An
-    operator's token for reading makes it a viewer; what `writes` needs one for more. An absent token costs what a wrong
-    one costs, and a token is looked up each time, not remembered.
+    """The user whose token this is, as configured now, if it is one of these roles; its request is counted. An
+    operator's token for reading makes it a viewer. An absent token costs what a wrong one costs, and a token is looked
+    up each time, not remembered.
 
     Raises `TokenUnknown`, `NotAllowed` and `TooOften`.
     """
     records = office.records
-    hashes = [each for token in tokens or [""] for each in keys.token_hashes(records.keys, token)]
+    hashes = keys.token_hashes(records.keys, token)
     found = Compiled(records.dynamo, Memory()).credential(hashes, SCOPES, records.now())
     if found is None:
         raise TokenUnknown
@@ -67,8 +56,6 @@ def admit_any(office: Office, tokens: Sequence[str], roles: tuple[Role, ...], *,
     office.callers.note_token_use(found.id, records.now())
     for note in office.callers.due_writes():
         note()
-    if writes and found.scope == "read":
-        raise NotAllowed("This token is for reading. You need one with the scope operate.")
     role: Role = configured["role"]
     if found.scope == "read" and role == "operator":
         role = "viewer"
@@ -76,18 +63,7 @@ def admit_any(office: Office, tokens: Sequence[str], roles: tuple[Role, ...], *,
             raise NotAllowed("This token is for reading. You need one with the scope operate.")
     if role not in roles:
         raise NotAllowed(f"This is for {' and '.join(roles)}; {found.user} is {role}.")
-    user = user_of(found.user, configured, role)
-    if found.buyers:
-        user = replace(user, buyers=tuple(buyer for buyer in user.buyers if buyer in found.buyers))
-    if user.role == "buyer" and not user.buyers:
-        raise NotAllowed("The buyers of this token are not its user's any more.")
-    return user
-
-
-def user_of(name: str, configured: Mapping[str, Any], role: Role | None = None) -> User:
-    """A user as configured; with another role where its token allows less."""
-    traffic_sources, buyers = tuple(configured.get("traffic_sources", ())), tuple(configured.get("buyers", ()))
-    return User(name, role or configured["role"], traffic_sources, buyers)
+    return User(found.user, role, tuple(configured.get("traffic_sources", ())))
 
 
 def check_own(reader: Reader, name: str) -> None:

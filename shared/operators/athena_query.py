@@ -26,12 +26,8 @@ count_if(kind IN ('ping', 'refused')) AS requests,
     count_if(kind = 'refused') AS refused,
     sum(IF(kind = 'ping', bids, 0)) AS bids,
     count_if(kind = 'sale') AS sales,{revenue}
-    sum(IF(kind IN ('sale', 'call', 'update'), payout_cents, 0)) AS payout_cents,
-    count_if(kind = 'call') AS calls,
-    count_if(kind = 'call' AND connected_at > 0) AS connected,
-    sum(IF(kind IN ('call', 'update'), converted, 0)) AS converted,
-    count_if(kind = 'never_called') AS never_called"""
-REVENUE = "\n    sum(IF(kind IN ('sale', 'call', 'update'), revenue_cents, 0)) AS revenue_cents,"
+    sum(IF(kind IN ('sale', 'call'), payout_cents, 0)) AS payout_cents"""
+REVENUE = "\n    sum(IF(kind IN ('sale', 'call'), revenue_cents, 0)) AS revenue_cents,"
 
 
 def write_query(question: Question) -> str:

@@ -14,16 +14,15 @@ from shared.operators.access import Office
 from shared.operators.names import buyer_names
 from shared.operators.reports import REASONS, Wanted
 
-OF_SALES = {"": "sales", "$": "connected", "+": "converted", "-": "never_called"}
-"""What is counted of the buyer's own sales and calls, by the letter of a line."""
+OF_CALLS = "$"
+"""The letter of what calls brought beside their sales."""
 CAPPED = tuple(letter for letter, reason in REASONS.items() if reason in ("cap", "concurrency"))
 
 
 class Counts(Struct, frozen=True, kw_only=True):
     """`pings` are those that the buyer could have had, `reasons` why it did not bid. Of what it bid on, it got `won`
     calls, others got `lost`, and nobody got `unsold`. `sales` and `revenue_cents` are of the calls that were sold to it
-    in this time; so are those that it took, `connected`, those of them that `converted`, and its sales that were
-    `never_called`."""
+    in this time."""
 
     pings: int
     reasons: dict[str, int]
@@ -33,9 +32,6 @@ class Counts(Struct, frozen=True, kw_only=True):
     unsold: int
     sales: int
     revenue_cents: int
-    connected: int
-    converted: int
-    never_called: int
 
 
 class DayOfBuyer(Struct, frozen=True):
@@ -109,7 +105,7 @@ def read_buyer(office: Office, buyer: str, wanted: Wanted) -> BuyerReport:
 def _read_lines(office: Office, period: Period, zone: str, buyer: int) -> list[_Line]:
     """A ping at the end of the period may be sold after it, and called after that."""
     spans = offsets(period, zone)
-    later_seconds = log.seconds_to_sell(office) + journal_rows.called_seconds(office, period.end)
+    later_seconds = log.seconds_to_sell(office) + journal_rows.called_seconds(office)
     with journal_rows.open_period(office, Period(period.start, period.end + later_seconds)) as database:
         versions = reports.buyers_of(office, database.ask("versions.sql", {}))
         places = [(key, buyers.index(buyer) + 1) for key, buyers in versions.items() if buyer in buyers]
@@ -134,8 +130,8 @@ def _count(lines: Iterable[_Line], buyer: int) -> Counts:
     counted = Counter[Any]()
     reasons = Counter[str]()
     for line in lines:
-        if name := OF_SALES.get(line.letter):
-            counted[name] += line.times
+        if line.letter in ("", OF_CALLS):
+            counted["sales"] += line.times if not line.letter else 0
             counted["revenue_cents"] += line.revenue_cents
             continue
         counted["pings"] += line.times

@@ -8,20 +8,17 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from shared.configuration import retention_of
 from shared.domain import keys as signing
-from shared.domain.calls import Agreed, Arrival, Candidate, Outcome, connected_attempt, status_of
+from shared.domain.calls import Arrival, Outcome, connected_attempt, status_of
 from shared.domain.models import DAY, Endpoint
 from shared.domain.objections import NotFound, NotValid, Refused
 from shared.domain.readers import Reader
-from shared.domain.updates import MOST_UPDATES, Change, Update, Worth, buyer_of, changes_of
 from shared.journal.call_rows import rows_of_call
 from shared.journal.periods import Period
 from shared.journal.rows import Dialed, Row
 from shared.operators import log
 from shared.operators.access import Office
 from shared.operators.account import account_zone
-from shared.operators.journal_rows import called_seconds
 from shared.operators.log import Page, Part, Placed, Question
 from shared.operators.names import buyer_names
 from shared.operators.resources import PAGE
@@ -44,7 +41,6 @@ NEAR_SECONDS = 3600
 
 NAMES = (
     "call", "ping", "user", "endpoint", "source", "buyer", "number", "status", "arrival", "connected", "converted",
-    "callers", "buyers", "came_from", "came_to",
 )  # fmt: skip
 
 
@@ -120,38 +116,13 @@ class DialedBuyer(Struct, frozen=True, kw_only=True):
     seconds: int
 
 
-class UpdatedCall(Struct, frozen=True, kw_only=True):
-    """What was said of a call `at` a time, `by` whom, and what it was worth before and after that: nothing before it is
-    settled. `said` is masked where it may be the caller's own; it is known as long as the call's item is kept.
-    Publishers are not told who said it, `said`, and revenues."""
-
-    at: int
-    by: str
-    said: dict[str, str] = {}
-    converted_was: bool
-    converted: bool
-    revenue_cents_was: int | None
-    revenue_cents: int | None
-    payout_cents_was: int
-    payout_cents: int
-
-
 class OpenedCall(Struct, frozen=True, kw_only=True):
-    """`over_at` is when the caller was gone, `settled_at` when it was decided what the call is worth, which `updates`
-    may have changed. At `update_address` the buyer that took it needs no token to say what it is worth; only operators
-    are told it. `bid_cents` is what that buyer has bid for it, `bid_payout_cents` what the publisher was offered then;
-    both are known as long as the call's item is kept. Its buyer may say until `awaits_until` that it converted.
-    Publishers are not told the bid."""
+    """`over_at` is when the caller was gone, `settled_at` when it was decided what the call is worth."""
 
     call: CallEntry
     dialed: list[DialedBuyer] = []
     over_at: int | None = None
     settled_at: int | None = None
-    updates: list[UpdatedCall] = []
-    update_address: str = ""
-    bid_cents: int | None = None
-    bid_payout_cents: int | None = None
-    awaits_until: int | None = None
 
 
 class OfPing(Struct, frozen=True):
@@ -187,7 +158,6 @@ class FoundCall(Placed, frozen=True, array_like=True):
     revenue_cents: int
     payout_cents: int
     sold_at: int
-    caller: str = ""
 
     @property
     def attempts(self) -> list[Dialed]:
@@ -219,7 +189,7 @@ def _as_now(office: Office, found: list[FoundCall]) -> list[FoundCall]:
     compiled = Compiled(office.records.dynamo, Memory()).versions(versions)
     endpoints = {(each.vanity_uri, each.version): each for each in compiled}
     return [
-        row_of(raw, now, endpoints.get((now.call.endpoint, now.call.version)))
+        _row_of(raw, now, endpoints.get((now.call.endpoint, now.call.version)))
         if (now := stored.get(raw := bytes.fromhex(each.call)))
         else each
         for each in found
@@ -240,7 +210,7 @@ def list_running(office: Office, reader: Reader, wanted: WantedCalls) -> list[Ca
 def open_call(office: Office, reader: Reader, call_id: str, at: str = "") -> OpenedCall:
     """One call by its uuid or its raw id in hexadecimal. Where its item is gone, `at` is when it was settled, in
     seconds since the epoch. Raises `NotFound`, and `Refused` where it cannot be read."""
-    raw = raw_id(office, call_id)
+    raw = _raw_id(office, call_id)
     if raw is None:
         raise _not_found()
     names = buyer_names(office) if reader.sees_all else {}
@@ -251,32 +221,17 @@ def open_call(office: Office, reader: Reader, call_id: str, at: str = "") -> Ope
             call=entry_of(office, reader, found),
             dialed=[_dialed(each, names) for each in found.attempts],
             settled_at=found.at if found.kind == "call" else None,
-            updates=_updates_by_rows(office, reader, found),
         )
     if reader.limited_to not in (None, stored.call.user):
         raise _not_found()
-    found = row_of(raw, stored, _endpoint_of(office, stored))
-    facts, bid = stored.facts, _bid_of(stored)
+    found = _row_of(raw, stored, _endpoint_of(office, stored))
+    facts = stored.facts
     return OpenedCall(
         call=entry_of(office, reader, found),
         dialed=[_dialed(each, names, stored, n) for n, each in enumerate(found.attempts, 1)],
         over_at=facts.over.at if facts.over else None,
         settled_at=facts.settled.at if facts.settled else None,
-        updates=[_updated(reader, change) for change in changes_of(stored.call, facts, stored.updates)],
-        update_address=_update_address(office, raw, stored) if reader.is_operator else "",
-        bid_cents=bid.cents if bid and reader.sees_all else None,
-        bid_payout_cents=bid.payout_cents if bid else None,
-        awaits_until=(facts.settled.awaits_until or None) if facts.settled else None,
     )
-
-
-def _bid_of(stored: StoredCall) -> Candidate | Agreed | None:
-    """What the buyer that took a call has bid for it; None if none did."""
-    call, facts = stored.call, stored.facts
-    if not (n := connected_attempt(call, facts)):
-        return None
-    buyer_id = facts.attempts[n].buyer_id
-    return facts.agreed.get(n) or next((each for each in call.candidates if each.buyer_id == buyer_id != 0), None)
 
 
 def calls_of_ping(office: Office, reader: Reader, ping: bytes, sold_at: int) -> OfPing:
@@ -301,8 +256,7 @@ def calls_of_ping(office: Office, reader: Reader, ping: bytes, sold_at: int) -> 
 def search(office: Office, question: Question, size: int) -> Part[FoundCall]:
     """Up to `size` lines, from as much of the range as is quickly read. Raises `Refused`."""
     values = {name: question.values.get(name) for name in NAMES}
-    later_seconds = max(RUNNING_SECONDS, called_seconds(office, question.period.end))
-    return log.search_newest(office, question, size, "calls.sql", values, FoundCall, later_seconds)
+    return log.search_newest(office, question, size, "calls.sql", values, FoundCall, RUNNING_SECONDS)
 
 
 def read_question(office: Office, reader: Reader, wanted: WantedCalls) -> Question:
@@ -363,8 +317,7 @@ def entry_of(office: Office, reader: Reader, found: FoundCall) -> CallEntry:
     )
 
 
-def raw_id(office: Office, text: str) -> bytes | None:
-    """The id of a call by its uuid, or as hexadecimal; None for what is neither."""
+def _raw_id(office: Office, text: str) -> bytes | None:
     if len(text) == CALL_ID_DIGITS and text.isascii():
         try:
             return bytes.fromhex(text)
@@ -381,17 +334,10 @@ def _look(office: Office, raw: bytes) -> StoredCall | None:
         raise Refused(f"The stored call cannot be read. {unreadable}") from None
 
 
-def row_of(raw: bytes, stored: StoredCall, endpoint: Endpoint | None) -> FoundCall:
+def _row_of(raw: bytes, stored: StoredCall, endpoint: Endpoint | None) -> FoundCall:
     """As the journal has it, or will have it; of a call that is not settled, as it is now."""
     call, facts = stored.call, stored.facts
-    rows = rows_of_call(Row(event="", at=0, kind="call", call=raw.hex()), None, stored, endpoint)
-    worth = stored.worth
-    row = replace(
-        rows[-1 - len(stored.updates)] if facts.settled else rows[-1],
-        converted=int(worth.converted),
-        revenue_cents=worth.revenue_cents,
-        payout_cents=worth.payout_cents,
-    )
+    row = rows_of_call(Row(event="", at=0, kind="call", call=raw.hex()), None, stored, endpoint)[-1]
     if not facts.settled:
         connected = facts.attempts.get(connected_attempt(call, facts))
         row = replace(row, status=status_of(call, facts), buyer=connected.buyer_id if connected else 0)
@@ -420,67 +366,6 @@ def _find(office: Office, reader: Reader, raw: bytes, at: str) -> FoundCall:
         if part.found:
             return part.found[0]
     raise _not_found()
-
-
-def _update_address(office: Office, raw: bytes, stored: StoredCall) -> str:
-    """Below the host; empty where no buyer took the call."""
-    keys, buyer_id = office.records.keys, buyer_of(stored.call, stored.facts)
-    if not buyer_id:
-        return ""
-    return f"/api/v1/secure/{signing.update_key(keys, raw, buyer_id)}/calls/{signing.uuid(keys, 'call', raw)}"
-
-
-def _updated(reader: Reader, change: Change) -> UpdatedCall:
-    update, was, now = change.update, change.was, change.now
-    return UpdatedCall(
-        at=update.at,
-        by=update.by if reader.sees_all else "",
-        said=_said(update) if reader.sees_all else {},
-        converted_was=was.converted,
-        converted=now.converted,
-        revenue_cents_was=was.revenue_cents if reader.sees_all else None,
-        revenue_cents=now.revenue_cents if reader.sees_all else None,
-        payout_cents_was=was.payout_cents,
-        payout_cents=now.payout_cents,
-    )
-
-
-def _said(update: Update) -> dict[str, str]:
-    said = {
-        "buyer_converted": update.buyer_converted,
-        "offer_converted": update.offer_converted,
-        "revenue": update.revenue_cents,
-        "payout": update.payout_cents,
-        "add_revenue": update.add_revenue_cents or None,
-        "add_payout": update.add_payout_cents or None,
-    }
-    texts = {
-        name: ("yes" if value else "no") if isinstance(value, bool) else f"{value / 100:.2f}"
-        for name, value in said.items()
-        if value is not None
-    }
-    return texts | dict.fromkeys(update.fields, log.MASK)
-
-
-def _updates_by_rows(office: Office, reader: Reader, found: FoundCall) -> list[UpdatedCall]:
-    """Those of a call whose item is gone."""
-    if found.kind != "call":
-        return []
-    end = found.at + retention_of(office.records.versions.last_read().parts).lead_days * DAY
-    question = Question(
-        period=Period(found.at, end), kinds=("update",), only_user=reader.limited_to, values={"call": found.call}
-    )
-    rows = [each for part in log.search_on(search, office, question, MOST_UPDATES, PARTS) for each in part.found]
-    converted, revenue, payout = found.converted, found.revenue_cents, found.payout_cents
-    updates = list[UpdatedCall]()
-    for row in rows:  # the newest first, as is what the call was worth in the end
-        update = Update(id=b"", at=row.at, by=row.detail)
-        now = Worth(converted > 0, revenue_cents=revenue, payout_cents=payout)
-        converted, revenue = converted - row.converted, revenue - row.revenue_cents
-        payout -= row.payout_cents
-        was = Worth(converted > 0, revenue_cents=revenue, payout_cents=payout)
-        updates.insert(0, _updated(reader, Change(update, was, now)))
-    return updates
 
 
 def _dialed(dialed: Dialed, names: Mapping[int, str], stored: StoredCall | None = None, n: int = 0) -> DialedBuyer:

@@ -12,9 +12,7 @@ from shared.operators.configuration_warnings import Warning
 from shared.operators.resources import ONE, Kind
 from shared.store.records import Records
 
-COUNTED: tuple[Kind, ...] = (
-    "endpoints", "offers", "buyers", "ring_pools", "providers", "receivers", "users", "account",
-)  # fmt: skip
+COUNTED: tuple[Kind, ...] = ("endpoints", "offers", "buyers", "ring_pools", "providers", "users", "account")
 Counts = Mapping[Kind, int]
 """By kind; a kind of which there are none is left out."""
 

@@ -139,7 +139,7 @@ def count_day(office: Office, reader: Reader, day: str = "", zone: str = "") -> 
     period, zone, only_user = question.period, question.zone, question.only_user
     local_day = periods.local_day(period.start, zone)
     before = Period(periods.midnight(local_day - timedelta(1), zone), period.start)
-    both = Period(before.start, period.end + journal_rows.called_seconds(office, period.end))
+    both = Period(before.start, period.end + journal_rows.called_seconds(office))
     with journal_rows.open_period(office, both, "day", "has too many rows, with the day before it.") as database:
         counted = counts.count_hours(database, before, period, zone, only_user)
         pools = _by_pool(counts.count_pools(database, period, zone)) if reader.sees_all else []

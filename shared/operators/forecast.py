@@ -22,13 +22,11 @@ MINUTE = "%a %d %b %H:%M"
 
 
 class Gauge(Struct, frozen=True):
-    """A cap, what is counted under it, and whether it has no room for a sale at the buyer's bid. Of the `count` a part
-    is `reserved` by sales and calls that are not over, and may come back. `until` is when its hour, day or month is
-    over, on the buyer's clock; empty if it has none."""
+    """A cap, what is counted under it, and whether it has no room for a sale at the buyer's bid. `until` is when its
+    hour, day or month is over, on the buyer's clock; empty if it has none."""
 
     cap: Cap
     count: int
-    reserved: int
     percent: int
     is_full: bool
     until: str
@@ -43,15 +41,6 @@ class Gauge(Struct, frozen=True):
     @property
     def amount(self) -> str:
         return self._amount(self.count)
-
-    @property
-    def final_amount(self) -> str:
-        """What stays counted whatever comes."""
-        return self._amount(self.count - self.reserved)
-
-    @property
-    def reserved_amount(self) -> str:
-        return self._amount(self.reserved)
 
     @property
     def limit(self) -> str:
@@ -73,12 +62,8 @@ def buyers(parts: Parts, wanted: Collection[Plain]) -> dict[str, Buyer]:
 def gauges_of(records: Records, wanted: Collection[Buyer]) -> dict[int, list[Gauge]]:
     """The caps of those buyers that have some, by id."""
     capped, now = [buyer for buyer in wanted if buyer.caps], records.now()
-    counters = Counters(records.dynamo, {})
-    counts = counters.counts([of for buyer in capped for of in items(buyer)], now)
-    reserved: dict[int, dict[str, int]] = {buyer.id: {} for buyer in capped}
-    for (buyer_id, endpoint), seen in counters.memory.items():
-        reserved[buyer_id].update(seen.reserved(endpoint))
-    return {buyer.id: [*_gauges(buyer, counts[buyer.id], reserved[buyer.id], now)] for buyer in capped}
+    counts = Counters(records.dynamo, {}).counts([of for buyer in capped for of in items(buyer)], now)
+    return {buyer.id: [*_gauges(buyer, counts[buyer.id], now)] for buyer in capped}
 
 
 def hours(opening: Schedule, now: int, zones: list[str]) -> list[tuple[str, list[str]]]:
@@ -121,14 +106,13 @@ def _turn(zone: str, at: int) -> str:
     return f"{before:{MINUTE}}" + (f" → {after:%H:%M}" if after != before else "")
 
 
-def _gauges(buyer: Buyer, counts: Mapping[str, int], reserved: Mapping[str, int], now: int) -> Iterator[Gauge]:
+def _gauges(buyer: Buyer, counts: Mapping[str, int], now: int) -> Iterator[Gauge]:
     local = local_time(buyer.zone, now)
     for cap in buyer.caps:
-        name = key(cap, local)
-        count = counts.get(name, 0)
+        count = counts.get(key(cap, local), 0)
         percent = 100 * count // cap.limit if cap.limit else 100
         is_full = first_full([cap], counts, buyer.bid_cents, local) is not None
-        yield Gauge(cap, count, reserved.get(name, 0), percent, is_full, _until(cap, buyer.zone, now))
+        yield Gauge(cap, count, percent, is_full, _until(cap, buyer.zone, now))
 
 
 def _until(cap: Cap, zone: str, now: int) -> str:

@@ -17,7 +17,7 @@ from shared.store.records import Records
 from shared.store.tokens import Token
 
 NAME_LETTERS = 64
-OF_ROLE: dict[Role, Scope] = {"publisher": "post", "viewer": "read", "operator": "operate", "buyer": "operate"}
+OF_ROLE: dict[Role, Scope] = {"publisher": "post", "viewer": "read", "operator": "operate"}
 """The scope of a token if nobody asks for one."""
 
 LATEST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
@@ -26,12 +26,10 @@ LATEST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
 class WantedToken(Struct, forbid_unknown_fields=True):
     """`expires` is the token's last day, or the second in which it ends, in UTC; without it the token has no end.
-    Without `scope` a publisher's token is for post, a viewer's for read, an operator's and a buyer's for operate. A
-    buyer's token with `buyers` is for these alone."""
+    Without `scope` a publisher's token is for post, a viewer's for read, an operator's for operate."""
 
     name: Annotated[str, Meta(max_length=NAME_LETTERS)] = ""
     scope: Scope | None = None
-    buyers: tuple[int, ...] = ()
     expires: Annotated[str, Meta(max_length=32, description="Like 2027-01-31 or 2027-01-31T18:00:00Z")] = ""
 
 
@@ -45,7 +43,6 @@ class Issued(Struct, frozen=True):
     name: str
     scope: Scope
     expires_at: int | None
-    buyers: tuple[int, ...] = ()
 
 
 def list_tokens(office: Office, reader: Reader, user: str) -> list[Token]:
@@ -62,21 +59,16 @@ def with_last_uses(callers: Callers, tokens: list[Token]) -> list[Token]:
 
 def issue(records: Records, by: str, user: str, wanted: WantedToken) -> Issued:
     """Raises `NotFound` and `NotValid`."""
-    content = resources.find_resource(records, "users", user).content
-    role: Role = content["role"]
+    role: Role = resources.find_resource(records, "users", user).content["role"]
     scope = wanted.scope or OF_ROLE[role]
-    if role in ("viewer", "buyer") and scope == "post":
-        raise NotValid({"scope": [f"must be read or operate: a {role} sends no leads"]})
-    if not {*wanted.buyers} <= {*content.get("buyers", ())}:
-        raise NotValid({"buyers": [f"must be some of {user}'s"]})
+    if (role, scope) == ("viewer", "post"):
+        raise NotValid({"scope": ["must be read or operate: a viewer sends no leads"]})
     name = " ".join(wanted.name.split())
     if not name.isprintable():
         raise NotValid({"name": ["must be text"]})
     expires_at = _end(wanted.expires.strip(), records.now())
-    token, secret = records.tokens.issue(user, by, name=name, scope=scope, expires_at=expires_at, buyers=wanted.buyers)
-    return Issued(
-        token.id, token.user, token.issued_at, secret, token.name, token.scope, token.expires_at, token.buyers
-    )
+    token, secret = records.tokens.issue(user, by, name=name, scope=scope, expires_at=expires_at)
+    return Issued(token.id, token.user, token.issued_at, secret, token.name, token.scope, token.expires_at)
 
 
 def revoke(records: Records, by: str, user: str, token_id: str) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from shared.configuration import retention_of
-from shared.domain.models import DAY
 from shared.domain.objections import NotValid, Refused
 from shared.journal.database import MOST_BYTES, Database, FileUnreadable, TooMuch, open_rows
 from shared.journal.fetching import HOUR, LENGTH, Found, Sources
@@ -23,18 +21,11 @@ PAGES_BYTES = 10_000_000
 """What the pages of an hour are taken to have."""
 
 
-def called_seconds(office: Office, end: int, by_cube: bool = False) -> int:
-    """How long after a range, which ends before `end`, rows are read of what belongs to its sales, where any endpoint
-    takes calls: calls for some hours, their updates until now, if so much is quickly read."""
+def called_seconds(office: Office) -> int:
+    """How long after a sale the row of its call comes, where any endpoint takes calls."""
     parts = office.records.versions.last_read().parts
-    if not any(section == "endpoints" and "calls" in part for (section, _), part in parts.items()):
-        return 0
-    until = min(office.records.now() + HOUR, end + retention_of(parts).lead_days * DAY)
-    if until <= end + CALLED_SECONDS:
-        return CALLED_SECONDS
-    found = office.open_files().files_of(end, until, by_cube)
-    is_quick = found.bytes + len(found.hours) * PAGES_BYTES <= QUICK_BYTES
-    return until - end if is_quick else CALLED_SECONDS
+    takes_calls = any(section == "endpoints" and "calls" in part for (section, _), part in parts.items())
+    return CALLED_SECONDS if takes_calls else 0
 
 
 @contextmanager

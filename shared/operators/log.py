@@ -41,8 +41,6 @@ SALE_SECONDS = 3600
 """How long after its PING a sale is looked for, at least."""
 BUYER_DIGITS = 10
 TIME_DIGITS = 10
-MASK = "•••"
-"""What is shown of a value that may be a caller's own."""
 MINUTE = 60
 
 
@@ -215,7 +213,7 @@ def search(office: Office, question: Question, size: int) -> Part[Found]:
         "callers": question.callers,
         **{name: question.values.get(name) for name in NAMES},
     }
-    later_seconds = seconds_to_sell(office) + called_seconds(office, question.period.end)
+    later_seconds = seconds_to_sell(office) + called_seconds(office)
     return search_newest(office, question, size, "log.sql", values, Found, later_seconds)
 
 

@@ -22,7 +22,7 @@ from shared.journal.periods import Period
 from shared.operators import calls, log
 from shared.operators.access import Office
 from shared.operators.calls import CallEntry
-from shared.operators.log import MASK, Entry, Found, Question
+from shared.operators.log import Entry, Found, Question
 from shared.store.compiled import Compiled, Memory
 from shared.store.journal import Opened, raw_id
 from shared.store.packing import UnknownFormat
@@ -31,6 +31,7 @@ PLAIN = {"us_state", "us_zip", "boolean", "choice", "integer", "decimal"}
 OURS = {"traffic_source_id", "trackdrive_number"}
 LONGEST_NUMBER = 8
 """A longer one may be a telephone number or an account."""
+MASK = "•••"
 KINDS = ("ping", "sale", "refused")
 """The kinds of a ping's rows; the first tells most."""
 RULES: dict[str, Rule] = {letter: rule for rule, letter in LETTERS.items()}

@@ -97,10 +97,7 @@ def read_report(office: Office, reader: Reader, wanted: Wanted) -> Report:
     now = office.records.now()
     before = reports.find_period_before(question, now)
     try:
-        called = Period(
-            before.start,
-            question.period.end + journal_rows.called_seconds(office, question.period.end, question.of_cubes),
-        )
+        called = Period(before.start, question.period.end + journal_rows.called_seconds(office))
         sources = journal_rows.read_sources(office, called, question.of_cubes)
         versions = {}
         if reports.is_of_buyers(question):
@@ -177,11 +174,6 @@ def groups_of(reader: Reader) -> list[str]:
 
 def columns_of(reader: Reader) -> list[str]:
     return [name for name in COLUMNS if reader.sees_all or not reports.is_hidden(name)]
-
-
-def has_calls(counted: Counted) -> bool:
-    """Whether there are calls in a report, or sales to which none came."""
-    return bool(counted.total.calls or counted.total.never_called)
 
 
 def describe(office: Office, report: Report) -> Counted:

@@ -1,6 +1,6 @@
 """The parts of the configuration one by one: listed, made, changed and taken out, by the rules of the whole file.
 
-Seven kinds. A buyer is a part of its offer in the file, and a resource of its own here: it names its `offer`, and an
+Six kinds. A buyer is a part of its offer in the file, and a resource of its own here: it names its `offer`, and an
 offer has no `buyers`. The version of a resource is a hash of what it says, so that two operators who edit two buyers of
 one offer do not meet. A change is made to what is live, checked as a whole file would be, and applied if nobody applied
 anything meanwhile; else once more, from what is live then.
@@ -43,7 +43,7 @@ from shared.operators.configuration_warnings import Warning
 from shared.store.records import Records
 from shared.store.versions import Applied
 
-Kind = Literal["account", "users", "providers", "ring_pools", "offers", "endpoints", "receivers", "buyers"]
+Kind = Literal["account", "users", "providers", "ring_pools", "offers", "endpoints", "buyers"]
 
 ONE = {
     "account": "account",
@@ -52,7 +52,6 @@ ONE = {
     "ring_pools": "ring pool",
     "offers": "offer",
     "endpoints": "endpoint",
-    "receivers": "receiver",
     "buyers": "buyer",
 }
 NAMED_BY: Mapping[str, str] = {**KEYS, "buyers": "id"}
@@ -64,7 +63,6 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
     "ring_pools": (),
     "offers": ("rank_by",),
     "endpoints": ("offer", "tracking", "ring_pool"),
-    "receivers": ("to", "user", "buyer"),
     "buyers": ("offer", "paused"),
 }
 """Members that a list can be narrowed by, to those that say exactly this."""
@@ -124,7 +122,7 @@ def list_resources(
     after: str = "",
     limit: int = PAGE,
 ) -> Page:
-    """In the order of names, buyers of ids. `search` is a part of a name. A publisher sees its own user and receivers.
+    """In the order of names, buyers of ids. `search` is a part of a name. A publisher sees its own user.
 
     Raises `NotValid` where `after` or a filter is of no use.
     """
@@ -136,7 +134,7 @@ def list_resources(
         for resource in all_of(records.versions.last_read().parts, kind)
         if all(_text_of(resource.content, name) == value for name, value in (filters or {}).items())
         and search.casefold() in f"{resource.name} {resource.content.get('name', '')}".casefold()
-        and reader.limited_to in (None, resource.content.get("user") if kind == "receivers" else resource.name)
+        and reader.limited_to in (None, resource.name)
     ]
     return _page(sorted(found, key=lambda found: _order(kind, found.name)), kind, after, limit)
 

@@ -14,7 +14,7 @@ from shared.operators.access import Office
 from shared.operators.reports import Wanted
 from shared.store.csv_text import csv_line
 
-NUMBERS = ("pings", "unmatched", "refused", "sales", "calls", "connected", "converted", "never_called")
+NUMBERS = ("pings", "unmatched", "refused", "sales")
 
 
 class TrafficSources(Struct, frozen=True):
@@ -35,7 +35,7 @@ def count_sources(office: Office, reader: Reader, wanted: Wanted) -> TrafficSour
     has_range = wanted.range or wanted.start or wanted.end
     question = reports.read_question(office, reader, wanted if has_range else replace(wanted, range="today"))
     period = question.period
-    called = Period(period.start, period.end + journal_rows.called_seconds(office, period.end))
+    called = Period(period.start, period.end + journal_rows.called_seconds(office))
     with journal_rows.open_period(office, called) as database:
         found, many, total = counts.count_sources(database, period, question.only_user, question.limit)
     return TrafficSources(period.start, period.end, question.zone, found, many, total)

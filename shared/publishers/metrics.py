@@ -91,16 +91,5 @@ def write_batch(
     _metrics.flush_metrics()
 
 
-def write_postbacks(*, tried: int, sent: int, refused: int, dead: int, paused: int) -> None:
-    """What became of some postbacks: the line of the function that sends them."""
-    _count("PostbacksTried", tried)
-    _count("PostbacksSent", sent)
-    _count("PostbacksRefused", refused)
-    _count("PostbacksDead", dead)
-    _count("ReceiversPaused", paused)
-    _metrics.add_dimension("function", "postback")
-    _metrics.flush_metrics()
-
-
 def _count(name: str, count: int = 1) -> None:
     _metrics.add_metric(name, MetricUnit.Count, count)

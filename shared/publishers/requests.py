@@ -115,7 +115,7 @@ def read(event: Mapping[str, Any], method: str, vanity_uri: str) -> Request:
         method=method,
         vanity_uri=vanity_uri,
         params=params,
-        tokens=[token for token in (_control(params, "auth_token"), *read_authorization(headers)) if token],
+        tokens=[token for token in (_control(params, "auth_token"), *_authorization(headers)) if token],
         idempotency_key=_control(headers, "idempotency-key"),
         came_from=event["requestContext"]["http"].get("sourceIp", ""),
     )
@@ -141,8 +141,7 @@ def _control(params: Mapping[str, str], name: str) -> str:
     return "" if values.is_nothing(found) else found.strip()
 
 
-def read_authorization(headers: Mapping[str, str]) -> list[str]:
-    """The tokens that the header Authorization may hold: with Basic the name, or the password."""
+def _authorization(headers: Mapping[str, str]) -> list[str]:
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "token":
         return [credentials.strip()]

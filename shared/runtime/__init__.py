@@ -127,7 +127,7 @@ def read_secret(arn: str, config: Config = SDK) -> bytes:
 
 
 @cache
-def open_asking() -> "Asking":
+def _asking() -> "Asking":
     """Made for the first live buyer: most functions never ask one, and its library is slow to start."""
     from shared.bidders.asking import Asking
 
@@ -168,7 +168,7 @@ class BuyerSecrets:
 
 
 @cache
-def buyer_secrets() -> BuyerSecrets:
+def _buyer_secrets() -> BuyerSecrets:
     process, *_ = open_process()
     arn, text = process.settings.buyer_secrets_arn, process.settings.buyer_secrets or "{}"
     return BuyerSecrets(lambda: read_secret(arn, BUYER_SECRETS) if arn else text.encode())
@@ -234,7 +234,7 @@ def world(seconds: float = REQUEST_SECONDS) -> World:
         counters=Counters(dynamo, counted),
         reservations=Reservations(dynamo, counted),
         callers=Callers(dynamo, signing_keys, memory.noted),
-        live=LiveBuyers(open_asking, lambda name: buyer_secrets()(name), signing_keys),
+        live=LiveBuyers(_asking, lambda name: _buyer_secrets()(name), signing_keys),
         keys=signing_keys,
         elapsed=elapsed,
         now=read_clock,

@@ -39,13 +39,13 @@ STORAGE = runtime.SDK.merge(Config(read_timeout=10, retries={"total_max_attempts
 def batch_work() -> "tuple[Pages, EndpointOf, DeadLetters, FollowUp]":
     """What the journal function works with, for one batch. Raises `MissingSetting` without a journal table or a place
     for files."""
-    from shared.flows import settling, superseding, updating
+    from shared.flows import settling, superseding
     from shared.journal.consumer import remembering
     from shared.journal.dead_letters import DeadLetters
-    from shared.journal.follow_up import FollowUp, leave
+    from shared.journal.follow_up import FollowUp
     from shared.journal.pages import Pages
     from shared.journal.timetable import Timetable
-    from shared.runtime import calls, postbacks
+    from shared.runtime import calls
     from shared.store.calls import Calls
 
     process, io_pool = open_store_with_journal()
@@ -57,18 +57,16 @@ def batch_work() -> "tuple[Pages, EndpointOf, DeadLetters, FollowUp]":
         DeadLetters(_storage(), runtime.read_clock),
         FollowUp(
             Calls(dynamo),
-            Timetable(dynamo, runtime.read_clock, begun_tables()),
+            Timetable(dynamo, runtime.read_clock, _begun()),
             endpoint_of,
             lambda stored, call_id: settling.give_back(calls.telephony(), call_id, stored),
             lambda endpoint, ping, sale: superseding.mark_again(runtime.world(), endpoint, ping, sale),
-            lambda call_id: updating.book_worth(calls.telephony(), call_id),
-            postbacks.announcing(dynamo, endpoint_of) if process.settings.postbacks_queue else leave,
         ),
     )
 
 
 @cache
-def begun_tables() -> set[str]:
+def _begun() -> set[str]:
     """The tables whose timetable this process knows to have begun."""
     return set()
 
@@ -80,18 +78,17 @@ def calls_due() -> "DueWork":
     from shared.journal.consumer import remembering
     from shared.journal.due import DueWork
     from shared.journal.timetable import Timetable
-    from shared.runtime import calls, postbacks
+    from shared.runtime import calls
 
     process, io_pool = open_store_with_journal()
     dynamo = Dynamo(process.client, process.settings)
     return DueWork(
-        Timetable(dynamo, runtime.read_clock, begun_tables()),
+        Timetable(dynamo, runtime.read_clock, _begun()),
         lambda call_id: settling.settle_due(calls.telephony(), call_id),
         Reservations(dynamo, {}),
         remembering(Compiled(dynamo, Memory()), _known_versions()),
         io_pool,
         runtime.read_clock,
-        lambda ids: postbacks.waiting().send_due(ids),
     )
 
 

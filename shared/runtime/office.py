@@ -24,7 +24,7 @@ def open_office() -> "Office":
     `MissingSetting` without a journal table."""
     from shared.flows.resolving import leads_until
     from shared.operators.access import Office
-    from shared.runtime import calls, postbacks
+    from shared.runtime import calls
     from shared.store.journal import Journal
     from shared.store.records import Records
 
@@ -40,7 +40,6 @@ def open_office() -> "Office":
         Journal(dynamo, signing_keys, io_pool),
         lambda: journal.fetch_files(dynamo),
         lambda number, caller, ping_id: leads_until(calls.telephony(OFFICE_SECONDS), number, caller, ping_id),
-        postbacks.open_queue if postbacks.has_queue() else None,
     )
 
 
@@ -52,22 +51,12 @@ def _known() -> "Known":
 def open_visited_office() -> "VisitedOffice":
     """The office of visitors who sign in. Raises `MissingSetting` without a secret for their sessions."""
     from shared.office.visitors import VisitedOffice
-    from shared.runtime import calls
 
     process, *_ = runtime.open_process()
     if not (process.settings.session_secret_arn or process.settings.session_secret_file):
         raise settings.MissingSetting("the environment variable RINGPOST_SESSION_SECRET_ARN is not set")
     found = open_office()
-    return VisitedOffice(
-        found.records,
-        found.callers,
-        found.journal,
-        found.open_files,
-        found.leads_until,
-        found.queue,
-        telephony=lambda: calls.telephony(OFFICE_SECONDS),
-        cognito=_cognito(),
-    )
+    return VisitedOffice(found.records, found.callers, found.journal, found.open_files, found.leads_until, _cognito())
 
 
 @cache

@@ -5,9 +5,7 @@ dialed; `agreed<n>`, what its live buyer agreed to; `c<n>`, when its leg was ans
 pressed; `s<n>`, how it ended; `recording<n>`, the address of its recording; and `over`. `caller` is the keyed hash of
 who calls.
 `a<n>`, `agreed<n>`, `s<n>` and `over` are packed. Once it is settled it has `settled`, when; `outcome`, `detail`,
-`buyer`, `converted`, `awaits_until`, `revenue_cents`, `payout_cents` and `seconds`. `updates`, packed, is what was said
-of it afterwards, and `updated` how many that are; `booked`, packed, what caps count of changes since. `erased` has no
-caller, no recording, and no fields in its updates. From
+`buyer`, `converted`, `revenue_cents`, `payout_cents` and `seconds`. `erased` has no caller and no recording. From
 `delete_at` on DynamoDB deletes it.
 
 **No write does harm if it is lost, comes twice, or comes late**, after others:
@@ -21,13 +19,9 @@ caller, no recording, and no fields in its updates. From
 - What has ended stays as it ended: an answered leg or a key that is said after the end of its attempt, or an end after
   the settlement, changes nothing. Else what was given back by then would be counted no more, though it came true.
 - A settlement is written once, on the condition that there is no fact but those by which it was made.
-- An update is added to those that were seen, under the number that follows theirs. So of two at once one is refused,
-  and added to what stands; one that comes twice or late finds a later number, and itself among the updates.
-- A ping is paid by one call and stays so. The same call may say it again. An update that makes a call the paid one is
-  added in one transaction with that, so that no sale is left to a call that is worth nothing.
-- What is `booked` goes from one form to the next, each time from the very one that was seen.
-- What was lost has changed nothing. A request that comes again, or whoever settles what is due, finds the facts that
-  there are, and goes on from there.
+- A ping is converted by one call and stays so. The same call may say it again.
+- What was lost has changed nothing. A request that comes again, or the minute function when the call is due, finds
+  the facts that there are, and goes on from there.
 
 Every method gives the call as it is after the write, also where that was refused: a request goes on from what is there,
 also from what another one has written. Its own value there says that its write is done. None is a call that is not
@@ -42,10 +36,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.calls import MOST_ATTEMPTS, Agreed, Attempt, Booked, Call, Ended, Facts, Over, Settled
+from shared.domain.calls import MOST_ATTEMPTS, Agreed, Attempt, Call, Ended, Facts, Over, Settled
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.updates import Update as Said
-from shared.domain.updates import Worth, worth_of
 from shared.store.dynamo import ConditionFailed, Dynamo, Item
 from shared.store.items import (
     Update,
@@ -64,11 +56,11 @@ from shared.store.packing import UnknownFormat, pack, unpack
 BEGAN, AGREED, CONNECTED, ACCEPTED, ENDED, OVER = "a", "agreed", "c", "accepted", "s", "over"
 RECORDING = "recording"
 """Not among the facts that decide: a call may be settled before its recording is there."""
-ERASED, BOOKED = "erased", "booked"
+ERASED = "erased"
 KINDS = (BEGAN, AGREED, CONNECTED, ACCEPTED, ENDED)
 NUMBERS = range(1, MOST_ATTEMPTS + 1)
 
-THE_PING_IS_THIS_CALLS = "attribute_exists(ping_id) AND (attribute_not_exists(paid) OR paid = :value)"
+THE_PING_IS_THIS_CALLS = "attribute_exists(ping_id) AND (attribute_not_exists(converted) OR converted = :value)"
 THE_PING_HAS_NONE = "attribute_exists(ping_id) AND attribute_not_exists(#mark)"
 NOBODY_CALLED = "attribute_exists(sale) AND attribute_not_exists(#called) AND attribute_not_exists(superseded_by)"
 
@@ -80,20 +72,10 @@ Personal = Literal["kept", "running", "gone"]
 
 
 class StoredCall(Struct, frozen=True):
-    """A call as it is now: its facts, what caps count of its worth since it was settled, and what was said of it
-    afterwards; and where the recording of each attempt is. An `erased` one has nothing personal."""
+    """A call and its facts as they are now."""
 
     call: Call
     facts: Facts
-    booked: Booked | None = None
-    updates: tuple[Said, ...] = ()
-    erased: bool = False
-    recordings: dict[int, str] = {}
-
-    @property
-    def worth(self) -> Worth:
-        """With its updates; nothing before it is settled."""
-        return worth_of(self.call, self.facts, self.updates)
 
 
 class Calls:
@@ -195,7 +177,6 @@ class Calls:
             **({"detail": as_text(settled.detail)} if settled.detail else {}),
             **({"buyer": as_number(settled.buyer_id)} if settled.buyer_id else {}),
             **({"converted": {"BOOL": True}} if settled.converted else {}),
-            **({"awaits_until": as_number(settled.awaits_until)} if settled.awaits_until else {}),
         }
         for name, value in written.items():
             update.set(update.name(name), value)
@@ -204,57 +185,18 @@ class Calls:
         _check_present(update, *there)
         return self._write(call_id, update)
 
-    def add_update(self, call_id: bytes, seen: StoredCall, said: Said) -> StoredCall | None:
-        """Add what was said to the updates that were `seen`. It is done if what stands has it: otherwise another update
-        was faster, or the call was erased, and it is to be decided again."""
-        return self._write(call_id, _adding(seen, said))
-
-    def add_paid_update(self, call_id: bytes, seen: StoredCall, said: Said, converted: bool) -> StoredCall | None:
-        """The same of an update by which its sale is to be paid for this call: both are written, or neither. What
-        stands as it was `seen` says that another call of the sale is paid, or that the ping is gone."""
-        adding, ping_id = _adding(seen, said), seen.call.ping_id
-        adding.condition("attribute_exists(call_id)")
-        paying: Any = {
-            "TableName": self.dynamo.settings.pings_table,
-            "Key": ping_key(ping_id),
-            "UpdateExpression": _paying(converted),
-            "ConditionExpression": THE_PING_IS_THIS_CALLS,
-            "ExpressionAttributeValues": {":value": as_bytes(call_id)},
-        }
-        with suppress(ConditionFailed):
-            self.dynamo.transact(
-                [
-                    {"Update": {"TableName": self.table, "Key": _key(call_id), **adding.expressions()}},
-                    {"Update": paying},
-                ]
-            )
-        return self.look(call_id)
-
-    def note_booked(self, call_id: bytes, seen: Booked | None, booked: Booked) -> StoredCall | None:
-        """Note the next form of what caps count of a settled call, if it is still as it was `seen`."""
-        update = Update()
-        name = update.name(BOOKED)
-        update.set(name, _packed(booked))
-        if seen:
-            update.values[":seen"] = _packed(seen)
-            update.condition(f"{name} = :seen")
-        else:
-            _check_absent(update, BOOKED)
-        _check_present(update, "settled")
-        return self._write(call_id, update)
-
-    def mark_paid(self, ping_id: bytes, call_id: bytes, converted: bool) -> bool:
-        """Let this call be the one for which its sale is paid, now or once its buyer says so, and note whether it
-        `converted`. False if another one is, or the ping is gone.
+    def mark_paid(self, ping_id: bytes, call_id: bytes) -> bool:
+        """Let this call be the one for which its sale is paid. False if another one is, or the ping is gone.
 
         Say it before the call is settled: if that is unclear, say it again, and the answer is the same. Of several
         calls the first one wins, also if its request died: the next request that settles it finds that it is paid.
         """
-        return self._mark(ping_id, _paying(converted), THE_PING_IS_THIS_CALLS, as_bytes(call_id))
+        update = "SET converted = :value, connected = if_not_exists(connected, :value)"
+        return self._mark(ping_id, update, THE_PING_IS_THIS_CALLS, as_bytes(call_id))
 
-    def mark_ping(self, ping_id: bytes, mark: Literal["called", "connected", "converted"], call_id: bytes) -> None:
-        """Note on a ping the first call that came to its number, that its buyer answered, or that converted. Twice or
-        late, it changes nothing."""
+    def mark_ping(self, ping_id: bytes, mark: Literal["called", "connected"], call_id: bytes) -> None:
+        """Note on a ping the first call that came to its number, or that its buyer answered. Twice or late, it changes
+        nothing."""
         self._mark(ping_id, "SET #mark = :value", THE_PING_HAS_NONE, as_bytes(call_id), {"#mark": mark})
 
     def mark_never_called(self, ping_id: bytes, at: int) -> bool:
@@ -289,19 +231,15 @@ class Calls:
         found = _personal(item)
         if item is None or found != "kept":
             return found
-        stored = read_item(item)
         update = Update()
-        update.set(update.name("call"), as_bytes(pack(replace(stored.call, caller=""))))
-        if stored.updates:
-            update.set(update.name("updates"), as_bytes(pack([replace(said, fields={}) for said in stored.updates])))
+        update.set(update.name("call"), as_bytes(pack(replace(read_item(item).call, caller=""))))
         update.set(update.name(ERASED), {"BOOL": True})
-        _check_updates(update, stored)
         for name in ("caller", *(f"{RECORDING}{number}" for number in NUMBERS)):
             update.remove(name)
         _check_absent(update, ERASED)
         _check_present(update, "settled")
-        after = self._write(call_id, update)
-        return found if after is None or after.erased else self.forget(call_id)  # an update came meanwhile
+        self._write(call_id, update)
+        return found
 
     def find_personal(self, call_id: bytes) -> Personal:
         """What `forget` would find."""
@@ -346,28 +284,6 @@ def _check_absent(update: Update, *names: str) -> None:
         update.condition(f"attribute_not_exists({update.name(name)})")
 
 
-def _check_updates(update: Update, seen: StoredCall) -> None:
-    if seen.updates:
-        update.condition(f"{update.name('updated')} = {update.number(len(seen.updates))}")
-    else:
-        _check_absent(update, "updated")
-
-
-def _adding(seen: StoredCall, said: Said) -> Update:
-    """The write that adds an update to those that were `seen`."""
-    update = Update()
-    update.set(update.name("updates"), as_bytes(pack([*seen.updates, said])))
-    update.set(update.name("updated"), as_number(len(seen.updates) + 1))
-    _check_updates(update, seen)
-    (_check_present if seen.erased else _check_absent)(update, ERASED)
-    return update
-
-
-def _paying(converted: bool) -> str:
-    also = ", converted = :value" if converted else ""
-    return f"SET paid = :value, connected = if_not_exists(connected, :value){also}"
-
-
 def _check_present(update: Update, *names: str) -> None:
     for name in sorted(names):
         update.condition(f"attribute_exists({update.name(name)})")
@@ -402,14 +318,7 @@ def _unpacked(item: Item, name: str, kind: type[T]) -> T:
 
 def read_item(item: Item) -> StoredCall:
     """Raises `UnknownFormat`."""
-    return StoredCall(
-        call=unpack(bytes_of(item, "call"), Call),
-        facts=_facts(item),
-        booked=_unpacked(item, BOOKED, Booked) if BOOKED in item else None,
-        updates=tuple(unpack(bytes_of(item, "updates"), list[Said])) if "updates" in item else (),
-        erased=ERASED in item,
-        recordings={n: text_of(item, f"{RECORDING}{n}") for n in NUMBERS if f"{RECORDING}{n}" in item},
-    )
+    return StoredCall(unpack(bytes_of(item, "call"), Call), _facts(item))
 
 
 def _facts(item: Item) -> Facts:
@@ -438,7 +347,6 @@ def _settled(item: Item) -> Settled:
         "revenue_cents": number_of(item, "revenue_cents"),
         "payout_cents": number_of(item, "payout_cents"),
         "seconds": number_of(item, "seconds"),
-        "awaits_until": number_or(item, "awaits_until", 0),
     }
     try:
         return msgspec.convert(found, Settled)

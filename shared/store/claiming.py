@@ -71,17 +71,6 @@ class Claiming:
             raise InvalidConfiguration(problems)
         return last
 
-    def resting(self, numbers: Collection[str], live: CurrentVersion) -> dict[str, tuple[str, int]]:
-        """Of numbers that are not in the live configuration, those that are still held where they were given up: by
-        whom, and until when."""
-        forgotten = self.now() + FORGOTTEN_SECONDS
-        not_freed = {number.number: number.free_from(forgotten) for number in live.given_up}
-        held = {
-            number: (text_of(item, "owner"), number_or(item, "free_at", not_freed.get(number, 0)))
-            for number, item in self._owners(numbers).items()
-        }
-        return {number: (owner, until) for number, (owner, until) in held.items() if until > self.now()}
-
     def claim(self, wanted: Configuration, live: CurrentVersion, version: int, places: Mapping[str, Place]) -> None:
         """Take the numbers that are new, for their owners and as of this version."""
         ours = live.numbers()

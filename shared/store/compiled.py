@@ -38,14 +38,12 @@ class Entry(Struct):
 
 
 class Credential(Struct, frozen=True):
-    """A token: `id` names it where its secret must not be seen; it ends at `expires_at`, 0 is never. With `buyers` it
-    opens what is theirs alone, of all that its user may see."""
+    """A token: `id` names it where its secret must not be seen; it ends at `expires_at`, 0 is never."""
 
     id: str
     user: str
     scope: Scope = "operate"
     expires_at: int = 0
-    buyers: tuple[int, ...] = ()
 
     def is_over(self, now: float) -> bool:
         return 0 < self.expires_at <= now
@@ -146,7 +144,6 @@ def _credential(item: Item) -> Credential:
         user=text_of(item, "user"),
         scope=cast("Scope", text_of(item, "scope") or "operate"),
         expires_at=number_or(item, "expires_at", 0),
-        buyers=tuple(sorted(int(number) for number in item["buyers"]["NS"])) if "buyers" in item else (),
     )
 
 

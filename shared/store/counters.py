@@ -17,7 +17,6 @@ repair has lowered since.
 """
 
 from base64 import urlsafe_b64encode
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -26,7 +25,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.domain import caps, reservations
+from shared.domain import caps
 from shared.domain.caps import Cap
 from shared.domain.models import Buyer
 from shared.domain.refusals import TemporarilyUnavailable
@@ -72,16 +71,6 @@ class Seen(Struct, frozen=True):
             name: 0 if self.places_of(ping, name, now) else sum(until > now for until in places.values())
             for name, places in self.places.items()
         }
-
-    def reserved(self, endpoint: str = "") -> dict[str, int]:
-        """What of the counts is held by entries, in the item of this endpoint: their sales and calls are not over, and
-        may give it back. Entries of a newer release are left out."""
-        found = Counter[str]()
-        for value in (self.held or {}).values():
-            if isinstance(value, bytes):
-                with suppress(ValueError):
-                    found.update(reservations.unpack(value).amounts(endpoint))
-        return found
 
     def places_of(self, ping: str, name: str, now: int) -> list[str]:
         """The attempts at a ping that have a place now."""

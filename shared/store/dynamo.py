@@ -201,15 +201,6 @@ class Dynamo:
 
         self._in_batches([{"PutRequest": {"Item": item}} for item in items], WRITTEN_AT_ONCE, write)
 
-    def batch_delete(self, table: str, keys: Sequence[Any]) -> None:
-        """Delete items, also such as are not there. Raises `TemporarilyUnavailable`."""
-
-        def delete(some: Sequence[Any]) -> Sequence[Any]:
-            answer = self.call(self.client.batch_write_item, RequestItems={table: some})
-            return answer["UnprocessedItems"].get(table, [])
-
-        self._in_batches([{"DeleteRequest": {"Key": key}} for key in keys], WRITTEN_AT_ONCE, delete)
-
     def _in_batches(self, entries: Sequence[Any], size: int, act: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
         """`act` gives what was left undone of its entries."""
         left, idle = list(entries), 0

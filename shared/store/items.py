@@ -68,22 +68,19 @@ class Update:
         return ".".join(self.placeholders.setdefault(name, f"#n{len(self.placeholders)}") for name in path)
 
     def number(self, number: int) -> str:
-        return self.value(as_number(number))
+        return self._value(as_number(number))
 
     def condition(self, condition: str) -> None:
         self.conditions.append(condition)
 
     def set(self, path: str, value: Item) -> None:
-        self.clauses["SET"].append(f"{path} = {self.value(value)}")
+        self.clauses["SET"].append(f"{path} = {self._value(value)}")
 
     def set_once(self, path: str, value: Item) -> None:
-        self.clauses["SET"].append(f"{path} = if_not_exists({path}, {self.value(value)})")
+        self.clauses["SET"].append(f"{path} = if_not_exists({path}, {self._value(value)})")
 
     def add(self, key: str, amount: int) -> None:
         self.clauses["ADD"].append(f"{self.name(key)} {self.number(amount)}")
-
-    def add_to_set(self, key: str, text: str) -> None:
-        self.clauses["ADD"].append(f"{self.name(key)} {self.value({'SS': [text]})}")
 
     def remove(self, *path: str) -> None:
         self.clauses["REMOVE"].append(self.name(*path))
@@ -97,7 +94,7 @@ class Update:
         }
         return {name: value for name, value in found.items() if value}  # DynamoDB refuses empty ones
 
-    def value(self, value: Item) -> str:
+    def _value(self, value: Item) -> str:
         known = (placeholder for placeholder, other in self.values.items() if other == value)
         placeholder = next(known, f":v{len(self.values)}")
         self.values[placeholder] = value

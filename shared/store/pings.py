@@ -74,8 +74,8 @@ class Claim(Struct):
     """What an attempt found. `state` is FREE if the claim is its own now, since `claimed_at`. `taken_over` says that an
     earlier attempt may have leased a number and not said so. There is a `ping` unless it is UNKNOWN or was SPENT
     unseen, a `sale` if SOLD, and `terms` once it was claimed. `asked` holds what is not settled with live buyers, by
-    id; `asks` says how often that was written. `connected` is the first call of the sale that a buyer answered,
-    `converted` the one that it pays for; `superseded_by` is the ping whose sale has taken over its route."""
+    id; `asks` says how often that was written. `connected` is the first call of the sale that its buyer answered;
+    `superseded_by` the ping whose sale has taken over its route."""
 
     state: State
     ping: Ping | None = None
@@ -86,7 +86,6 @@ class Claim(Struct):
     asked: dict[int, Asked] = {}
     asks: int = 0
     connected: bytes = b""
-    converted: bytes = b""
     superseded_by: bytes = b""
 
     def seconds_left(self, now: int) -> int:
@@ -481,7 +480,6 @@ def _found(item: Item, state: State) -> Claim:
         asked=unpack_asked(bytes_of(item, "asked")) if "asked" in item else {},
         asks=number_or(item, "asks", 0),
         connected=bytes_of(item, "connected"),
-        converted=bytes_of(item, "converted"),
         superseded_by=bytes_of(item, "superseded_by"),
     )
 

@@ -20,16 +20,13 @@ key is that attempt's own. **Each write may be lost, repeated or late: it is don
   then one must be free. A place that is over and is still in the map stands for itself: nobody has got it.
 - *Give* needs the very entry whose amounts it subtracts, and leaves a tombstone: nothing is subtracted twice. Where
   nothing is held it needs just that, and leaves a tombstone too, for a take that is still to come.
-- *Book* needs that nothing is held under its key, and leaves a tombstone there that stands for as long as anybody may
-  book again. It asks for no room: what a buyer says it owes is counted beyond a cap, too. *Close book* lets the
-  tombstone end once nobody does.
 - *Free places* needs the place. Nothing brings it back: a take finds its entry.
 - *Remove*, of what is over, needs that each place and tombstone is over still. Nobody writes in a period that is over.
 - *Make maps* leaves those that are there. The maps are never removed, and `held` is never there without the other, so
   that no write meets half of them.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum
@@ -41,7 +38,7 @@ from msgspec import Struct
 from shared.domain import caps, reservations
 from shared.domain.calls import came_true_of_sale
 from shared.domain.caps import MOST_HELD, Cap
-from shared.domain.models import DAY, Buyer
+from shared.domain.models import Buyer
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.domain.reservations import NOTHING, TOMBSTONE_SECONDS, CameTrue
 from shared.domain.schedule import local_time
@@ -53,9 +50,6 @@ PLACES = "concurrent"
 
 TRIES = 8
 """How often a write is tried while others change the item."""
-
-BOOK_SECONDS = 15 * DAY
-"""How long a change that is not noted as counted cannot be counted again: longer than dead letters are kept."""
 
 REMOVED_AT_ONCE = 50
 """The most that one write removes: an expression may have 4 KB and 300 operators."""
@@ -181,31 +175,6 @@ class Reservations:
             key, local = reservations.key(ping_id, attempt), local_time(buyer.zone, now)
             self.give(buyer.id, key, buyer.counted_in, came_true_of_sale(buyer), local)
 
-    def book(
-        self, buyer_id: int, key: str, wanted: Collection[Cap], sold: datetime, changes: Mapping[str, int], now: int
-    ) -> None:
-        """Count a change of what a call is worth, by kind, whether there is room or not, and once for each key. It
-        belongs to the periods that it was `sold` in on the buyer's clock, of which those that are over count nothing.
-        Less than nothing is never counted. Close the book when nobody will book under this key again."""
-        local = datetime.fromtimestamp(now, sold.tzinfo)
-        for endpoint, here in _by_endpoint(wanted):
-            amounts = {
-                name: changes.get(cap.kind, 0) for name, cap in caps.caps_by_key(here, sold).items() if cap.period
-            }
-            amounts = {name: amount for name, amount in amounts.items() if amount and not caps.is_over(name, local)}
-            if amounts:
-                self._book((buyer_id, endpoint), key, amounts, now)
-
-    def close_book(self, buyer_id: int, key: str, endpoints: Collection[str], now: int) -> None:
-        """Nobody will book under this key again: it has to refuse what is under way, and no longer."""
-        for endpoint in sorted(endpoints):
-            of = (buyer_id, endpoint)
-            update = Update()
-            held, end = update.name(HELD, key), now + TOMBSTONE_SECONDS
-            update.condition(f"{held} > {update.number(end)}")
-            update.set(held, as_number(end))
-            self._write(of, update, now)
-
     def free_places(self, buyer_id: int, key: str, endpoints: Collection[str]) -> None:
         """Let a place go whose entry stays: who is gone needs none."""
         for endpoint in sorted(endpoints):
@@ -298,17 +267,6 @@ class Reservations:
                 self.make_maps(of)
         raise TemporarilyUnavailable(not_done=True)
 
-    def _book(self, of: Of, key: str, amounts: Mapping[str, int], now: int) -> None:
-        there: dict[str, int] | None = None
-        for _ in range(TRIES):
-            if (state := self.memory.get(of)) and state.held is None:
-                self.make_maps(of)
-            done, state = self._write(of, _booking(key, amounts, there, now), now)
-            if done or key in (state.held or {}):
-                return
-            there = state.counts
-        raise TemporarilyUnavailable(not_done=True)
-
     def _standing(self, state: Seen, key: str) -> Reserved | None:
         """What stands under the key that a write was refused: its own entry, a tombstone, or nothing."""
         value = (state.held or {}).get(key)
@@ -395,27 +353,6 @@ class Reservations:
             done, item = False, met.item or {}
         state = self.memory[of] = seen_of(item, now)
         return done, state
-
-
-def _booking(key: str, amounts: Mapping[str, int], there: Mapping[str, int] | None, now: int) -> Update:
-    """The write that counts. It takes back all or, where less than that was found to be `there`, what is there."""
-    update = Update()
-    held = update.name(HELD, key)
-    update.condition(f"attribute_exists({update.name(HELD)})")
-    update.condition(f"attribute_not_exists({held})")
-    update.set(held, as_number(now + BOOK_SECONDS))
-    for name, amount in amounts.items():
-        count = update.name(name)
-        if amount >= 0 or there is None or there.get(name, 0) >= -amount:
-            update.add(name, amount)
-            if amount < 0:
-                update.condition(f"{count} >= {update.number(-amount)}")
-        elif found := there.get(name, 0):
-            update.condition(f"{count} = {update.number(found)}")
-            update.set(count, as_number(0))
-        else:
-            update.condition(f"(attribute_not_exists({count}) OR {count} <= {update.number(0)})")
-    return update
 
 
 class _Take(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Tokens of users, codes to sign in with, and sessions. Items of the config table, by `pk` and `sk`:
 
-TOKEN#<hash>       TOKEN        the token's user, scope, expires_at and buyers
-TOKENS             acme#1f2e…   by user and id: hash, issued_at, name, scope, expires_at, buyers
+TOKEN#<hash>       TOKEN        the token's user, scope and expires_at
+TOKENS             acme#1f2e…   by user and id: hash, issued_at, name, scope, expires_at
 CODE#<hash>        CODE         user, and expires_at
 SESSIONS#acme      SESSIONS     generation: sessions of the user's earlier ones are over
 """
@@ -29,8 +29,7 @@ SESSIONS = "SESSIONS#"
 
 
 class Token(Struct, frozen=True):
-    """`used_at` is the hour of the last use; None if there was none, or if nobody asked for it. With `buyers` it is for
-    these alone, of its user's."""
+    """`used_at` is the hour of the last use; None if there was none, or if nobody asked for it."""
 
     id: str
     user: str
@@ -39,7 +38,6 @@ class Token(Struct, frozen=True):
     scope: Scope = "operate"
     expires_at: int | None = None
     used_at: int | None = None
-    buyers: tuple[int, ...] = ()
 
 
 class Tokens:
@@ -65,20 +63,14 @@ class Tokens:
         name: str = "",
         scope: Scope = "operate",
         expires_at: int | None = None,
-        buyers: Collection[int] = (),
     ) -> tuple[Token, str]:
         """A new token of a user, and its secret, kept nowhere: the given one or a random one. Raises `Refused`."""
         if ("users", user) not in self.versions.current().records:
             raise Refused(f"There is no user {user} in the live configuration.")
         secret = token or f"rp_{secrets.token_urlsafe(24)}"
         hashed = token_hash(self.keys, secret)
-        of = tuple(sorted({*buyers}))
-        issued = Token(self.id_of(secret), user, self.now(), name, scope, expires_at, buyers=of)
-        opens = {
-            "scope": as_text(scope),
-            **({"expires_at": as_number(expires_at)} if expires_at else {}),
-            **({"buyers": {"NS": [str(buyer) for buyer in of]}} if of else {}),
-        }
+        issued = Token(self.id_of(secret), user, self.now(), name, scope, expires_at)
+        opens = {"scope": as_text(scope), **({"expires_at": as_number(expires_at)} if expires_at else {})}
         listed = {"hash": as_text(hashed), "issued_at": as_number(issued.issued_at), "name": as_text(name), **opens}
         try:
             self.dynamo.transact(
@@ -233,5 +225,4 @@ def _token(item: Item) -> Token:
         name=text_of(item, "name"),
         scope=cast("Scope", text_of(item, "scope") or "operate"),
         expires_at=number_or(item, "expires_at", None),
-        buyers=tuple(sorted(int(number) for number in item["buyers"]["NS"])) if "buyers" in item else (),
     )

@@ -32,7 +32,6 @@ SECTIONS = {
     "ring_pool": "ring_pools",
     "offer": "offers",
     "endpoint": "endpoints",
-    "receiver": "receivers",
 }
 KINDS = {section: kind for kind, section in SECTIONS.items()}
 

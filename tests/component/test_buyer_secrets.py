@@ -106,7 +106,7 @@ def test_as_deployed_a_function_lets_no_buyer_be_on_this_machine(
         monkeypatch.delenv(name)
     for name, value in (settings.environment() | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
         monkeypatch.setenv(name, value)
-    with sandbox.running() as (url, _), closing(runtime.open_asking()) as ask:
+    with sandbox.running() as (url, _), closing(runtime._asking()) as ask:
         reply = ask({1: Call("GET", f"{url}/")}, {1: 5})[1]
     assert isinstance(reply, Silence if deployed else Reply)
     assert not deployed or (reply.reason, reply.sent) == ("its URL must be https", False)  # type: ignore[union-attr]

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain.calls import Settled
 from shared.domain.caps import Cap
-from shared.domain.models import DAY, CallRules, DialRules, Earns, Endpoint, Pays
+from shared.domain.models import CallRules, DialRules, Earns, Endpoint, Pays
 from shared.flows.settling import settle_due
 from tests.build import BUYERS, CALLER, Publisher, Stage, a_buyer, a_pool, an_endpoint
 from tests.phone import KEY, Phone, Told
@@ -103,55 +103,6 @@ def test_the_publisher_may_earn_by_a_rule_of_its_own(stage: Stage, publisher: Pu
     assert (settled_of(phone).converted, settled_of(phone).revenue_cents, settled_of(phone).payout_cents) == (
         False, 0, 2500,
     )  # fmt: skip
-
-
-SAYS = Pays("buyer_says", within_days=7, min_cents=500, max_cents=8000)
-
-
-def test_a_call_of_which_its_buyer_has_to_say_so_is_connected_and_unconverted(
-    stage: Stage, publisher: Publisher
-) -> None:
-    stage.publish(takes_calls(buyers=(a_buyer(pays=SAYS),)))
-    phone = Phone(stage, sell(publisher))
-    phone.rings()
-    phone.talks(600)
-    settled = settled_of(phone)
-    assert (settled.outcome, settled.buyer_id, settled.converted) == ("finished", 1, False)
-    assert (settled.revenue_cents, settled.payout_cents) == (0, 0)
-    assert settled.awaits_until == phone.stored.call.arrived_at + 7 * DAY  # type: ignore[union-attr]
-
-
-def test_of_the_calls_of_a_sale_one_awaits_what_its_buyer_says(stage: Stage, publisher: Publisher) -> None:
-    stage.publish(takes_calls(buyers=(a_buyer(pays=SAYS),)))
-    number = sell(publisher)
-    calls = [Phone(stage, number) for _ in range(2)]
-    for phone in calls:
-        assert phone.rings().dialed == BUYERS[0].number
-    for phone in reversed(calls):
-        phone.talks(60)
-    assert [settled_of(phone).awaits_until > 0 for phone in calls] == [False, True]
-    repeat = Phone(stage, number)
-    repeat.rings()
-    repeat.talks(60)
-    assert settled_of(repeat).awaits_until == 0
-
-
-def test_a_publisher_may_earn_before_the_buyer_has_said_anything(stage: Stage, publisher: Publisher) -> None:
-    stage.publish(replace(takes_calls(buyers=(a_buyer(pays=SAYS),)), earns=Earns("connected")))
-    phone = Phone(stage, sell(publisher))
-    phone.rings()
-    phone.talks(60)
-    settled = settled_of(phone)
-    assert (settled.converted, settled.revenue_cents, settled.payout_cents) == (False, 0, 2500)
-    assert settled.awaits_until
-
-
-def test_a_buyer_that_was_dialed_and_did_not_answer_has_nothing_to_say(stage: Stage, publisher: Publisher) -> None:
-    stage.publish(takes_calls(buyers=(a_buyer(pays=SAYS),)))
-    phone = Phone(stage, sell(publisher))
-    phone.rings()
-    phone.dial_ends("busy")
-    assert settled_of(phone).awaits_until == 0
 
 
 def test_of_the_calls_of_a_sale_one_is_paid(stage: Stage, publisher: Publisher) -> None:

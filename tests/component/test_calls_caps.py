@@ -6,13 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.calls import Booked, Ended
+from shared.domain.calls import Ended
 from shared.domain.caps import Cap
-from shared.domain.models import DAY, CallRules, DialRules, Endpoint, Pays
+from shared.domain.models import CallRules, DialRules, Endpoint, Pays
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.reservations import book_key
-from shared.domain.schedule import local_time
-from shared.flows import settling
 from shared.flows.settling import settle_due
 from shared.store.calls import Calls, StoredCall
 from shared.store.counters import Seen
@@ -269,96 +266,3 @@ class Counted(Dynamo):
             self.sent = []
         self.sent.append(method.__name__.title().replace("_", ""))
         return super().send(method, sendings, *args, **request)
-
-
-SAYS = Pays("buyer_says", within_days=7, min_cents=0, max_cents=8000)
-OF_WORTH = (Cap("converted", 2, "day"), Cap("revenue", 5000, "day"), Cap("converted", 9, "total", "my_endpoint"))
-
-
-def talk(stage: Stage, caller: str) -> Phone:
-    phone = Phone(stage, sell(stage, caller), caller)
-    assert phone.rings().dialed == BUYERS[0].number
-    phone.talks(60)
-    return phone
-
-
-def say(stage: Stage, phone: Phone, converted: bool, cents: int) -> None:
-    settling.book(stage.telephony(), phone.call_id, lambda _: (converted, cents))
-
-
-def test_what_a_buyer_has_to_say_is_reserved_until_its_call_ends_and_counted_when_it_says_so(
-    fast_stage: Stage,
-) -> None:
-    stage = fast_stage
-    stage.publish(takes_calls(*OF_WORTH, pays=SAYS))
-    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
-    phone.rings()
-    assert counted(stage) == {"converted-day": 1, "revenue-day": 2500}
-    phone.talks(60)
-    assert counted(stage) == counted(stage, "my_endpoint") == {}
-    for _ in range(2):
-        say(stage, phone, True, 3000)
-        assert counted(stage) == {"converted-day": 1, "revenue-day": 3000}
-        assert counted(stage, "my_endpoint") == {"converted-total": 1}
-    say(stage, phone, True, 1000)
-    assert counted(stage) == {"converted-day": 1, "revenue-day": 1000}
-    say(stage, phone, False, 0)
-    assert counted(stage) == counted(stage, "my_endpoint") == {}
-
-
-def test_what_passes_a_cap_is_counted_and_closes_the_buyer(fast_stage: Stage) -> None:
-    stage = fast_stage
-    stage.publish(takes_calls(*OF_WORTH, pays=SAYS))
-    phones = [talk(stage, caller) for caller in CALLERS[:3]]
-    for phone in phones:
-        say(stage, phone, True, 4000)
-    assert counted(stage) == {"converted-day": 3, "revenue-day": 12_000}
-    stage.counted.clear()
-    other = Phone(stage, sell(stage, CALLERS[3]), CALLERS[3])
-    assert other.rings().dialed == BUYERS[1].number
-    assert counted(stage) == {"converted-day": 3, "revenue-day": 12_000}
-    stage.clock.forward(DAY)
-    stage.counted.clear()
-    assert talk(stage, CALLERS[4]).call_id
-
-
-@pytest.mark.parametrize("died_before", ["it counted", "it said that it had"])
-def test_a_request_that_dies_while_it_counts_what_was_said_loses_nothing_and_nothing_is_counted_twice(
-    fast_stage: Stage, died_before: str
-) -> None:
-    stage = fast_stage
-    stage.publish(takes_calls(*OF_WORTH, pays=SAYS))
-    phone = talk(stage, CALLERS[0])
-    telephony, noted = stage.telephony(), Booked(1, True, 2500)
-    telephony.calls.note_booked(phone.call_id, None, noted)
-    if died_before == "it said that it had":
-        wanted, local = [cap for cap in OF_WORTH if not cap.endpoint], local_time("UTC", stage.clock())
-        change = {"converted": 1, "revenue": 2500}
-        telephony.world.reservations.book(1, book_key(phone.call_id, 1), wanted, local, change, stage.clock())
-    stage.clock.forward(1000)
-    say(stage, phone, True, 4000)
-    assert counted(stage) == {"converted-day": 1, "revenue-day": 4000}
-    assert phone.stored
-    assert phone.stored.booked == Booked(2, True, 4000, True, 2500, done=True)
-
-
-def test_nothing_is_counted_of_what_is_said_before_a_call_is_settled(fast_stage: Stage) -> None:
-    stage = fast_stage
-    stage.publish(takes_calls(*OF_WORTH, pays=SAYS))
-    phone = Phone(stage, sell(stage, CALLERS[0]), CALLERS[0])
-    phone.rings()
-    say(stage, phone, True, 2500)
-    assert counted(stage) == {"converted-day": 1, "revenue-day": 2500}
-    phone.talks(60)
-    assert counted(stage) == {}
-    say(stage, phone, True, 2500)
-    assert counted(stage) == {"converted-day": 1, "revenue-day": 2500}
-
-
-def test_a_correction_of_a_call_that_converted_by_itself_is_counted_too(fast_stage: Stage) -> None:
-    stage = fast_stage
-    stage.publish(takes_calls(*OF_WORTH, pays=Pays("answered")))
-    phone = talk(stage, CALLERS[0])
-    assert counted(stage) == {"converted-day": 1, "revenue-day": 2500}
-    say(stage, phone, False, 0)
-    assert counted(stage) == {}

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from shared.domain.calls import (
     MOST_ATTEMPTS,
     Attempt,
-    Booked,
     Call,
     Candidate,
     Dial,
@@ -23,7 +22,6 @@ from shared.domain.calls import (
     state_of,
 )
 from shared.domain.refusals import TemporarilyUnavailable
-from shared.domain.updates import Update as Said
 from shared.store.calls import Calls, StoredCall
 from shared.store.dynamo import ConditionFailed, Dynamo
 from shared.store.packing import UnknownFormat
@@ -334,41 +332,14 @@ def test_a_call_of_nine_attempts_with_all_facts_is_settled_by_one_write(calls: C
 
 
 def test_of_the_calls_of_a_sale_the_first_to_convert_is_paid(calls: Calls, ping: bytes) -> None:
-    assert calls.mark_paid(ping, ID, True)
-    assert calls.mark_paid(ping, ID, True)
-    assert not calls.mark_paid(ping, OTHER, True)
-    assert calls.mark_paid(ping, ID, True)
-
-
-@pytest.mark.parametrize("converted", [True, False])
-def test_a_ping_says_whether_the_call_that_it_is_paid_for_converted(calls: Calls, ping: bytes, converted: bool) -> None:
-    assert calls.mark_paid(ping, ID, converted)
-    item = calls.dynamo.get(SETTINGS.pings_table, {"ping_id": {"B": ping}})
-    assert item
-    assert [name in item for name in ("paid", "connected", "converted")] == [True, True, converted]
-
-
-def test_what_is_booked_goes_from_one_form_to_the_next(calls: Calls) -> None:
-    first, second = Booked(1, True, 2500), Booked(1, True, 2500, done=True)
-    arrived = arrive(calls)
-    assert arrived
-    calls.settle(ID, arrived.facts, WORTHLESS)
-    assert calls.note_booked(ID, None, first) == calls.look(ID)
-    assert calls.note_booked(ID, None, second) == calls.look(ID)
-    assert calls.look(ID).booked == first  # type: ignore[union-attr]
-    calls.note_booked(ID, first, second)
-    calls.note_booked(ID, first, Booked(2, False, 0))
-    assert calls.look(ID).booked == second  # type: ignore[union-attr]
-
-
-def test_nothing_is_booked_of_a_call_that_is_not_settled(calls: Calls) -> None:
-    arrive(calls)
-    calls.note_booked(ID, None, Booked(1, True, 2500))
-    assert calls.look(ID).booked is None  # type: ignore[union-attr]
+    assert calls.mark_paid(ping, ID)
+    assert calls.mark_paid(ping, ID)
+    assert not calls.mark_paid(ping, OTHER)
+    assert calls.mark_paid(ping, ID)
 
 
 def test_nobody_is_paid_for_a_ping_that_is_gone(calls: Calls) -> None:
-    assert not calls.mark_paid(PING, ID, True)
+    assert not calls.mark_paid(PING, ID)
     assert calls.dynamo.client.scan(TableName=SETTINGS.pings_table)["Items"] == []
 
 
@@ -377,21 +348,21 @@ def test_a_call_that_may_have_been_paid_is_asked_for_again_and_no_other_is(
 ) -> None:
     dynamo.fate = "answer lost"
     with pytest.raises(TemporarilyUnavailable):
-        calls.mark_paid(ping, ID, True)
+        calls.mark_paid(ping, ID)
     dynamo.fate = "done"
-    assert not calls.mark_paid(ping, OTHER, True)
-    assert calls.mark_paid(ping, ID, True)
+    assert not calls.mark_paid(ping, OTHER)
+    assert calls.mark_paid(ping, ID)
 
 
 def test_a_payment_that_comes_late_takes_nothing_from_another_call(calls: Calls, dynamo: Fated, ping: bytes) -> None:
     dynamo.fate = "late"
     with pytest.raises(TemporarilyUnavailable):
-        calls.mark_paid(ping, ID, True)
+        calls.mark_paid(ping, ID)
     dynamo.fate = "done"
-    assert calls.mark_paid(ping, OTHER, True)
+    assert calls.mark_paid(ping, OTHER)
     dynamo.deliver()
-    assert calls.mark_paid(ping, OTHER, True)
-    assert not calls.mark_paid(ping, ID, True)
+    assert calls.mark_paid(ping, OTHER)
+    assert not calls.mark_paid(ping, ID)
 
 
 @pytest.mark.parametrize(
@@ -418,63 +389,3 @@ def test_a_call_with_all_that_usually_happens_is_one_write_unit(calls: Calls) ->
     [item] = contents(calls)
     size = sum(len(name) + len(next(iter(value.values()))) for name, value in item.items())
     assert size < 600
-
-
-SAID = Said(id=b"update 1", at=START + 200, by="olga", revenue_cents=4000, fields={"policy": "7"})
-MORE = Said(id=b"update 2", at=START + 300, by="olga", buyer_converted=False)
-
-
-def settle_after_all(calls: Calls) -> StoredCall:
-    arrive(calls)
-    for write in WRITES[1:]:
-        write(calls)
-    stored = calls.look(ID)
-    assert stored is not None
-    return stored
-
-
-@pytest.mark.parametrize("fate", ["done", "answer lost", "late"])
-def test_an_update_is_added_once_whatever_becomes_of_its_write(calls: Calls, fate: str) -> None:
-    seen = settle_after_all(calls)
-    fated = Fated(calls.dynamo.client, SETTINGS)
-    fated.fate = fate
-    with suppress(TemporarilyUnavailable):
-        Calls(fated).add_update(ID, seen, SAID)
-    again = calls.add_update(ID, seen, SAID)
-    assert again is not None
-    assert again.updates == (SAID,)
-    if fate == "late":
-        fated.deliver()
-    assert calls.look(ID) == again
-
-
-def test_of_two_updates_at_once_one_is_decided_again(calls: Calls) -> None:
-    seen = settle_after_all(calls)
-    calls.add_update(ID, seen, SAID)
-    met = calls.add_update(ID, seen, MORE)
-    assert met is not None
-    assert met.updates == (SAID,)
-    after = calls.add_update(ID, met, MORE)
-    assert after is not None
-    assert after.updates == (SAID, MORE)
-
-
-def test_a_call_that_is_gone_gets_no_update(calls: Calls) -> None:
-    assert calls.add_update(OTHER, StoredCall(CALL, WHOLE), SAID) is None
-
-
-def test_erasing_takes_the_fields_of_updates_and_leaves_what_they_are_worth(calls: Calls) -> None:
-    seen = settle_after_all(calls)
-    with_update = calls.add_update(ID, seen, SAID)
-    assert with_update is not None
-    assert calls.forget(ID) == "kept"
-    erased = calls.look(ID)
-    assert erased is not None
-    assert erased.updates == (replace(SAID, fields={}),)
-    assert erased.worth.revenue_cents == 4000
-    late = calls.add_update(ID, with_update, MORE)  # decided before the call was erased
-    assert late == erased
-    assert calls.forget(ID) == "gone"
-    after = calls.add_update(ID, erased, replace(MORE, fields={}))
-    assert after is not None
-    assert len(after.updates) == 2

@@ -716,7 +716,7 @@ offers:
         told = command(verb, file)
         assert told.exit_code == 1
         assert told.stderr.replace(str(file), "config.yaml").splitlines() == [
-            "config.yaml:2: users[0].role: must be one of publisher, operator, viewer, buyer",
+            "config.yaml:2: users[0].role: must be one of publisher, operator, viewer",
             "config.yaml:4: ring_pools[0].hold_seconds: is missing",
             "config.yaml:5: ring_pools[0].name: is given twice, first in line 4",
             "config.yaml:7: ring_pools[0].hold_second: unknown key `hold_second`; did you mean `hold_seconds`?",

@@ -54,7 +54,6 @@ ASKS_DUCKDB = {
     "/day",
     "/sources",
     "/reports",
-    "/statements",
     "/ring_pools/{name}",
     "/log",
     "/pings",

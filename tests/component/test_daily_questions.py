@@ -60,7 +60,6 @@ def test_a_buyer_is_told_why_it_got_no_calls_and_who_got_them(olga: Operator) ->
     assert [*days] == ["2100-01-01", "2099-12-31"]
     assert days["2100-01-01"] == {
         "pings": 3, "reasons": {}, "bids": 3, "won": 1, "lost": 1, "unsold": 1, "sales": 1, "revenue_cents": 1900,
-        "connected": 0, "converted": 0, "never_called": 0,
     }  # fmt: skip
     assert days["2099-12-31"]["reasons"] == {"filter": 1}
     first = olga.get("/reports/buyer", "buyer=1&range=today")

@@ -16,7 +16,7 @@ from shared.domain.objections import Refused
 from shared.operators import pools, resources, yaml_document
 from shared.operators.resources import NAMED_BY, Kind
 from tests.build import Publisher, Stage
-from tests.configurations import Plain, a_buyer, a_contact_field, a_receiver, a_ring_pool, an_offer
+from tests.configurations import Plain, a_buyer, a_contact_field, a_ring_pool, an_offer
 from tests.office import USERS, opened, records
 from tests.visits import Guest, Seen
 from tools.engine import ROOT
@@ -28,12 +28,11 @@ MODELS: dict[Kind, type[BaseModel]] = {
     "ring_pools": configuration.RingPool,
     "offers": configuration.Offer,
     "endpoints": configuration.Endpoint,
-    "receivers": configuration.Receiver,
     "buyers": configuration.Buyer,
 }
 PAGES = [
     "/offers", "/offers/auto-insurance", "/buyers", "/buyers/1", "/endpoints", "/endpoints/my_endpoint", "/ring_pools",
-    "/ring_pools/auto-us", "/receivers", "/users", "/users/acme-media", "/suppression_lists", "/changes", "/changes/1",
+    "/ring_pools/auto-us", "/users", "/users/acme-media", "/suppression_lists", "/changes", "/changes/1",
     "/configuration",
 ]  # fmt: skip
 RULES: Plain = {
@@ -360,7 +359,7 @@ def test_what_is_not_valid_is_said_beside_it_and_nothing_is_lost(
     assert records(stage).versions.current().version == 1
 
 
-@pytest.mark.parametrize("kind", ["offers", "buyers", "endpoints", "ring_pools", "providers", "receivers", "users"])
+@pytest.mark.parametrize("kind", ["offers", "buyers", "endpoints", "ring_pools", "providers", "users"])
 def test_a_form_with_nothing_in_it_says_what_is_missing(olga: Guest, kind: str) -> None:
     given = {"id": ""} if kind == "buyers" else {}
     answer = olga.fill(olga.open(f"/{kind}", "new"), f"/{kind}", given)
@@ -392,15 +391,6 @@ def test_calls_are_taken_from_a_provider_that_is_made_before(olga: Guest, stage:
     buyer = a_buyer_of(stage)
     assert buyer["pays"] == {"on": "duration", "after_seconds": 90}
     assert (buyer["dial"], buyer["caps"]) == ({"press": "1"}, {"connected": {"day": 1000}})
-    says = {
-        "pays.on": "buyer_says",
-        "pays.after_seconds": "",
-        "pays.within_days": "7",
-        "pays.min": "$5",
-        "pays.max": "80",
-    }
-    assert "Saved." in olga.fill(olga.open("/buyers/1"), "/buyers/1", says).text
-    assert a_buyer_of(stage)["pays"] == {"on": "buyer_says", "within_days": 7, "min": "5.00", "max": "80.00"}
     earns = {"earns.on": "connected"}
     assert "Saved." in olga.fill(olga.open("/offers/auto-insurance"), "/offers/auto-insurance", earns).text
     assert live(stage, "offers", "auto-insurance")["earns"] == {"on": "connected"}
@@ -852,9 +842,9 @@ def test_viewers_see_everything_and_change_nothing(stage: Stage, path: str) -> N
 
 @pytest.mark.parametrize("path", PAGES)
 def test_publishers_see_themselves_alone(stage: Stage, path: str) -> None:
-    acme = opened_by(stage, "acme-media", receivers=[a_receiver(name="bolt-tracker")])
+    acme = opened_by(stage, "acme-media")
     page = acme.open(path)
-    assert page.code == (200 if path in ("/receivers", "/users", "/users/acme-media") else 403)
+    assert page.code == (200 if path in ("/users", "/users/acme-media") else 403)
     assert "bolt" not in page.text
     assert acme.open("/users/bolt").code == 403
 

@@ -4,7 +4,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,9 @@ import pytest
 
 from shared import schema
 from shared.domain.live_bids import Call, Reply, Silence
-from shared.domain.models import DAY
-from shared.domain.receivers import EVENTS
-from shared.postbacks.queue import Message
-from shared.postbacks.schedule import TOTAL_SECONDS
-from shared.store.dynamo import Dynamo
-from shared.store.postbacks import Postbacks
-from tests.build import CALLER, START, Answering, Publisher, Scripted, Stage
+from tests.build import CALLER, Publisher, Scripted, Stage
 from tests.component.conftest import Command
-from tests.configurations import a_buyer, a_contact_field, a_receiver, a_ring_pool, a_user, an_endpoint, an_offer
+from tests.configurations import a_buyer, a_contact_field, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.office import as_user, opened
 from tests.phone import Phone
 from tests.watchers import Visitor
@@ -62,8 +55,7 @@ def written(stage: Stage) -> Iterator[Written]:
             note_write(next(iter(step.values())))
         for table, writes in params.get("RequestItems", {}).items():
             for write in writes if isinstance(writes, list) else []:
-                if "PutRequest" in write:
-                    note(table, write["PutRequest"]["Item"])
+                note(table, write["PutRequest"]["Item"])
 
     stage.client.meta.events.register("provide-client-params.dynamodb", see)
     yield found
@@ -73,7 +65,6 @@ def written(stage: Stage) -> Iterator[Written]:
 def named(name: str) -> str:
     """An attribute as the page names its kind."""
     name = re.sub(r"^([pe])\d+$", r"\g<1>0", name)
-    name = re.sub(r"^slot[0-4]$", "slot0", name)
     name = re.sub(r"^(a|c|s|accepted|agreed|recording)[1-9]$", r"\g<1>1", name)
     name = re.sub(
         r"^(sales|revenue|attempts|connected|converted)-(hour|day|month|total)-\d+", "sales-day-1767243600", name
@@ -161,7 +152,6 @@ def do_everything(stage: Stage, publisher: Publisher, command: Command) -> None:
     assert publisher.ping("by-state", **sent, state="TX").code == 422
 
     take_calls(stage, publisher)
-    send_postbacks(stage)
     assert olga.ask("POST", "/callers/erase", {"number": CALLER}).code == 200
     stage.finishing().passing.start()
     stage.bring_stream()
@@ -169,9 +159,6 @@ def do_everything(stage: Stage, publisher: Publisher, command: Command) -> None:
     apply(stage, ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550103"], pool_share=50, hold_seconds=200)])
     for arguments in (["sign-in", "olga"], ["repair"], ["sign-out", "olga"]):
         assert command(*arguments).exit_code == 0, command(*arguments).output
-    stage.clock.now = START + 40 * DAY
-    for party in ("publisher:acme-media", "buyer:1"):
-        assert olga.ask("POST", "/statements", {"party": party, "period": "2100-01"}).code == 200
 
 
 def take_calls(stage: Stage, publisher: Publisher) -> None:
@@ -191,25 +178,6 @@ def take_calls(stage: Stage, publisher: Publisher) -> None:
     assert stage.do_due(10 * 60).failures == []
     assert phone.stored
     assert phone.stored.facts.settled
-
-
-def send_postbacks(stage: Stage) -> None:
-    """Some fail, one pauses the receiver, and what waits is dead when it has waited for long."""
-    replies = chain([Reply(200, b"")], repeat(Reply(500, b""), 3), repeat(Reply(410, b"")))
-    stage.receiving = Answering(lambda _: next(replies))
-    stage.send_postbacks()
-    stage.clock.forward(10)
-    stage.send_postbacks()
-    postbacks = Postbacks(Dynamo(stage.client, stage.settings))
-    assert postbacks.state_of("tracker").paused
-    stage.clock.forward(TOTAL_SECONDS)
-    stage.waiting().go_on()
-    stage.send_postbacks()
-    dead = postbacks.find(postbacks.dead("tracker", 1)[0].id)
-    assert dead
-    stage.queue.send([Message(id=dead.id, receiver="tracker", n=dead.tries, must=True, again=True)])
-    stage.send_postbacks()
-    postbacks.resume("tracker", stage.clock())
 
 
 def apply(stage: Stage, **overrides: Any) -> None:
@@ -245,7 +213,6 @@ def apply(stage: Stage, **overrides: Any) -> None:
     opened(
         stage,
         **{"offers": offers, "endpoints": endpoints, "users": users, "account": account, "providers": providers}
-        | {"receivers": [a_receiver(events=[*EVENTS])]}
         | overrides,
     )
 

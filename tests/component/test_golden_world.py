@@ -8,10 +8,8 @@ import pytest
 from shared import configuration
 from shared.domain.models import DAY
 from shared.journal.files import LATE_SECONDS
-from shared.store.compiled import ENDPOINT_SECONDS
 from tests import golden_world
 from tests.build import Publisher, Stage
-from tests.configurations import a_provider
 from tests.golden_values import is_part
 from tests.golden_world import AT_STATIC, BY_FULL, BY_POST, LISTED, NUMBER, REPORT, WORLD, WORLDS, World, a_market
 from tests.office import as_user, records
@@ -51,23 +49,6 @@ def test_callers_stay_listed_and_duplicates_and_tokens_are_known(world: World, p
     assert publisher.ping(caller_id=BY_FULL).body["status"] == "duplicate_caller"
     assert publisher.ping("secure_endpoint", caller_id=FREE).code == 401
     assert publisher.ping("secure_endpoint", caller_id=FREE, auth_token=world.token).body["success"]
-
-
-@pytest.mark.usefixtures("world")
-@pytest.mark.parametrize("after", ["connected", "converted"])
-def test_a_sale_of_which_no_call_is_known_makes_a_duplicate_whatever_it_is_after(
-    publisher: Publisher, after: str
-) -> None:
-    stage, wanted = publisher.stage, golden_world.a_market(providers=[a_provider()])
-    wanted["offers"][0]["duplicates"]["after"] = after
-    wanted["endpoints"][0]["calls"] = {"provider": "main"}
-    records(stage).applying.apply(configuration.read(wanted), "olga")
-    stage.clock.forward(ENDPOINT_SECONDS)
-    assert publisher.ping(caller_id=BY_FULL).body["status"] == "duplicate_caller"
-    assert publisher.full(caller_id=FREE).body["success"]
-    stage.clock.forward(3600)
-    assert publisher.ping(caller_id=BY_FULL).body["success"]
-    assert publisher.ping(caller_id=FREE).body["success"]
 
 
 @pytest.mark.usefixtures("world")

@@ -20,7 +20,7 @@ from shared.journal.files import LATE_SECONDS, SWEEP_SECONDS, Files
 from shared.journal.manifest import KEY, READING_SECONDS, WRITING_SECONDS, Contents, File, Manifest, Replaced, new_id
 from shared.journal.rows import Row, decode, encode
 from shared.journal.storage import Folder, NoSuchFile
-from shared.runtime import journal, postbacks
+from shared.runtime import journal
 from shared.store.dynamo import Dynamo
 from shared.store.erasures import Erasures
 from shared.store.packing import pack, unpack
@@ -511,7 +511,6 @@ def test_the_minute_function_does_all_of_it(setting: Setting, monkeypatch: pytes
     versions = Versions(Dynamo(setting.client, SETTINGS), setting.clock)
     monkeypatch.setattr(journal, "journal_files", lambda: (setting.files(), versions))
     monkeypatch.setattr(journal, "finish_erasings", lambda: 0)
-    monkeypatch.setattr(postbacks, "has_queue", lambda: False)
     monkeypatch.setattr(journal, "calls_due", Stage(setting.client, clock=setting.clock).due_work)
     monkeypatch.setattr(time, "time", lambda: float(setting.clock.now))
     an_open_day(setting)
@@ -519,25 +518,9 @@ def test_the_minute_function_does_all_of_it(setting: Setting, monkeypatch: pytes
     def call() -> dict[str, int]:
         return lambda_handler({}, None)  # type: ignore[arg-type]
 
-    assert call() == {
-        "due": 0,
-        "postbacks": 0,
-        "hours_closed": 0,
-        "days_closed": 1,
-        "deleted": 0,
-        "erased": 0,
-        "strays": 0,
-    }
+    assert call() == {"due": 0, "hours_closed": 0, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
     setting.clock.forward(READING_SECONDS)
-    assert call() == {
-        "due": 0,
-        "postbacks": 0,
-        "hours_closed": 0,
-        "days_closed": 0,
-        "deleted": 3,
-        "erased": 0,
-        "strays": 0,
-    }
+    assert call() == {"due": 0, "hours_closed": 0, "days_closed": 0, "deleted": 3, "erased": 0, "strays": 0}
     setting.folder.joinpath("hours/day=2100-01-01", f"{START}-0a.parquet").touch()
     assert call()["strays"] == 0
     setting.clock.forward(SWEEP_SECONDS)

@@ -21,7 +21,7 @@ from shared.journal.periods import Period
 from shared.journal.reports import Question, read_report
 from shared.operators.finishing import list_unfinished
 from shared.operators.repair import QUIET_SECONDS, Outcome, Repaired
-from shared.runtime import journal, postbacks
+from shared.runtime import journal
 from shared.store.compiled import Compiled, Memory
 from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
@@ -67,7 +67,6 @@ def test_an_hour_without_consumer_and_minute_function_costs_no_sale_and_is_caugh
     versions = Versions(Dynamo(stage.client, SETTINGS), stage.clock)
     monkeypatch.setattr(journal, "journal_files", lambda: (files, versions))
     monkeypatch.setattr(journal, "finish_erasings", finishing.go_on_with_all)
-    monkeypatch.setattr(postbacks, "has_queue", lambda: False)
     monkeypatch.setattr(journal, "calls_due", stage.due_work)
     monkeypatch.setattr(time, "time", lambda: float(stage.clock.now))
 
@@ -126,7 +125,7 @@ class TwoShards(Stage):
 
     stuck: int | None = None
     stuck_seconds: int = 0
-    unread: dict[int, list[Record]] = field(default_factory=lambda: {0: [], 1: []})
+    waiting: dict[int, list[Record]] = field(default_factory=lambda: {0: [], 1: []})
 
     def bring_stream(self) -> Pages:
         dynamo = Dynamo(self.client, self.settings)
@@ -135,8 +134,8 @@ class TwoShards(Stage):
             while batch := stream.next_batch():
                 assert stream.note_done(batch, {"batchItemFailures": []})
                 for record in batch.records:
-                    self.unread[shard_of(record)].append(record)
-        for shard, records in self.unread.items():
+                    self.waiting[shard_of(record)].append(record)
+        for shard, records in self.waiting.items():
             if shard != self.stuck and records:
                 done = consume({"Records": records}, pages, endpoint_of, refuse, self.follow_up(dynamo, endpoint_of))
                 assert done.failed == []

@@ -90,18 +90,6 @@ def test_a_caller_that_is_sold_talks_to_the_next_buyer_where_one_is_busy(http: h
     assert http.post("/local/call", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
 
 
-def test_what_happens_is_told_to_a_receiver_that_verifies_it(http: httpx.Client) -> None:
-    lead = {"caller_id": "+16145550188", "zip": "30340", "state": "TX", "traffic_source_id": "1023"}
-    assert http.post(f"{API}/full/my_endpoint", data=lead).json()["success"]
-    deadline = time.monotonic() + 30
-    while "16145550188" not in (page := http.get("/postbacks").text):
-        assert time.monotonic() < deadline, page
-        time.sleep(0.2)
-    assert "sale.made" in page
-    assert "signature verified" in page
-    assert "no signature is right" not in page
-
-
 def test_over_http_no_browser_is_told_to_come_over_tls(http: httpx.Client) -> None:
     for path in ("/", "/posting_instructions/my_endpoint", "/dashboard/sign_in", "/api/v1/buyers", f"{API}/ping/x"):
         assert "Strict-Transport-Security" not in http.get(path).headers
@@ -151,7 +139,7 @@ def test_a_function_of_the_local_run_knows_no_more_than_it_needs(tmp_path: Path)
     providers = {"RINGPOST_PROVIDER_SECRETS": json.dumps({"local": (tmp_path / "provider-secret").read_text()})}
     assert of_each.pop("dashboard") == sessions | journal
     assert of_each.pop("call") == providers
-    assert all(of_each.pop(name) == journal for name in ("journal", "minute", "hourly", "api", "postback"))
+    assert all(of_each.pop(name) == journal for name in ("journal", "minute", "hourly", "api"))
     assert not any(of_each.values())
     assert not (sessions | journal | providers).keys() & function_environment("", SETTINGS).keys()
 

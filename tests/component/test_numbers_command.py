@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from shared import configuration
-from shared.operators.pool_numbers import as_ranges
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
 from tests import fake_accounts
@@ -13,7 +12,7 @@ from tests.build import KEYS, SETTINGS, Stage
 from tests.component.conftest import Command
 from tests.configurations import a_document, a_ring_pool, an_endpoint
 from tests.fake_accounts import TELNYX_KEY, TWILIO_ACCOUNT, TWILIO_KEY, FakeAccounts
-from tools import account_access, accounts
+from tools import accounts, telephone_numbers
 
 URL = "https://calls.example"
 POOL = ["+18005550100", "+18005550101", "+18005550102"]
@@ -28,10 +27,9 @@ PROVIDERS = [
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAccounts]:
     with fake_accounts.running() as running:
         monkeypatch.setattr(accounts, "TWILIO", running.url)
-        monkeypatch.setattr(accounts, "TWILIO_PRICES", running.url)
         monkeypatch.setattr(accounts, "TELNYX", running.url)
-        monkeypatch.setenv(account_access.TWILIO_KEY, TWILIO_KEY)
-        monkeypatch.setenv(account_access.TELNYX_KEY, TELNYX_KEY)
+        monkeypatch.setenv(telephone_numbers.TWILIO_KEY, TWILIO_KEY)
+        monkeypatch.setenv(telephone_numbers.TELNYX_KEY, TELNYX_KEY)
         yield running
 
 
@@ -167,7 +165,7 @@ def test_addresses_of_a_number_itself_are_as_good_as_an_application(
 def test_a_key_that_is_wrong_or_absent_is_one_sentence_without_it(
     command: Command, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variable = account_access.TWILIO_KEY if name == "main" else account_access.TELNYX_KEY
+    variable = telephone_numbers.TWILIO_KEY if name == "main" else telephone_numbers.TELNYX_KEY
     monkeypatch.setenv(variable, "a wrong key")
     wrong = command("numbers", "import", name)
     assert wrong.exit_code == 1
@@ -221,8 +219,8 @@ def test_an_unknown_provider_is_named(command: Command) -> None:
 
 
 def test_numbers_become_the_fewest_ranges_of_one_length() -> None:
-    assert as_ranges(["+18005550102", "+18005550100", "+18005550101", "+4420794601"]) == [
+    assert telephone_numbers.as_ranges(["+18005550102", "+18005550100", "+18005550101", "+4420794601"]) == [
         "+4420794601",
         "+18005550100-+18005550102",
     ]
-    assert as_ranges(["+9999999", "+10000000"]) == ["+9999999", "+10000000"]
+    assert telephone_numbers.as_ranges(["+9999999", "+10000000"]) == ["+9999999", "+10000000"]

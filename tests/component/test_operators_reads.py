@@ -62,7 +62,6 @@ NAMES = {
     "endpoints": "endpoint-7",
     "buyers": "7",
     "providers": "main",
-    "receivers": "tracker",
 }
 
 
@@ -71,7 +70,7 @@ NAMES = {
 )
 def test_a_read_takes_few_calls_and_scans_nothing(olga: Operator, operation: Operation) -> None:
     section = operation.path.split("/")[1]
-    made = {"pings": a_ping, "call_log": a_call}.get(section)
+    made = {"pings": a_ping, "calls": a_call}.get(section)
     name = made(olga) if made else NAMES.get(section, "1")
     path = re.sub(r"{\w+}", name, operation.path)
     with scans(olga.stage) as scanned:

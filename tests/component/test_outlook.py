@@ -1,24 +1,20 @@
 """What the operator's command shows of the buyers' hours and caps, over moto, by a clock that stands."""
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from msgspec.structs import replace
 
 from shared import configuration
-from shared.domain.reservations import CameTrue, key
 from shared.domain.schedule import local_time
 from shared.store.counters import Counters, items
 from shared.store.dynamo import Dynamo
 from shared.store.records import Records
-from shared.store.reservations import Reserved
 from tests.build import KEYS, SETTINGS, Stage
 from tests.component.conftest import Command
-from tests.configurations import Plain, a_buyer, a_document, a_provider, an_endpoint, an_offer
+from tests.configurations import Plain, a_buyer, a_document, an_endpoint, an_offer
 
 NEW_YORK = "America/New_York"
 OFFICE = {"open": {"mon-fri": ["09:00-17:00"]}}
@@ -43,11 +39,9 @@ def a_file(path: Path, *buyers: Plain) -> Path:
 
 
 def apply(stage: Stage, *buyers: Plain) -> None:
-    """At two endpoints, one of which takes calls."""
+    """At two endpoints."""
     wanted = a_document(
-        providers=[a_provider()],
-        offers=[an_offer(buyers=buyers)],
-        endpoints=[an_endpoint(calls={"provider": "main"}), an_endpoint(vanity_uri="static", tracking="static")],
+        offers=[an_offer(buyers=buyers)], endpoints=[an_endpoint(), an_endpoint(vanity_uri="static", tracking="static")]
     )
     Records(Dynamo(stage.client, SETTINGS), KEYS, stage.clock).applying.apply(configuration.read(wanted), "somebody")
 
@@ -159,31 +153,6 @@ def test_caps_are_shown_with_what_is_counted_and_until_when(stage: Stage, comman
         "  revenue per day  75.00 of 1,000.00    7 % [..........]  until Wed 25 Nov 00:00",
         "  places at once       0 of        5    0 % [..........]",
     ]
-
-
-def test_what_is_reserved_is_shown_apart_until_it_is_final_or_given_back(stage: Stage, command: Command) -> None:
-    limits = {"sales": {"day": 50}, "converted": {"day": 4}, "revenue": {"day": "75.00"}, "concurrent": 5}
-    apply(stage, a_buyer(caps=limits | {"by_endpoint": {"my_endpoint": {"converted": {"day": 9}}}}))
-    [buyer], now = stage.world().compiled.latest("my_endpoint", 0).buyers, stage.clock()
-    local, store, came = local_time(buyer.zone, now), stage.world().reservations, CameTrue(recorded=True, dialed=True)
-    for endpoint in ("", "my_endpoint"):
-        store.make_maps((1, endpoint))  # moto refuses a write that asks for the size of a map that is not there
-    for n in range(3):
-        assert store.take(1, key(b"ping", n), buyer.caps, local, 2500, now + 300) is Reserved.DONE
-    store.give(1, key(b"ping", 0), ["", "my_endpoint"], came, local)
-    store.give(1, key(b"ping", 1), ["", "my_endpoint"], replace(came, converted=True), local)
-    shown = {
-        "sales per day 3 of 50 6 % [..........] 1 reserved until Wed 25 Nov 00:00",
-        "revenue per day 50.00 of 75.00 66 % [######....] 25.00 reserved until Wed 25 Nov 00:00",
-        "converted calls per day 2 of 4 50 % [#####.....] 1 reserved until Wed 25 Nov 00:00",
-        "places at once 1 of 5 20 % [##........]",
-        "converted calls per day at my_endpoint 2 of 9 22 % [##........] 1 reserved until Wed 25 Nov 00:00",
-    }
-    assert {" ".join(line.split()) for line in command("caps").output.splitlines()[1:]} == shown
-    [listed] = json.loads(command("caps", "--json").output)
-    counted = {(gauge["cap"]["kind"], gauge["cap"].get("endpoint", "")): gauge for gauge in listed["caps"]}
-    assert [counted["revenue", ""][name] for name in ("count", "reserved")] == [5000, 2500]
-    assert [counted["concurrent", ""][name] for name in ("count", "reserved")] == [1, 0]
 
 
 def test_a_cap_is_full_when_the_buyers_bid_has_no_room_in_it(stage: Stage, command: Command) -> None:

@@ -108,7 +108,7 @@ def test_the_commands_are_found(ran: list[Command]) -> None:
     assert sum("curl" in text for text in texts) > 10
     for verb in (
         "check", "diff", "apply", "tokens", "route", "suppression", "replay", "schedules", "caps", "leases", "secrets",
-        "sign-in", "unsettled", "erase", "erasures", "repair", "report", "statements",
+        "sign-in", "unsettled", "erase", "erasures", "repair", "report",
     ):  # fmt: skip
         assert any(text.startswith(f"./ringpost {verb}") for text in texts), verb
 

@@ -249,28 +249,3 @@ def test_the_command_prints_the_report(command: Command, tmp_path: Path, monkeyp
     wrong = command("report", "for_ever", "--zone", "Mars", "--sort", "mood")
     assert wrong.exit_code == 1
     assert {line.split()[0] for line in wrong.stderr.splitlines()} == {"zone", "sort"}
-
-
-@pytest.mark.usefixtures("olga")
-def test_the_command_shows_calls_where_there_are_some(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RINGPOST_JOURNAL_FOLDER", str(tmp_path / "kept"))
-    query = ("report", "--from", "2100-01-01", "--to", "2100-01-01", "--by", "user")
-    assert "calls" not in command(*query).output
-    call = Row(
-        event="c1",
-        at=START + 60,
-        kind="call",
-        ping="p1",
-        call="c1",
-        user="pat",
-        buyer=1,
-        connected_at=START,
-        sold_at=START,
-    )
-    never = Row(event="n1", at=START + 60, kind="never_called", ping="p2", user="pat", buyer=1, sold_at=START)
-    monkeypatch.setattr(journal_rows, "read_sources", lambda *_: Sources((), encode([call, never])))
-    head, *lines = (line.split() for line in command(*query).output.splitlines())
-    assert head[8:13] == ["calls", "connected", "converted", "never", "called"]
-    assert ["1", "1", "0", "1"] in [line[7:11] for line in lines if line[0] == "pat"]

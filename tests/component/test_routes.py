@@ -20,20 +20,16 @@ from shared.office.rest import ROOT
 from shared.office.visitors import VisitedOffice
 from shared.publishers import web_pages
 from shared.publishers.requests import VERBS
-from tests import office
 from tests.build import CALLER, REQUEST_ID, Publisher, Stage, an_event
 from tests.component.test_signing import Browser
 from tests.component.test_wire_sandbox import sandbox
-from tests.configurations import a_buyer, a_ring_pool, a_user, an_endpoint, an_offer
+from tests.configurations import a_ring_pool, an_endpoint
 from tests.office import Operator, opened, records
 
 ANYBODY: tuple[Role, ...] = ()
 EVERYBODY: tuple[Role, ...] = ("operator", "viewer", "publisher")
 READERS: tuple[Role, ...] = ("operator", "viewer")
 OPERATORS: tuple[Role, ...] = ("operator",)
-SETTERS: tuple[Role, ...] = ("operator", "publisher")
-BUYERS: tuple[Role, ...] = ("buyer",)
-EVERY_ROLE: tuple[Role, ...] = (*EVERYBODY, "buyer")
 
 # What each route is for, said here once more: a mistake in one of the two tables shows.
 
@@ -77,18 +73,6 @@ API = {
     "DELETE /buyers/{id}": OPERATORS,
     "POST /buyers/{id}/pause": OPERATORS,
     "POST /buyers/{id}/resume": OPERATORS,
-    "GET /receivers": EVERYBODY,
-    "POST /receivers": SETTERS,
-    "GET /receivers/{name}": EVERYBODY,
-    "PUT /receivers/{name}": SETTERS,
-    "PATCH /receivers/{name}": SETTERS,
-    "DELETE /receivers/{name}": SETTERS,
-    "GET /receivers/{name}/state": EVERYBODY,
-    "GET /receivers/{name}/tries": EVERYBODY,
-    "GET /receivers/{name}/dead": EVERYBODY,
-    "POST /receivers/{name}/test": SETTERS,
-    "POST /receivers/{name}/resume": SETTERS,
-    "POST /receivers/{name}/postbacks/{id}/send_again": SETTERS,
     "GET /users/{name}/tokens": EVERYBODY,
     "POST /users/{name}/tokens": OPERATORS,
     "DELETE /users/{name}/tokens/{token_id}": OPERATORS,
@@ -106,8 +90,8 @@ API = {
     "GET /pings": EVERYBODY,
     "GET /pings/{ping_id}": EVERYBODY,
     "GET /sales": EVERYBODY,
-    "GET /call_log": EVERYBODY,
-    "GET /call_log/{call_id}": EVERYBODY,
+    "GET /calls": EVERYBODY,
+    "GET /calls/{call_id}": EVERYBODY,
     "POST /callers/lookup": EVERYBODY,
     "POST /callers/erase": OPERATORS,
     "GET /day": EVERYBODY,
@@ -115,8 +99,6 @@ API = {
     "GET /reports": EVERYBODY,
     "GET /reports/buyer": READERS,
     "GET /reports/refused": EVERYBODY,
-    "GET /statements": EVERY_ROLE,
-    "POST /statements": OPERATORS,
     "GET /configuration": READERS,
     "PUT /configuration": OPERATORS,
     "POST /configuration/difference": READERS,
@@ -127,11 +109,9 @@ DASHBOARD = {
     "GET /sign_in": ANYBODY,
     "POST /sign_in": ANYBODY,
     "GET /signed_in": ANYBODY,
-    "POST /sign_out": (*EVERYBODY, "buyer"),
+    "POST /sign_out": EVERYBODY,
     "GET /signed_out": ANYBODY,
-    "GET ": (*EVERYBODY, "buyer"),
-    "GET /bought": BUYERS,
-    "POST /bought/{buyer_id}/pause": BUYERS,
+    "GET ": EVERYBODY,
     "GET /caps": READERS,
     "GET /log": EVERYBODY,
     "POST /log": EVERYBODY,
@@ -139,15 +119,11 @@ DASHBOARD = {
     "POST /pings/{ping_id}": OPERATORS,
     "GET /calls": EVERYBODY,
     "GET /calls/{call_id}": EVERYBODY,
-    "POST /calls/{call_id}": OPERATORS,
     "GET /sources": EVERYBODY,
     "GET /reports": EVERYBODY,
     "GET /reports/buyer": READERS,
     "GET /reports/questions": EVERYBODY,
     "GET /reports/refused": EVERYBODY,
-    "GET /statements": EVERY_ROLE,
-    "GET /statements/{side}/{name}": EVERY_ROLE,
-    "POST /statements/{side}/{name}/close": OPERATORS,
     "GET /erasing": OPERATORS,
     "POST /erasing": OPERATORS,
     "POST /erasing/confirmed": OPERATORS,
@@ -176,14 +152,6 @@ DASHBOARD = {
     "GET /providers/{name}": READERS,
     "POST /providers/{name}": OPERATORS,
     "POST /providers/{name}/delete": OPERATORS,
-    "GET /receivers": EVERYBODY,
-    "POST /receivers": SETTERS,
-    "GET /receivers/{name}": EVERYBODY,
-    "POST /receivers/{name}": SETTERS,
-    "POST /receivers/{name}/delete": SETTERS,
-    "POST /receivers/{name}/test": SETTERS,
-    "POST /receivers/{name}/resume": SETTERS,
-    "POST /receivers/{name}/postbacks/{id}/send_again": SETTERS,
     "GET /users": EVERYBODY,
     "POST /users": OPERATORS,
     "GET /users/{name}": EVERYBODY,
@@ -205,10 +173,10 @@ DASHBOARD = {
     "POST /configuration/difference": READERS,
 }
 
-USERS: dict[Role, str] = {"operator": "olga", "viewer": "vera", "publisher": "acme-media", "buyer": "bea"}
+USERS: dict[Role, str] = {"operator": "olga", "viewer": "vera", "publisher": "acme-media"}
 BEFORE = "of 0.1.0"
 """In the place of a scope: a token as that version stored it."""
-NAMES = {"name": "acme-media", "version": "999", "id": "1", "buyer_id": "1", "vanity_uri": "my_endpoint"}
+NAMES = {"name": "acme-media", "version": "999", "id": "1", "vanity_uri": "my_endpoint"}
 """Names for paths: a publisher is let in to itself. What is changed there says no version, and so changes nothing."""
 
 
@@ -222,16 +190,7 @@ def market(stage: Stage) -> Stage:
         an_endpoint(),
         an_endpoint(vanity_uri="closed", require_auth_token=True, instructions="token"),
     ]
-    opened(
-        stage,
-        endpoints=endpoints,
-        offers=[an_offer(buyers=[a_buyer(may_pause=True)])],
-        ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550149"])],
-        users=[
-            *(each | {"own_receivers": True} if each["role"] == "publisher" else each for each in office.USERS),
-            a_user(name="bea", role="buyer", traffic_sources=[], buyers=[1]),
-        ],
-    )
+    opened(stage, endpoints=endpoints, ring_pools=[a_ring_pool(numbers=["+18005550100-+18005550149"])])
     return stage
 
 
@@ -378,7 +337,7 @@ def test_leads_are_sent_by_those_who_may(market: Stage, role: Role, scope: str, 
     token = a_token(market, role, scope)
     for verb in VERBS:
         for uri in ("my_endpoint", "closed"):
-            may = role != "buyer" and scope != "read" and not (role == "viewer" and uri == "closed")
+            may = scope != "read" and not (role == "viewer" and uri == "closed")
             answer = send(market, verb, uri, caller_id=CALLER, auth_token=token, explain="1")
             assert answer.code == (200 if may else 401), (verb, uri)
             explained = role == "operator" and scope in ("operate", BEFORE)
@@ -408,8 +367,7 @@ def test_posting_instructions_are_public_or_for_who_may_read(market: Stage, belo
         for role in USERS:
             for scope, code in (("post", 401), ("read", 200), ("operate", 200), (BEFORE, 200)):
                 header = {"Authorization": f"Token {a_token(market, role, scope)}"}
-                expected = 401 if role == "buyer" else code
-                assert read_page(market, closed, method, headers=header) == expected, (role, scope)
+                assert read_page(market, closed, method, headers=header) == code, (role, scope)
 
 
 def test_the_first_page_is_for_anybody(market: Stage) -> None:

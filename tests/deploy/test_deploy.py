@@ -24,12 +24,8 @@ import pytest
 import yaml
 from httpx import Response
 
-from shared.domain.receivers import Happening
 from shared.runtime import SILENT_SECONDS
-from shared.settings import Settings
-from shared.store.dynamo import Dynamo
 from shared.store.pings import CLAIM_SECONDS
-from shared.store.postbacks import Postback, Postbacks
 from tests.configurations import a_buyer, a_document, a_ring_pool, a_user, an_endpoint, an_offer
 from tests.deploy.account import WEBHOOKS, Account, Stack, Template, functions
 from tools.demo import CONFIGURATION
@@ -352,10 +348,7 @@ def test_the_operators_api_with_one_grant_less_fails(stack: Stack, tmp_path: Pat
     role = Role(stack, "api")
     cold = [grant for grant in role.grants() if grant.action.startswith("secretsmanager:")]
     warm = [grant for grant in role.grants() if is_needed_at_once(grant)]
-    assert (len(cold), len(warm)) == (1, 25)
-    postbacks(stack).note_dead(
-        Postback(id="msg_1", receiver=RECEIVER, happening=Happening(type="sale.made", at=1), at=1)
-    )
+    assert (len(cold), len(warm)) == (1, 23)
     with role.without(cold[0]):
         assert operated(stack, token, "GET", "/users").status_code >= 500
     assert [answer.status_code for answer in every_edit(stack, token, next(places)) if answer.status_code >= 400] == []
@@ -363,11 +356,6 @@ def test_the_operators_api_with_one_grant_less_fails(stack: Stack, tmp_path: Pat
         with role.without(grant):  # no edit after the first that fails: a lock that cannot be given back stays
             assert any(answer.status_code == 500 for answer in every_edit(stack, token, next(places))), grant
     assert all(answer.status_code < 400 for answer in every_edit(stack, token, next(places)))
-
-
-def postbacks(stack: Stack) -> Postbacks:
-    named = dict.fromkeys(Settings.__dataclass_fields__, "") | {"journal_table": stack.outputs["JournalTable"]}
-    return Postbacks(Dynamo(stack.account.emulator.client("dynamodb"), Settings(**named)))
 
 
 def is_needed_at_once(grant: "Grant") -> bool:
@@ -414,8 +402,6 @@ def every_edit(stack: Stack, token: str, place: str) -> Iterator[Response]:
     sandboxed(stack, "full", caller["number"])
     for path in ("/pings", "/sales?buyer=1", f"/pings/{sale.get('try_all_buyers_ping_id')}", "/reports"):
         yield operated(stack, token, "GET", path)
-    yield operated(stack, token, "GET", f"/receivers/{RECEIVER}/dead")
-    yield operated(stack, token, "POST", f"/receivers/{RECEIVER}/resume")
     for verb in ("lookup", "erase"):
         yield operated(stack, token, "POST", f"/callers/{verb}", caller)
 
@@ -486,7 +472,7 @@ def test_the_dashboard_with_one_grant_less_fails(stack: Stack, tmp_path: Path) -
     on_tables = [grant for grant in role.grants() if is_needed_at_once(grant)]
     [removing] = [grant for grant in on_tables if "DeleteItem" in grant.action and "TablesConfig" in grant.resource]
     warm = [grant for grant in on_tables if grant != removing]
-    assert len(warm) == 24
+    assert len(warm) == 22
     with role.without(removing):  # not while something is applied: a lock that cannot be given back stays
         assert stack.site.post("/dashboard/sign_in", data={"code": "nobody's"}).status_code == 500
     places = count()
@@ -501,10 +487,9 @@ def test_the_dashboard_with_one_grant_less_fails(stack: Stack, tmp_path: Path) -
         assert [*visited()] == VISITED, grant
 
 
-RECEIVER = "demo-receiver"
 OPERATORS = 4
 """Who take turns: one alone would make more visits than a minute allows."""
-VISITED = [200] * 13 + [303, 200, 303]
+VISITED = [200] * 13 + [303]
 
 
 def every_visit(stack: Stack, visitor: dict[str, str], rules: Path, place: int) -> Iterator[Response]:
@@ -535,8 +520,6 @@ def every_visit(stack: Stack, visitor: dict[str, str], rules: Path, place: int) 
         yield send("/suppression_lists", name="do-not-call", entries=f"614556{place:04}", where=where)
     yield send("/suppression_lists/lookup", number=f"614556{place:04}")
     yield send("/erasing/confirmed", number=caller)
-    yield look("/receivers")
-    yield send(f"/receivers/{RECEIVER}/resume")
     document = yaml.safe_load(rules.read_text())
     document["ring_pools"].append(a_ring_pool(name="turns", numbers=[f"+1877555{place:04}"]))
     file = yaml.safe_dump(document)

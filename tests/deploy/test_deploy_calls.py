@@ -74,7 +74,7 @@ def test_a_call_reaches_its_buyer_and_is_settled_as_deployed(demo: Stack) -> Non
     assert ping["called"] == ping["connected"] == ping["converted"] == call["call_id"]
     total = operated(demo, token, "GET", "/reports").json()["total"]
     assert (total["sales"], total["revenue_cents"]) == (1, 2500)
-    [entry] = operated(demo, token, "GET", "/call_log").json()["items"]
+    [entry] = operated(demo, token, "GET", "/calls").json()["items"]
     assert (entry["status"], entry["seconds"], entry["revenue_cents"]) == ("finished", 95, 2500)
 
 

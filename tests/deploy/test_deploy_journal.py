@@ -18,7 +18,6 @@ import yaml
 
 from shared.domain.calls import LOST_SECONDS, Call
 from shared.domain.models import DAY
-from shared.domain.receivers import Happening
 from shared.journal.pages import Pages
 from shared.journal.rows import Row
 from shared.journal.timetable import MINUTE, THE_TIMETABLE, Due, Timetable
@@ -28,11 +27,9 @@ from shared.store.counters import key_of, seen_of
 from shared.store.dynamo import Dynamo
 from shared.store.items import as_number
 from shared.store.journal import raw_id
-from shared.store.postbacks import Postback, Postbacks
 from tests.deploy.account import SECONDS, Account, Stack, Template
 from tests.deploy.test_deploy import (
     CAPPED,
-    RECEIVER,
     Grant,
     Role,
     a_ping,
@@ -207,8 +204,7 @@ def processes(function: str) -> list[int]:
 def test_a_day_that_is_over_becomes_a_file_and_only_who_may_read_it_reports_it(demo: Stack, pages: Pages) -> None:
     at = int(time.time()) // DAY * DAY - 5 * DAY
     pages.write("pings", [Row(event=f"{hour}", at=at + hour * 3600, kind="ping", bids=1) for hour in range(3)])
-    nothing = dict.fromkeys(("due", "postbacks", "deleted", "erased", "strays"), 0)
-    assert closed(demo) == nothing | {"hours_closed": 3, "days_closed": 1}
+    assert closed(demo) == {"due": 0, "hours_closed": 3, "days_closed": 1, "deleted": 0, "erased": 0, "strays": 0}
     names = [each["Key"] for each in listed(demo)]
     assert sorted(name.partition("/")[0] for name in names) == ["cubes", "days", *["hours"] * 3]
     token = an_operator(demo)
@@ -223,7 +219,7 @@ def test_the_function_of_every_minute_with_one_grant_less_fails(demo: Stack, pag
     apply(demo, with_every_rule_that_asks_the_store(tmp_path / "rules.yaml", CAPPED))
     role = Role(demo, "minute")
     grants = [grant for grant in role.grants() if grant.action.startswith(("dynamodb:", "s3:")) and not _erases(grant)]
-    assert len(grants) == 17
+    assert len(grants) == 15
     places = count()
     assert does_all(demo, pages.dynamo, prepare(demo, pages, next(places)))
     for grant in grants:
@@ -252,7 +248,7 @@ class Prepared(NamedTuple):
 
 def prepare(stack: Stack, pages: Pages, place: int) -> Prepared:
     """A day to close, no manifest, so that files are looked for that are nobody's, and one of these; a call that is
-    due, and a sale; a postback that waits."""
+    due, and a sale."""
     now, dynamo = int(time.time()), pages.dynamo
     at = now // DAY * DAY - (5 + place) * DAY
     pages.write("pings", [Row(event=f"of {at}", at=at, kind="ping")])
@@ -276,10 +272,6 @@ def prepare(stack: Stack, pages: Pages, place: int) -> Prepared:
     ping_id, _ = raw_id(sale["try_all_buyers_ping_id"])
     buyer_id = 200 + place
     [reserved] = held(dynamo, buyer_id)
-
-    happening, postbacks = Happening(type="sale.made", at=now), Postbacks(dynamo)
-    waiting = Postback(id=f"msg_{place}", receiver=RECEIVER, happening=happening, at=now)
-    postbacks.note_waiting(postbacks.begin(waiting))
 
     earlier = now - 5 * MINUTE
     begun = {**THE_TIMETABLE, "finished": as_number(earlier // MINUTE * MINUTE)}

@@ -30,7 +30,7 @@ ANY_SECRET = re.compile(r"(?<!SignIn)Secret[0-9A-F]{8}")
 DOMAIN = "SignInPoolDomain"
 FUNCTIONS = [name.capitalize() for name in functions.FUNCTIONS]
 UNCOUNTED = ("Sandbox", "Instructions")
-UNASKED = ("Hourly", "Journal", "Minute", "Postback")
+UNASKED = ("Hourly", "Journal", "Minute")
 """Those that answer no request."""
 BY_CLOCK = {"Hourly": "rate(1 hour)", "Minute": "rate(1 minute)"}
 OPERATORS = ("Api", "Dashboard", *UNASKED)
@@ -192,7 +192,7 @@ def test_pings_calls_and_what_is_known_of_callers_are_deleted_in_time(template: 
 
 def test_a_function_is_dead_before_its_claim_can_be_taken_over(template: Template) -> None:
     timeouts = {name: function["Timeout"] for name, function in properties(template, "AWS::Lambda::Function").items()}
-    others = {"Call": 5, "Api": 29, "Dashboard": 29, "Hourly": 900, "Journal": 60, "Minute": 900, "Postback": 30}
+    others = {"Call": 5, "Api": 29, "Dashboard": 29, "Hourly": 900, "Journal": 60, "Minute": 900}
     assert timeouts == {f"Functions{name}": others.get(name, 9) for name in FUNCTIONS}
 
 
@@ -262,9 +262,7 @@ def test_the_environment_is_what_the_settings_read_and_the_name_in_the_logs(temp
     if name in (*OPERATORS, *TELEPHONY):
         settings = replace(settings, calls_table="TablesCalls")
     if name in OPERATORS:
-        settings = replace(
-            settings, journal_table="TablesJournal", journal_bucket="JournalFiles", postbacks_queue="PostbacksQueue"
-        )
+        settings = replace(settings, journal_table="TablesJournal", journal_bucket="JournalFiles")
     if name == "Call":
         settings = replace(settings, provider_secrets_arn="ProviderSecrets")
     if name == "Dashboard":
@@ -380,7 +378,6 @@ OF_THE_JOURNAL = {
     "TablesCalls": OF_A_STREAM,
     "TablesLeases": {"dynamodb:UpdateItem"},
     "TablesJournal": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "PostbacksQueue": {"sqs:SendMessage"},
     "JournalFiles": {"s3:ListBucket"},
     "JournalFiles/*": {"s3:PutObject"},
     "Secret": {"secretsmanager:GetSecretValue"},
@@ -400,27 +397,9 @@ OF_THE_MINUTE = {
     "TablesLeases": {"dynamodb:UpdateItem"},
     "TablesCallers": {"dynamodb:DeleteItem"},
     "Secret": {"secretsmanager:GetSecretValue"},
-    "TablesJournal": {
-        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
-        "dynamodb:BatchWriteItem",
-    },
-    "PostbacksQueue": {"sqs:SendMessage"},
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "JournalFiles": {"s3:ListBucket"},
     "JournalFiles/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
-}  # fmt: skip
-
-
-OF_THE_POSTBACK = {
-    "TablesConfig": {"dynamodb:GetItem", "dynamodb:Query"},
-    "TablesPings": {"dynamodb:GetItem"},
-    "TablesCalls": {"dynamodb:GetItem"},
-    "TablesJournal": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
-    "PostbacksQueue": {
-        "sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
-        "sqs:ChangeMessageVisibility",
-    },
-    "Secret": {"secretsmanager:GetSecretValue"},
-    "BuyerSecrets": {"secretsmanager:GetSecretValue"},
 }  # fmt: skip
 
 
@@ -437,8 +416,7 @@ OF_THE_API = {
     "TablesCallers": {
         "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
     },
-    "TablesJournal": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
-    "PostbacksQueue": {"sqs:SendMessage"},
+    "TablesJournal": {"dynamodb:GetItem", "dynamodb:Query"},
     "JournalFiles": {"s3:ListBucket"},
     "JournalFiles/hours/*": {"s3:GetObject"},
     "JournalFiles/days/*": {"s3:GetObject"},
@@ -467,7 +445,6 @@ def test_each_function_may_do_what_it_does_and_nothing_else(template: Template) 
         "FunctionsDashboardRole": OF_THE_DASHBOARD | traces | {"FunctionsDashboardLog": write_its_log},
         "FunctionsHourlyRole": OF_THE_HOURLY | traces | {"FunctionsHourlyLog": write_its_log},
         "FunctionsJournalRole": OF_THE_JOURNAL | {"FunctionsJournalLog": write_its_log},
-        "FunctionsPostbackRole": OF_THE_POSTBACK | traces | {"FunctionsPostbackLog": write_its_log},
         "FunctionsMinuteRole": OF_THE_MINUTE | traces | {"FunctionsMinuteLog": write_its_log},
     }
 
@@ -508,7 +485,6 @@ def test_no_function_may_scan_and_none_that_publishers_call_may_query_or_delete(
     office = dict.fromkeys(("FunctionsApiRole", "FunctionsDashboardRole"), r"Scan|\*")
     never = office | {"FunctionsHourlyRole": r"Delete|Scan|\*", "FunctionsMinuteRole": r"Scan|\*"}
     never |= dict.fromkeys(("FunctionsCallRole", "FunctionsJournalRole"), r"Delete|Scan|\*")
-    never["FunctionsPostbackRole"] = r"Scan|\*"
     for role, granted in grants(template).items():
         forbidden = never.get(role, r"Delete|Scan|Query|\*")
         assert not [action for actions in granted.values() for action in actions if re.search(forbidden, action)]
@@ -557,9 +533,9 @@ def test_a_stream_comes_to_the_journal_until_it_has_gone_through_or_lies_in_the_
 
 def mapping_of(template: Template, table: str) -> dict[str, Any]:
     """What brings the stream of a table to the journal."""
-    mappings = properties(template, "AWS::Lambda::EventSourceMapping")
-    assert set(mappings) == {"EventsMapping", "CallEventsMapping", "PostbacksMapping"}
-    [found] = [each for each in mappings.values() if target(each["EventSourceArn"]) == f"Tables{table}"]
+    mappings = properties(template, "AWS::Lambda::EventSourceMapping").values()
+    assert len(mappings) == 2
+    [found] = [each for each in mappings if target(each["EventSourceArn"]) == f"Tables{table}"]
     return dict(found)
 
 
@@ -679,30 +655,6 @@ def test_nothing_is_granted_but_by_these_policies(template: Template) -> None:
         by_clock = invoked(permission["FunctionName"], template).removeprefix("Functions") in BY_CLOCK
         principal = "events.amazonaws.com" if by_clock else "apigateway.amazonaws.com"
         assert (permission["Action"], permission["Principal"]) == ("lambda:InvokeFunction", principal)
-
-
-# Postbacks
-
-
-def test_postbacks_come_in_tens_to_a_few_processes_and_are_put_aside_when_nobody_takes_them(template: Template) -> None:
-    queues = properties(template, "AWS::SQS::Queue")
-    assert set(queues) == {"PostbacksQueue", "PostbacksDeadLetters"}
-    assert all(
-        each["SqsManagedSseEnabled"] and each["MessageRetentionPeriod"] == 14 * 86400 for each in queues.values()
-    )
-    main = queues["PostbacksQueue"]
-    assert target(main["RedrivePolicy"]["deadLetterTargetArn"]) == "PostbacksDeadLetters"
-    assert "FifoQueue" not in main
-    mapping = properties(template, "AWS::Lambda::EventSourceMapping")["PostbacksMapping"]
-    assert invoked(mapping["FunctionName"], template) == "FunctionsPostback"
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 10}
-    assert mapping["BatchSize"] == 10
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    timeout = properties(template, "AWS::Lambda::Function")["FunctionsPostback"]["Timeout"]
-    assert main["VisibilityTimeout"] >= 6 * timeout
-    for policy in properties(template, "AWS::SQS::QueuePolicy").values():
-        [statement] = policy["PolicyDocument"]["Statement"]
-        assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 # The API
@@ -894,8 +846,7 @@ def test_nothing_waits_for_itself(template: Template) -> None:
 ALARMS = {
     "Errors", "Slow", "Throttled", "ReadsThrottled", "WritesThrottled", "PoolNearlyFull", "PoolExhausted", "ClockSkew",
     "NoSales", "HourlyFailed", "MinuteFailed", "JournalLate", "JournalSetAside", "JournalSilent", "Refused401",
-    "Refused429", "CallsNotConnected", "NeverCalled", "WebhooksRefused", "PostbacksDead", "ReceiverPaused",
-    "PostbacksLate", "PostbacksFailed", "PostbacksLost",
+    "Refused429", "CallsNotConnected", "NeverCalled", "WebhooksRefused",
 }  # fmt: skip
 
 
@@ -1096,10 +1047,6 @@ def test_one_page_shows_what_the_alarms_watch(template: Template) -> None:
         *monitoring.MONEY,
         *monitoring.CALLS,
         "WebhooksRefused",
-        "PostbacksTried",
-        "PostbacksSent",
-        "PostbacksDead",
-        "ReceiversPaused",
         "PoolUse",
         "PoolExhausted",
         "Latency",

@@ -2,10 +2,8 @@
 order, by functions that die, lose requests and answers, and whose writes arrive late or twice (`interleavings`).
 
 The provider of telephony sends the events of what it was told to dial: some twice, some never, in any order. While and
-after that the streams' consumer and the minute function do their work and die at it, too. In a third of the histories
-buyers and an operator say what calls are worth: of those that run, of those that are over, most again where they got no
-answer, some twice at once, out of range and too late. In the end everything is due; then `run` says what is not as it
-has to be. `python -m tests.race.calling SEED` plays one on dynoxide.
+after that the streams' consumer and the minute function do their work and die at it, too. In the end everything is due;
+then `run` says what is not as it has to be. `python -m tests.race.calling SEED` plays one on dynoxide.
 """
 
 import json
@@ -15,7 +13,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import count
 from threading import Semaphore
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from msgspec import structs
@@ -27,63 +25,150 @@ from shared.domain.models import Buyer, CallRules, DialRules, Earns, Endpoint, P
 from shared.domain.refusals import TemporarilyUnavailable
 from shared.domain.reservations import PERIODS
 from shared.domain.schedule import local_time
-from shared.flows.updating import Said, Teller
-from shared.journal.events import Event, derive_rows
-from shared.journal.rows import Row
+from shared.flows.calls import answer_event
+from shared.journal.consumer import remembering
+from shared.journal.due import Done
+from shared.journal.events import Event
 from shared.operators.leftovers import UNCALLED_SECONDS, Leftovers
 from shared.operators.repair import QUIET_SECONDS
 from shared.providers import instructions
 from shared.providers.events import Accepted, Answered, Arrived, DialEnded, Over
-from shared.providers.events import Event as Happening
+from shared.providers.events import Event as Said
+from shared.providers.instructions import Instruction
 from shared.store.calls import read_item
+from shared.store.compiled import Compiled
 from shared.store.dynamo import Dynamo, Item
 from shared.store.items import bytes_of, ping_key
 from shared.store.packing import unpack
 from shared.store.pings import CLAIM_SECONDS
 from tests.build import SETTINGS, START, Clock, Stage, a_buyer, a_pool, an_endpoint
-from tests.race.call_functions import (
-    MAX_CENTS,
-    MIN_CENTS,
-    OLGA,
-    PROVIDER,
-    WHAT,
-    Consumer,
-    MinuteFunction,
-    Phone,
-    Posted,
-    Telling,
-    Webhook,
-    Word,
-)
 from tests.race.call_invariants import Books
-from tests.race.interleavings import Actor, Machine, Sent
+from tests.race.interleavings import READS, Actor, Gate, Machine, Sent
 from tests.race.wire import fast
 from tools import engine
 
-ACCOUNT, KEY_PRESSED = "AC1", "1"
+if TYPE_CHECKING:
+    pass
+
+PROVIDER, ACCOUNT, KEY_PRESSED = "main", "AC1", "1"
 STATIC = "+18005550170"
 HOLD_SECONDS, RINGS_SECONDS, TALKS_SECONDS = 120, 10, 60
 LATE_SECONDS = 240
 """How late a write arrives at most: DynamoDB refuses it five minutes after it was signed."""
+LATE_TAKES = 0.3
+"""Of takes, in one of four histories."""
+SENDINGS = 3
+"""How often a provider sends a webhook that is not answered."""
 MOST_AT_ONCE = 3
 DAY = 24 * 3600
 ENOUGH_FOR_MOST = (70, 190, 190)
 """Seconds, after which whatever has begun is due, but for a talk with the last resort."""
 CENTS = 2500
-SAYS = Pays("buyer_says", within_days=7, min_cents=MIN_CENTS, max_cents=MAX_CENTS)
-PAYS = [Pays("answered"), Pays("duration", TALKS_SECONDS), Pays("sale"), SAYS]
 EARNS = [Earns(), Earns(), Earns("connected"), Earns("duration", TALKS_SECONDS // 2)]
+FATES = {
+    "goes on": 83, "dies before": 2, "dies after": 3, "request lost": 2, "answer lost": 3, "arrives late": 4,
+    "arrives twice": 2, "throttled": 1,
+}  # fmt: skip
 PLAYED = Counter[int]()
 """How often this process has played a seed: each time with other ids, and the first time always with the same."""
 KINDS: tuple[caps.Kind, ...] = ("sales", "attempts", "connected", "converted")
 
 
+class Phone(NamedTuple):
+    """A call at its provider."""
+
+    sid: str
+    number: str
+    caller: str
+
+
+@dataclass
+class Posted:
+    """An event that the provider will send, and how often at most."""
+
+    phone: Phone
+    event: Said
+    sendings: int = SENDINGS
+
+
+class CallGate(Gate):
+    """Notes how its call stood when its function wrote to a buyer's item last."""
+
+    actor: "Webhook"
+
+    def send(self, method: Any, sendings: int, *args: Any, **request: Any) -> Any:
+        machine = self.actor.machine
+        if machine.takes_are_late and _takes(request) and machine.random.random() < LATE_TAKES:
+            machine.in_flight.append((method, request))
+            raise TemporarilyUnavailable
+        try:
+            return super().send(method, sendings, *args, **request)
+        finally:
+            if request.get("TableName") == SETTINGS.leases_table and method.__name__ not in READS:
+                self.actor.stood = self.actor.machine.items.get(self.actor.call_id, {})
+
+
+def _takes(request: dict[str, Any]) -> bool:
+    """Whether it counts under a buyer's caps: it writes an entry, and expects none."""
+    values = request.get("ExpressionAttributeValues", {})
+    is_counting = request.get("TableName") == SETTINGS.leases_table
+    return is_counting and ":entry" not in values and any("B" in value for value in values.values())
+
+
+class Function(Actor):
+    """One invocation of one of our functions."""
+
+    machine: "CallMachine"
+    fates = FATES
+
+    def __init__(self, machine: "CallMachine") -> None:
+        super().__init__(machine, Sent("", {}))
+
+
+class Webhook(Function):
+    """`told` is None where nobody got an answer."""
+
+    last_call_starts, lives_seconds = 4, 6
+
+    def __init__(self, machine: "CallMachine", posted: Posted) -> None:
+        super().__init__(machine)
+        self.posted = posted
+        self.call_id = machine.call_id(posted.phone)
+        self.stood: Item = machine.items.get(self.call_id, {})
+        self.stage = machine.random.choice(machine.stages)
+        self.told: Instruction | None = None
+
+    def act(self, gate: Gate) -> None:
+        telephony = self.stage.telephony_over(CallGate(gate.client, self))
+        self.told = answer_event(telephony, PROVIDER, self.posted.event)
+
+
+class Consumer(Function):
+    """Of the streams: it is given the next changes once more, until it is done with them."""
+
+    last_call_starts, lives_seconds = 50, 60
+
+    def act(self, gate: Gate) -> None:
+        machine = self.machine
+        endpoint_of = remembering(Compiled(gate, machine.stage.memory), machine.known)
+        some = machine.changes[: machine.random.randint(1, 12)]
+        machine.stage.follow_up(gate, endpoint_of)(some)
+        del machine.changes[: len(some)]
+
+
+class MinuteFunction(Function):
+    last_call_starts, lives_seconds = 50, 60
+
+    def act(self, gate: Gate) -> None:
+        done: Done = self.machine.stage.due_work(gate).do_all()
+        self.machine.faults |= {
+            f"what is due fails: {each.fault}" for each in done.failures if each.fault != "TemporarilyUnavailable"
+        }
+
+
 @dataclass
 class CallMachine(Machine):
-    """`faults` are what was wrong on the way; `items` calls as they are now; `changes` what their streams have. In a
-    `wordy` history much is said of calls."""
-
-    wordy: bool = False
+    """`faults` are what was wrong on the way; `items` calls as they are now; `changes` what their streams have."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -111,11 +196,6 @@ class CallMachine(Machine):
         self.posted: list[Posted] = []
         self.dialed: defaultdict[bytes, dict[int, str]] = defaultdict(dict)
         self.settlements: Counter[bytes] = Counter()
-        self.counted: dict[tuple[str, str], Item] = {}
-        self.rows: list[Row] = []
-        self.words: list[Word] = []
-        self.unanswered: list[Word] = []
-        self.words_to_come = self.random.choice([5, 8] if self.wordy else [0, 0, 0, 0, 3, 5])
         self.stage.publish(self.endpoint)
 
     def _market(self) -> Endpoint:
@@ -154,7 +234,7 @@ class CallMachine(Machine):
             some.append(Cap("revenue", CENTS * draw.choice([1, 2]), "day"))
         if draw.random() < 0.6:
             some.append(Cap("concurrent", draw.choice([1, 1, 2]), "", draw.choice(["", "", uri])))
-        pays = draw.choice(PAYS)
+        pays = draw.choice([Pays("answered"), Pays("duration", TALKS_SECONDS), Pays("sale")])
         press = KEY_PRESSED if draw.random() < 0.25 else ""
         return a_buyer(
             id=self.no + place, name=f"Buyer {place}", bid_cents=CENTS, tier=place + 1, number=f"+1800555018{place}",
@@ -229,8 +309,6 @@ class CallMachine(Machine):
                 crowd.append(self._begin(Webhook(self, posted)))
             if self.changes and self.random.random() < 0.03 and not any(isinstance(each, Consumer) for each in crowd):
                 crowd.append(self._begin(Consumer(self)))
-            if len(crowd) < MOST_AT_ONCE and self.random.random() < 0.1 and (word := self._word()):
-                crowd.append(self._begin(Telling(self, word)))
             if self.random.random() < 0.05:
                 self._forward(self.random.choice([1, 3]))
             if self.in_flight and self.random.random() < 0.03:
@@ -254,8 +332,6 @@ class CallMachine(Machine):
         return actor
 
     def _end(self, actor: Actor) -> None:
-        if isinstance(actor, Telling) and not actor.word.answers and actor.word not in self.unanswered:
-            self.unanswered += [actor.word] if self.random.random() < 0.6 else []
         if not isinstance(actor, Webhook):
             return
         posted = actor.posted
@@ -289,7 +365,7 @@ class CallMachine(Machine):
         if is_new:
             self._post(phone, *self._story(phone, n, f"{phone.sid}-{n}"))
 
-    def _story(self, phone: Phone, n: int, leg: str) -> list[Happening]:
+    def _story(self, phone: Phone, n: int, leg: str) -> list[Said]:
         of: dict[str, Any] = {"call_sid": phone.sid, "account": ACCOUNT}
         answered, pressed = (
             Answered(attempt=n, leg_sid=leg, **of),
@@ -314,51 +390,11 @@ class CallMachine(Machine):
             case status:
                 return [ended(status)]
 
-    def _post(self, phone: Phone, *events: Happening) -> None:
+    def _post(self, phone: Phone, *events: Said) -> None:
         """Some of it is lost, some comes twice; and any of it is overtaken by what is posted later."""
         for event in events:
             times = self.random.choices([0, 1, 2], [12, 70, 18])[0]
             self.posted += [Posted(phone, event) for _ in range(times)]
-
-    # What is said of calls
-
-    def _word(self) -> Word | None:
-        """One that has no answer yet, or a new one, most of them of calls that were answered. Some are said twice at
-        once."""
-        draw = self.random
-        if self.unanswered and (not self.words_to_come or draw.random() < 0.5):
-            return self.unanswered.pop(draw.randrange(len(self.unanswered)))
-        answered = [call_id for call_id, item in self.items.items() if "c1" in item or "c2" in item]
-        known = answered or ([*self.items] if draw.random() < 0.2 else [])
-        if not self.words_to_come or not known:
-            return None
-        self.words_to_come -= 1
-        word = Word(draw.choice(known), draw.choice([OLGA, self._bea]), draw.choice(WHAT), f"key {len(self.words)}")
-        self.words.append(word)
-        if draw.random() < 0.3:
-            self.unanswered.append(word)
-        return word
-
-    @property
-    def _bea(self) -> Teller:
-        return Teller("bea", tuple(buyer.id for buyer in self.endpoint.buyers))
-
-    def _say_some(self, calm: bool) -> None:
-        """Calm, all that will be said again is."""
-        self.words_to_come = 0 if calm else self.words_to_come
-        while word := self._word():
-            self._play_alone(Telling(self, word), calm)
-
-    def _say_too_late(self) -> None:
-        """A buyer's word counts within some days."""
-        self._forward(SAYS.within_days * DAY)
-        for call_id, item in self.items.items():
-            settled = read_item(item).facts.settled
-            if self.words and settled and settled.awaits_until:
-                word = Word(call_id, self._bea, Said(add_revenue_cents=MIN_CENTS), "too late")
-                self._play_alone(Telling(self, word), calm=True)
-                if word.answers != ["refused"] or self.items[call_id] != item:
-                    self.faults.add("a word that is too late counts")
 
     # What functions write
 
@@ -367,41 +403,28 @@ class CallMachine(Machine):
         table = request.get("TableName")
         if table == SETTINGS.calls_table and ("Item" in request or "Attributes" in answer):
             self._note_call(request.get("Item") or answer["Attributes"])
-        elif "TransactItems" in request:
-            [key] = [of["Update"]["Key"] for of in request["TransactItems"] if "call_id" in of["Update"]["Key"]]
-            found: Any = self.client.get_item(TableName=SETTINGS.calls_table, Key=key, ConsistentRead=True)
-            self._note_call(found["Item"])
         elif table == SETTINGS.pings_table and ":sale" in request.get("ExpressionAttributeValues", {}):
             self.sold.add(request["Key"]["ping_id"]["B"])
         elif table == SETTINGS.journal_table and "Item" in request:
             item = request["Item"]
             self.entered[item["pk"]["S"], item["sk"]["S"]] = {"pk": item["pk"], "sk": item["sk"]}
         elif table == SETTINGS.leases_table and "Attributes" in answer:
-            item = answer["Attributes"]
-            names = request.get("ExpressionAttributeNames", {}).values()
-            self._check_caps(item, is_booked=any(".book" in name for name in names))
-            self.counted[item["pk"]["S"], item["sk"]["S"]] = item
+            self._check_caps(answer["Attributes"])
 
     def _note_call(self, new: Item) -> None:
         call_id = bytes_of(new, "call_id")
         old = self.items.get(call_id)
         before, after = old or {}, read_item(new)
         self.items[call_id] = new
-        change = Event(f"{len(self.changes)}", "calls", self.clock(), old, new)
-        self.changes.append(change)
-        if "settled" in new and (
-            new["settled"] != before.get("settled") or new.get("updates") != before.get("updates")
-        ):
-            self.rows += derive_rows(change, lambda *_: self.endpoint)
+        self.changes.append(Event(f"{len(self.changes)}", "calls", self.clock(), old, new))
         self.settlements[call_id] += "settled" in new and new.get("settled") != before.get("settled")
         began = [n for n in after.facts.attempts if new[f"a{n}"] != before.get(f"a{n}")] if old else []
         for n in began:
             if "over" in before or "settled" in before or f"a{n}" in before or (n > 1 and f"s{n - 1}" not in before):
                 self.faults.add("an attempt begins that may not")
 
-    def _check_caps(self, item: Item, is_booked: bool) -> None:
-        """No count and no number of places grows above its cap, but for what is said of calls afterwards."""
-        before = self.counted.get((item["pk"]["S"], item["sk"]["S"]), {})
+    def _check_caps(self, item: Item) -> None:
+        """No count and no number of places is above its cap."""
         buyer = next((buyer for buyer in self.endpoint.buyers if item["pk"] == {"S": f"B{buyer.id}"}), None)
         endpoint = item["sk"]["S"].removeprefix("CAPS").removeprefix("@")
         for cap in buyer.caps if buyer else ():
@@ -411,8 +434,7 @@ class CallMachine(Machine):
             value = item.get(name, {"N": "0"})
             ends = [int(end["N"]) for end in value.get("M", {}).values()]
             counted = sum(end > self.clock() for end in ends) if "M" in value else int(value["N"])
-            grows = "M" in value or counted > int(before.get(name, {"N": "0"})["N"])
-            if counted > cap.limit and grows and not is_booked:
+            if counted > cap.limit:
                 self.faults.add("more is counted than a cap allows")
             if counted < 0:
                 self.faults.add("less than nothing is counted")
@@ -441,7 +463,6 @@ class CallMachine(Machine):
         for seconds in ENOUGH_FOR_MOST:
             self._forward(seconds)
             self._do_due(calm=False)
-            self._say_some(calm=False)
         self._deliver_all()
         for seconds in ENOUGH_FOR_MOST:
             self._do_due(calm=True)
@@ -451,14 +472,10 @@ class CallMachine(Machine):
         if running:  # the last resort may talk for an hour
             self._forward(max(due_at(stored.call, stored.facts) for stored in running) - self.clock() + 180)
             self._do_due(calm=True)
-        if self.words:
-            self._say_some(calm=True)
-            self._do_due(calm=True)
         self.faults |= {*self.books.find_faults()}
         self._forward(UNCALLED_SECONDS + QUIET_SECONDS)
         Leftovers(Dynamo(self.client, SETTINGS), self.clock).give([self.endpoint])
         self.faults |= {*self.books.find_what_is_left()}
-        self._say_too_late()
 
     def _do_due(self, calm: bool) -> None:
         self._note_sales()
@@ -490,9 +507,8 @@ class CallMachine(Machine):
     def books(self) -> Books:
         calls = {call_id: read_item(item) for call_id, item in self.items.items()}
         return Books(
-            self.client, self.endpoint, self.began, self.clock(), calls, self.sales, self.settlements, self.dialed,
-            self.rows, self.words,
-        )  # fmt: skip
+            self.client, self.endpoint, self.began, self.clock(), calls, self.sales, self.settlements, self.dialed
+        )
 
 
 def main(seed: int) -> None:

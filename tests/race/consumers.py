@@ -66,43 +66,38 @@ class Counts(NamedTuple):
 
 @dataclass
 class Mortal:
-    """A client of the consumer, or of what makes other `calls`. `late` are writes that nobody waits for any more."""
+    """A client of the consumer. `late` are writes that nobody waits for any more."""
 
     client: "DynamoDBClient"
     chance: Random
     mutate: Mutation
     met: Counter[tuple[str, Fate]] = field(default_factory=Counter)
     late: list[Callable[[], Any]] = field(default_factory=list)
-    calls: tuple[str, ...] = CALLS
-    writes: tuple[str, ...] = WRITES
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.client, name)
-        return partial(self._call, name, method) if name in self.calls else method
+        return partial(self._call, name, method) if name in CALLS else method
 
     def _call(self, name: str, method: Callable[..., Any], **request: Any) -> Any:
         self.mutate(name, request)
         act = partial(method, **request)
         if self.chance.random() >= SHARE:
             return act()
-        fate = self.chance.choice([each for each in Fate if name in self.writes or each is not Fate.IS_LATE])
+        fate = self.chance.choice([each for each in Fate if name in WRITES or each is not Fate.IS_LATE])
         self.met[name, fate] += 1
         if fate is Fate.NO_ANSWER:
             raise TemporarilyUnavailable
         if fate is Fate.IS_LATE:
             self.late.append(act)
         if fate is Fate.DIES_AFTER:
-            self._do(act)
+            with suppress(self.client.exceptions.ConditionalCheckFailedException):
+                act()
         raise Died
 
     def do_late(self) -> None:
         """One of the late writes."""
-        self._do(self.late.pop(self.chance.randrange(len(self.late))))
-
-    def _do(self, act: Callable[[], Any]) -> None:
-        of = self.client.exceptions
-        with suppress(of.ConditionalCheckFailedException, of.TransactionCanceledException):
-            act()
+        with suppress(self.client.exceptions.ConditionalCheckFailedException):
+            self.late.pop(self.chance.randrange(len(self.late)))()
 
 
 @dataclass

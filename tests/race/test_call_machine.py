@@ -3,7 +3,6 @@ notice is shown by seeding bugs."""
 
 import dataclasses
 import os
-import random
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from datetime import datetime
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 HISTORIES, ON_THE_SECOND_ENGINE = 2000, 100
 PROCESSES = 4
-ENOUGH_TO_CATCH_A_BUG = 1000
+ENOUGH_TO_CATCH_A_BUG = 400
 
 
 def test_whatever_dies_repeats_or_comes_late_calls_are_dialed_counted_and_paid_once() -> None:
@@ -118,16 +117,9 @@ class UnguardedAttempt(Calls):
 
 
 class PaidWithoutCondition(Calls):
-    def mark_paid(self, ping_id: bytes, call_id: bytes, converted: bool) -> bool:
-        super().mark_paid(ping_id, call_id, converted)
+    def mark_paid(self, ping_id: bytes, call_id: bytes) -> bool:
+        super().mark_paid(ping_id, call_id)
         return True
-
-
-class BooksTwice(Reservations):
-    """Each time under another key."""
-
-    def book(self, buyer_id: int, key: str, *of: Any) -> None:
-        super().book(buyer_id, f"{key}.{random.random()}", *of)
 
 
 def take_before_attempt(telephony: Telephony, call_id: bytes, stored: StoredCall) -> tuple[StoredCall, Dial | Stop]:
@@ -152,10 +144,6 @@ class Blind(Calls):
         return None
 
 
-def over_what_was_said(*_: object) -> None:
-    """An update is added on no condition."""
-
-
 COUNTS = {f"what is counted of {kind} is not what came true" for kind in KINDS}
 HELD_STILL = {"a call holds what it took", "something is held", "a place is taken"}
 
@@ -163,18 +151,16 @@ HELD_STILL = {"a call holds what it took", "something is held", "a place is take
 @pytest.mark.parametrize(
     ("patched", "bug", "first", "faults"),
     [
-        ("tests.build.Reservations", CountsAtConversion, 5475, {"more is counted than a cap allows"}),
-        ("shared.flows.calls.put_through", take_before_attempt, 70, HELD_STILL),
-        ("tests.build.Reservations", UnguardedGive, 115, COUNTS | {"less than nothing is counted"}),
-        ("tests.build.Calls", UnguardedAttempt, 2010, {"an attempt begins that may not"}),
+        ("tests.build.Reservations", CountsAtConversion, 0, {"more is counted than a cap allows"}),
+        ("shared.flows.calls.put_through", take_before_attempt, 120, HELD_STILL),
+        ("tests.build.Reservations", UnguardedGive, 0, COUNTS | {"less than nothing is counted"}),
+        ("tests.build.Calls", UnguardedAttempt, 0, {"an attempt begins that may not"}),
         ("shared.flows.dialing._prepare", prepare_without_a_look, 0, {"a buyer is dialed for an attempt that is over"}),
-        ("tests.build.Reservations", GivesWithoutTombstone, 1075, HELD_STILL | COUNTS),
-        ("tests.build.Reservations", TombstoneTakenForAnEntry, 385, COUNTS),
-        ("tests.build.Reservations", AdoptsATombstone, 3000, COUNTS),
-        ("tests.build.Reservations", TwoCallsOnOneReservation, 70, COUNTS | {"less than nothing is counted"}),
-        ("tests.build.Calls", PaidWithoutCondition, 4000, {"two calls of a sale are paid"}),
-        ("tests.build.Reservations", BooksTwice, 25, COUNTS),
-        ("shared.store.calls._check_updates", over_what_was_said, 30, {"a word is lost"}),
+        ("tests.build.Reservations", GivesWithoutTombstone, 215, HELD_STILL | COUNTS),
+        ("tests.build.Reservations", TombstoneTakenForAnEntry, 25, COUNTS),
+        ("tests.build.Reservations", AdoptsATombstone, 165, COUNTS),
+        ("tests.build.Reservations", TwoCallsOnOneReservation, 0, COUNTS | {"less than nothing is counted"}),
+        ("tests.build.Calls", PaidWithoutCondition, 90, {"two calls of a sale are paid"}),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )  # fmt: skip
@@ -183,9 +169,8 @@ def test_a_bug_is_caught(
 ) -> None:
     """From a seed on that is near one which catches it."""
     monkeypatch.setattr(patched, bug)
-    wordy = bug in (BooksTwice, over_what_was_said)
     with fast(dynoxide) as wire:
         for seed in range(first, first + ENOUGH_TO_CATCH_A_BUG):
-            if faults & {*CallMachine(wire, seed, wordy=wordy).run()}:
+            if faults & {*CallMachine(wire, seed).run()}:
                 return
     pytest.fail("nothing is wrong")

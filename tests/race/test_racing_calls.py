@@ -48,8 +48,6 @@ _numbers = count(1)
 class World:
     """A market that takes calls, a consumer and a minute function that die, and what has to be of them in the end."""
 
-    sales = SALES
-
     def __init__(self, client: "DynamoDBClient", seed: int, mutate: Mutation = lambda *_: None) -> None:
         self.chance = Random(seed)
         no = next(_numbers)
@@ -65,7 +63,7 @@ class World:
     def call(self) -> None:
         """Sales, of which some are called; calls of which some lose their end."""
         publisher = Publisher(self.stage)
-        for no in range(self.sales):
+        for no in range(SALES):
             self.stage.clock.forward(self.chance.randrange(5))
             sold = publisher.full(caller_id=f"+161455501{no:02}")
             assert sold.code == 200

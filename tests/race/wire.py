@@ -46,10 +46,7 @@ class Wire:
             return _with_bytes(answer)
         code = answer["__type"].rpartition("#")[2]
         error = {"Code": code, "Message": answer.get("message") or answer.get("Message", "")}
-        answered = {"HTTPStatusCode": response.status}
-        raise self.exceptions.from_code(code)(
-            {**_with_bytes(answer), "Error": error, "ResponseMetadata": answered}, operation
-        )
+        raise self.exceptions.from_code(code)({**_with_bytes(answer), "Error": error}, operation)
 
 
 @contextmanager

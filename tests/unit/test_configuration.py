@@ -29,8 +29,6 @@ from tests.configurations import (
 ROOT = Path(__file__).parents[2]
 POOL = models.RingPool(no=7, name="auto-us", hold_seconds=300, cooldown_seconds=60, shards=())
 
-BUYER_SAYS = {"on": "buyer_says", "within_days": 7, "min": "5.00", "max": "80.00"}
-
 
 def problems(wanted: object) -> dict[str, str]:
     """What is wrong, by path."""
@@ -113,7 +111,7 @@ def test_limits_of_held_leases_have_defaults_and_an_open_endpoint_marks_all_of_i
         ({"users": "acme"}, "users", "must be a list"),
         (a_document(users=["acme"]), "users[0]", "must be keys with values"),
         (a_document(users=[{"name": "acme"}]), "users[0].role", "is missing"),
-        (a_document(users=[a_user(role="boss")]), "users[0].role", "must be one of publisher, operator, viewer, buyer"),
+        (a_document(users=[a_user(role="boss")]), "users[0].role", "must be one of publisher, operator, viewer"),
         (a_document(users=[a_user(name="acme media")]), "users[0].name",
          "must be 1 to 64 letters, digits, dots, hyphens and underscores"),
         (a_document(users=[a_user(name=None)]), "users[0].name", "has no value"),
@@ -234,26 +232,7 @@ def test_limits_of_held_leases_have_defaults_and_an_open_endpoint_marks_all_of_i
           for pays in ({"on": "duration"}, {"on": "sale", "after_seconds": 90})),
         (with_buyer(pays={"on": "duration", "after_seconds": 0}), "offers[0].buyers[0].pays.after_seconds",
          "must be at least 1"),
-        (with_buyer(pays={"on": "call"}), "offers[0].buyers[0].pays.on",
-         "must be one of sale, answered, duration, buyer_says"),
-        (with_buyer(pays={"on": "answered", "min": "5.00"}), "offers[0].buyers[0].pays",
-         "must have `within_days`, `min` and `max` only with `on: buyer_says`"),
-        *((with_buyer(pays={name: value for name, value in BUYER_SAYS.items() if name != left_out}),
-           "offers[0].buyers[0].pays",
-           "must have all of them, like {on: buyer_says, within_days: 7, min: 5.00, max: 80.00}: for how many days the"
-           " buyer may say it, and the least and the most that it may say")
-          for left_out in ("within_days", "min", "max")),
-        (with_buyer(pays=BUYER_SAYS | {"min": "80.01"}), "offers[0].buyers[0].pays",
-         "must have a `max` of at least `min`"),
-        (with_buyer(pays=BUYER_SAYS | {"max": "-1"}), "offers[0].buyers[0].pays.max",
-         "must be an amount like 25.00, at most two decimals"),
-        (with_buyer(pays=BUYER_SAYS | {"within_days": 0}), "offers[0].buyers[0].pays.within_days",
-         "must be at least 1"),
-        (with_buyer(pays=BUYER_SAYS | {"within_days": 29}), "offers[0].buyers[0].pays.within_days",
-         "needs `account.retention.lead_days` of at least 31: a call is kept for 30 days"),
-        *((with_buyer(bid=bid, pays=BUYER_SAYS), "offers[0].buyers[0].bid",
-           "must be from 5.00 to 80.00, as `pays` has it: without an amount, the bid is owed")
-          for bid in ("4.99", "80.01")),
+        (with_buyer(pays={"on": "call"}), "offers[0].buyers[0].pays.on", "must be one of sale, answered, duration"),
         (with_buyer(pays={"on": "sale"}, conversion_seconds=90), "offers[0].buyers[0]",
          "must have `pays`, or its older name `conversion_seconds`, not both"),
         (a_document(offers=[an_offer(earns={"on": "connected", "after_seconds": 5})]), "offers[0].earns",
@@ -383,14 +362,6 @@ def test_calls_are_compiled_with_what_is_default() -> None:
     assert shared.shared_numbers == ("+18005550171", "+18005550172")
 
 
-def test_a_buyer_that_says_what_it_pays_for_may_as_long_as_calls_are_kept() -> None:
-    [offer] = read(with_buyer(pays=BUYER_SAYS | {"within_days": 28})).offers
-    assert offer.buyers[0].pays
-    assert offer.buyers[0].pays.compile() == models.Pays("buyer_says", 0, 28, 500, 8000)
-    longer = with_buyer(pays=BUYER_SAYS | {"within_days": 38}) | {"account": {"retention": {"lead_days": 40}}}
-    assert read(longer)
-
-
 def test_a_buyer_of_sip_may_have_the_number_in_its_address() -> None:
     for address in (
         "sip:{number}@buyer.example",
@@ -437,7 +408,7 @@ KEYS = st.sampled_from(
     [
         *configuration.LISTS, "name", "role", "numbers", "id", "bid", "number", "type", "default", "vanity_uri",
         "offer", "tracking", "static_numbers", "shared_numbers", "ring_pool", "hold_seconds", "calls", "provider",
-        "pays", "on", "after_seconds", "within_days", "min", "max", "dial", "sip", "x",
+        "pays", "on", "after_seconds", "dial", "sip", "x",
     ]
 )  # fmt: skip
 ANYTHING = st.recursive(
@@ -691,11 +662,3 @@ def test_caps_of_calls_are_not_looked_at_where_no_calls_are_taken() -> None:
         "my_endpoint": [("sales", "")],
         "calling": [("sales", ""), ("attempts", ""), ("connected", "calling")],
     }
-
-
-def test_ids_of_buyers_in_a_user_are_no_records_where_something_else_cannot_be_read() -> None:
-    users = [a_user(), a_user(name="bea", role="buyer", traffic_sources=[], buyers=[1, "x"]), {}]
-    with pytest.raises(InvalidConfiguration) as refused:
-        configuration.read(a_document(users=users))
-    found = {str(problem).partition(":")[0].partition(" ")[0] for problem in refused.value.problems}
-    assert found == {"users[1].buyers[1]", "users[2].name", "users[2].role"}

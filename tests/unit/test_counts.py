@@ -102,7 +102,7 @@ def test_counts_are_those_of_plain_python(tmp_path_factory: pytest.TempPathFacto
 
 def _asked(row: Row, data: st.DataObject) -> Row:
     """With a pool, if it asked for a number; a sale happens when it is sold."""
-    if row.kind in ("ping", "call", "never_called"):
+    if row.kind in ("ping", "call"):
         return row
     pool = data.draw(st.sampled_from(("", "east", "west")))
     asked = replace(row, pool=pool, pool_used=data.draw(st.integers(0, 100)) if pool else 0)
@@ -114,18 +114,13 @@ def _asked(row: Row, data: st.DataObject) -> Row:
 def _sums(
     rows: Iterable[Row], of: list[Hour], only_user: str | None, key: Callable[[Hour, Row], Key], *, calls: bool = True
 ) -> dict[Key, Count]:
-    """`calls` says whether calls count when they arrive, else when their sale was sold, as what they are worth does. A
-    sale that was called late was not never called."""
+    """`calls` says whether calls count when they arrive; what they are worth counts when their sale was sold."""
     found = defaultdict[Key, Count](lambda: counts.nothing(only_user))
-    all_rows = [*rows]
-    called = {row.ping for row in all_rows if row.kind == "call"}
-    for row in (each for each in all_rows if each.kind != "never_called" or each.ping not in called):
+    for row in rows:
         counted = [(row.sold_at or row.at, _count(row, only_user))]
-        if row.kind == "call" and not calls:
-            counted += [(row.sold_at or row.at, _call(row, only_user))]
-        elif row.kind == "call":
+        if row.kind == "call":
             counted = counted if row.revenue_cents or row.payout_cents else []
-            counted += [(row.arrived_at, _call(row, only_user))]
+            counted += [(row.arrived_at, _call(row, only_user))] if calls else []
         for hour in of:
             for moment, count in counted:
                 if hour.start <= moment < hour.end:
@@ -148,7 +143,6 @@ def _count(row: Row, only_user: str | None) -> Count:
         revenue_cents=row.revenue_cents if only_user is None else None,
         payout_cents=row.payout_cents,
         refusals={row.status: 1} if row.kind == "refused" else {},
-        never_called=int(row.kind == "never_called"),
     )
 
 
@@ -210,8 +204,4 @@ def _source(count: Count, user: str = "", source: str = "") -> TrafficSource:
         sales=count.sales,
         revenue_cents=count.revenue_cents,
         payout_cents=count.payout_cents,
-        calls=count.calls,
-        connected=count.connected,
-        converted=count.converted,
-        never_called=count.never_called,
     )

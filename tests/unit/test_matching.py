@@ -68,20 +68,6 @@ def test_the_first_rule_that_fails_is_the_reason(rule: Rule) -> None:
     assert failure.rule == rule
 
 
-@pytest.mark.parametrize(
-    ("after", "wanted"),
-    [
-        ("sale", "not sold for 86400 seconds"),
-        ("connected", "no sale for 86400 seconds whose call was connected or still may be"),
-        ("converted", "no sale for 86400 seconds whose call was converted or still may be"),
-    ],
-)
-def test_a_reason_says_after_which_sales_a_caller_is_a_duplicate(after: Any, wanted: str) -> None:
-    endpoint = an_endpoint(buyers=(a_buyer(duplicate_seconds=DAY, duplicate_after=after),))
-    [failure] = matching.failures(endpoint, Lead(), START, FACTS)
-    assert (failure.seen, failure.threshold) == ("sold 2099-12-31T00:00:01Z", wanted)
-
-
 LIVE = a_buyer(id=1, bid_cents=0, live=EVERYTHING_WRONG[Rule.NO_BID]["live"])
 
 

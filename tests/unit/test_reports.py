@@ -48,10 +48,10 @@ def some_rows(draw: st.DrawFn, around: int) -> list[Row]:
     rows = []
     for place in range(draw(st.integers(0, 12))):
         at = around + draw(st.integers(-3 * 86_400, 3 * 86_400) | st.integers(-2, 2))
-        kind: Literal["ping", "refused", "sale", "call", "never_called"] = draw(
-            st.sampled_from(("ping", "ping", "refused", "sale", "call", "never_called"))
+        kind: Literal["ping", "refused", "sale", "call"] = draw(
+            st.sampled_from(("ping", "ping", "refused", "sale", "call"))
         )
-        is_sold = kind in ("sale", "call", "never_called")
+        is_sold = kind in ("sale", "call")
         endpoint, version = draw(st.sampled_from([*VERSIONS]))
         reasons = draw(st.text(".fsp", min_size=0, max_size=len(VERSIONS[endpoint, version]))) if kind == "ping" else ""
         live = st.tuples(st.sampled_from(VERSIONS[endpoint, version]), st.sampled_from(OUTCOMES))
@@ -70,9 +70,8 @@ def some_rows(draw: st.DrawFn, around: int) -> list[Row]:
                 buyer=draw(st.sampled_from((7, 8, 9))) if is_sold else 0,
                 status=draw(st.sampled_from(("", "sold", "open"))),
                 bids=reasons.count("."),
-                revenue_cents=draw(st.integers(0, 9_999)) if kind in ("sale", "call") else 0,
-                payout_cents=draw(st.integers(0, 9_999)) if kind in ("sale", "call") else 0,
-                ping=f"{draw(st.integers(0, 3)):024x}" if is_sold else "",
+                revenue_cents=draw(st.integers(0, 9_999)) if is_sold else 0,
+                payout_cents=draw(st.integers(0, 9_999)) if is_sold else 0,
                 call=f"{place:024x}" if kind == "call" else "",
                 arrived_at=at - draw(st.integers(0, 4_000)) if kind == "call" else 0,
                 connected_at=draw(st.sampled_from((0, at))) if kind == "call" else 0,
@@ -107,9 +106,7 @@ def key(name: str, row: Row, at: int, zone: str, buyer: int, reason: str) -> str
 def counted(rows: Iterable[Row], question: Question) -> dict[tuple[str, ...], dict[str, Any]]:
     """By plain Python."""
     groups: dict[tuple[str, ...], dict[str, Any]] = defaultdict(lambda: defaultdict(int) | {"ms": [], "waits": []})
-    of_sales, all_rows = ("call", "never_called"), [*rows]
-    called = {row.ping for row in all_rows if row.kind == "call"}
-    for row in (structs.replace(each, status="sold") if each.kind in of_sales else each for each in all_rows):
+    for row in (structs.replace(each, status="sold") if each.kind == "call" else each for each in rows):
         at = row.sold_at if row.sold_at and question.dated_by == "sale" else row.at
         if not question.period.start <= at < question.period.end or question.only_user not in (None, row.user):
             continue
@@ -120,14 +117,9 @@ def counted(rows: Iterable[Row], question: Question) -> dict[tuple[str, ...], di
         if row.kind == "refused":
             for name in ("requests", "refused"):
                 group()[name] += 1
-        is_late = row.kind == "never_called" and row.ping in called
-        if row.kind in ("sale", *of_sales) and not is_late:
+        if row.kind == "sale" or (row.kind == "call" and (row.revenue_cents or row.payout_cents)):
             sold = group(row.buyer, ".")
             sold["sales"] += row.kind == "sale"
-            sold["calls"] += row.kind == "call"
-            sold["connected"] += row.kind == "call" and row.connected_at > 0
-            sold["converted"] += row.converted
-            sold["never_called"] += row.kind == "never_called"
             sold["revenue_cents"] += row.revenue_cents
             sold["payout_cents"] += row.payout_cents
         if row.kind == "ping":

@@ -99,8 +99,6 @@ def test_windows_lists_and_limits() -> None:
     assert (endpoint.duplicate_seconds, endpoint.suppression) == (30 * DAY, ("dnc", "litigators"))
     assert endpoint.limits == (Limit("endpoint", 600), Limit("source_address", 5, 2))
     assert the_buyer(duplicates={"window_hours": 72}).duplicate_seconds == 3 * DAY
-    assert the_buyer(duplicates={"window_hours": 72}).duplicate_after == "sale"
-    assert the_buyer(duplicates={"window_days": 30, "after": "converted"}).duplicate_after == "converted"
     assert records_of(read(document))["account", "account"] == {"suppression": ["dnc"]}
 
 
@@ -192,14 +190,6 @@ BUYER = "offers[0].buyers[0]"
         (with_buyer(duplicates={}), f"{BUYER}.duplicates",
          "must have window_days or window_hours, like {window_days: 30}"),
         (with_buyer(duplicates={"window_days": 367}), f"{BUYER}.duplicates.window_days", "must be at most 366"),
-        (with_buyer(duplicates={"window_days": 1, "after": "call"}), f"{BUYER}.duplicates.after",
-         "must be one of sale, connected, converted"),
-        (with_buyer(duplicates={"window_days": 31, "after": "converted"}), f"{BUYER}.duplicates.window_days",
-         "needs `account.retention.lead_days` of at least 31 with `after: converted`: it is known for 30 days what"
-         " became of a sale"),
-        (with_offer(duplicates={"window_hours": 721, "after": "connected"}), "offers[0].duplicates.window_hours",
-         "needs `account.retention.lead_days` of at least 31 with `after: connected`: it is known for 30 days what"
-         " became of a sale"),
         (with_buyer(suppression=["two words"]), f"{BUYER}.suppression[0]",
          "must be 1 to 64 letters, digits, dots, hyphens and underscores"),
         (with_offer(margin={"percent": 10, "fixed": 1}), "offers[0].margin",

@@ -406,13 +406,6 @@ def calling(*endpoints: dict[str, Any], **rules: Any) -> dict[str, Any]:
          [f"{BUYER}.pays: is for each sale, and a caller can be sold again and again at endpoint my_endpoint; "
           "`duplicates` keeps the buyer from paying twice for one"]),
         (calling(an_endpoint(tracking="static", calls=TAKES), pays={"on": "sale"}, duplicates={"window_days": 1}), []),
-        (calling(an_endpoint(calls=TAKES), duplicates={"window_days": 1, "after": "connected"}), []),
-        (calling(an_endpoint(), duplicates={"window_days": 1, "after": "connected"}),
-         [f"{BUYER}.duplicates.after: has no effect at endpoint my_endpoint, which takes no calls: there each sale "
-          "makes a duplicate"]),
-        ({"offers": [an_offer(duplicates={"window_days": 1, "after": "converted"})]},
-         ["offers[auto-insurance].duplicates.after: has no effect at endpoint my_endpoint, which takes no calls: there "
-          "each sale makes a duplicate"]),
         (calling(an_endpoint(calls=TAKES | {"last_resort": "+18005550101"})),
          ["endpoints[my_endpoint].calls.last_resort: is a number of Ringpost's own, ring pool auto-us: its calls would "
           "come back here"]),

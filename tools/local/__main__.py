@@ -12,7 +12,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,9 @@ from infra.version import version
 from shared.functions import FUNCTIONS
 from shared.settings import PREFIX, Settings
 from tools import demo, engine, stack_access
-from tools.local import BEGAN, asgi, call_page, postbacks, service, welcome
+from tools.local import BEGAN, asgi, call_page, service, welcome
 from tools.local.call_page import CallPage
 from tools.local.lambda_runtime import Function, FunctionDoesNotStart, Runtime
-from tools.local.postbacks import LocalQueue, LocalReceiver
 from tools.local.streams import Stream, bring_stream, call_by_clock
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ TABLES = {
 """By their names in the settings."""
 BUYER_SECRETS, PROVIDER_SECRETS = "buyer-secrets.json", "provider-secrets.json"
 """In the data directory; read at the start."""
-RECEIVERS_KEY = "receiver-key"
 POSITIONS = {"pings": "stream.json", "calls": "stream-of-calls.json"}
 """In the data directory: how far the journal has read the stream of each table."""
 
@@ -54,30 +52,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.local", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes per verb (default: %(default)s)")
-    parser.add_argument(
-        "--senders", type=int, default=postbacks.SENDERS, help="processes that send postbacks (default: %(default)s)"
-    )
     parser.add_argument("--data", type=Path, default=engine.ROOT / ".ringpost", help="where everything is kept")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run(front_door(options.port), options.workers, options.data.resolve(), options.senders)
+        run(front_door(options.port), options.workers, options.data.resolve())
     except KeyboardInterrupt:
         sys.exit(130)
     except (PortInUse, NotYours, BadSecrets, engine.EngineError, FunctionDoesNotStart) as fault:
         sys.exit(str(fault))
 
 
-def run(listener: socket.socket, workers: int, data: Path, senders: int) -> None:
+def run(listener: socket.socket, workers: int, data: Path) -> None:
     """Until a signal. Raises `NotYours`, `BadSecrets`, `EngineError` and `FunctionDoesNotStart`."""
     keep_to_owner(data)
     logging.basicConfig(filename=data / "server.log", filemode="w", level=logging.WARNING)
-    queue_listener = asgi.listen(0)
     settings = Settings(
         **TABLES,
         secret_file=str(data / stack_access.SECRET),
         version=version(),
-        postbacks_queue=f"http://127.0.0.1:{queue_listener.getsockname()[1]}{postbacks.QUEUE}",
     )
     for file in (stack_access.SECRET, stack_access.SESSION_SECRET, stack_access.PROVIDER_SECRET):
         secret(data / file)
@@ -94,55 +87,20 @@ def run(listener: socket.socket, workers: int, data: Path, senders: int) -> None
         tokens = demo.prepare(client, settings, data, url)
         code = demo.sign_in_code(client, settings)
         asyncio.run(
-            _serve(
-                listener,
-                buyer,
-                queue_listener,
-                functions(workers, data, senders),
-                LocalQueue(senders),
-                data,
-                settings,
-                endpoint_url,
-                streams,
-                lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
+            service.serve(
+                functions(workers, data),
+                function_environment(
+                    endpoint_url,
+                    replace(settings, buyer_secrets=buyer_secrets(data, sandbox_url), demo=json.dumps(demo.ENDPOINTS)),
+                ),
+                listener=listener,
+                buyer=buyer,
+                log=data / "functions.log",
+                ready=lambda: print(welcome.text(url, sandbox_url, time.monotonic() - BEGAN, tokens, code), flush=True),
+                pages={call_page.PATH: CallPage(url, secret(data / stack_access.PROVIDER_SECRET)).application},
+                unasked=lambda runtime: unasked(runtime, streams),
             )
         )
-
-
-async def _serve(
-    listener: socket.socket,
-    buyer: socket.socket,
-    queue_listener: socket.socket,
-    known_functions: Mapping[str, Function],
-    queue: LocalQueue,
-    data: Path,
-    settings: Settings,
-    endpoint_url: str,
-    streams: Iterable[Stream],
-    ready: Callable[[], None],
-) -> None:
-    url, sandbox_url = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listener, buyer))
-    queue_url = settings.postbacks_queue.removesuffix(postbacks.QUEUE)
-    known = replace(
-        settings,
-        buyer_secrets=buyer_secrets(data, sandbox_url, url),
-        demo=json.dumps(demo.ENDPOINTS),
-    )
-    receiver = LocalReceiver(receiver_secret(data), partial(print, flush=True))
-    await service.serve(
-        known_functions,
-        function_environment(endpoint_url, known) | {"AWS_ENDPOINT_URL_SQS": queue_url},
-        listener=listener,
-        buyer=buyer,
-        log=data / "functions.log",
-        ready=ready,
-        pages={
-            call_page.PATH: CallPage(url, secret(data / stack_access.PROVIDER_SECRET)).application,
-            postbacks.PATH: receiver.application,
-        },
-        beside=[(queue.application, queue_listener)],
-        unasked=lambda runtime: [*unasked(runtime, streams), queue.bring(runtime)],
-    )
 
 
 class NotYours(Exception):
@@ -162,9 +120,8 @@ def keep_to_owner(data: Path) -> None:
             file.chmod(file.stat().st_mode & 0o700)
 
 
-def functions(workers: int, data: Path, senders: int = postbacks.SENDERS) -> dict[str, Function]:
-    """Operators' functions have one process each, but for the one that sends postbacks, as receivers that hang hold
-    processes up. They know the folder of the journal. The dashboard's alone knows the
+def functions(workers: int, data: Path) -> dict[str, Function]:
+    """Operators' functions have one process each. They know the folder of the journal. The dashboard's alone knows the
     file of the session secret, and `call` alone the secrets of telephony providers. Raises `BadSecrets`."""
     sessions = {f"{PREFIX}SESSION_SECRET_FILE": str(data / stack_access.SESSION_SECRET)}
     providers = {f"{PREFIX}PROVIDER_SECRETS": provider_secrets(data)}
@@ -172,7 +129,7 @@ def functions(workers: int, data: Path, senders: int = postbacks.SENDERS) -> dic
     return {
         name: Function(
             function.handler,
-            {postbacks.FUNCTION: senders}.get(name, 1 if function.bundle == "operators" else workers),
+            1 if function.bundle == "operators" else workers,
             function.timeout_seconds,
             (journal if function.bundle == "operators" else {})
             | {"dashboard": sessions, "call": providers}.get(name, {}),
@@ -223,16 +180,10 @@ def secret(file: Path) -> str:
     return file.read_text()
 
 
-def buyer_secrets(data: Path, sandbox_url: str, url: str) -> str:
-    """The secrets that templates name, as a JSON object: those of a file, where the sandbox is, and where the demo's
-    receiver is. Raises `BadSecrets`."""
-    ours = {"sandbox_buyer": sandbox_url, "demo_receiver": url, "demo_receiver_key": receiver_secret(data)}
-    return json.dumps(_secrets_in(data / BUYER_SECRETS) | ours)
-
-
-def receiver_secret(data: Path) -> str:
-    """What signs the postbacks of the demo's receiver."""
-    return f"whsec_{secret(data / RECEIVERS_KEY)}"
+def buyer_secrets(data: Path, sandbox_url: str) -> str:
+    """The secrets that templates of live buyers name, as a JSON object: those of a file, and where the sandbox is.
+    Raises `BadSecrets`."""
+    return json.dumps(_secrets_in(data / BUYER_SECRETS) | {"sandbox_buyer": sandbox_url})
 
 
 def provider_secrets(data: Path) -> str:

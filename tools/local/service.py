@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,12 @@ async def serve(
     log: Path,
     ready: Callable[[], None],
     pages: Mapping[str, Application] = {},
-    beside: Sequence[tuple[Application, socket.socket]] = (),
     unasked: Callable[[Runtime], Iterable[Coroutine[Any, Any, None]]] = lambda _: (),
 ) -> None:
     """Serves on `listener` until SIGINT or SIGTERM, and the sandbox buyer on `buyer`; calls `ready` when the first
     request can be sent. From then on what is `unasked` runs, too: it calls functions without a request.
 
-    `pages` are the local run's own, by their paths; what is `beside` them is served at listeners of its own, from the
-    start. Requests that are being answered get a second to end. Raises
+    `pages` are the local run's own, by their paths. Requests that are being answered get a second to end. Raises
     `FunctionDoesNotStart`.
     """
     stop = asyncio.Event()
@@ -41,8 +39,6 @@ async def serve(
     gateway = Server(Gateway(runtime, pages).application)
 
     calls: list[asyncio.Task[None]] = []
-    servers = [(Server(application), own) for application, own in beside]
-    besides = [asyncio.create_task(server.serve([own])) for server, own in servers]
     sandboxed = await sandbox.serve(sandbox.Sandbox(), buyer)
     inside = asyncio.create_task(runtime_api.serve(runtime.listeners))
     kept = asyncio.create_task(runtime.keep())
@@ -65,9 +61,7 @@ async def serve(
         await asyncio.wait((kept,))
         sandboxed.close()
         runtime_api.should_exit = True
-        for server, _ in servers:
-            server.should_exit = True
-        await asyncio.gather(inside, *besides)
+        await inside
 
 
 async def _first_of(*tasks: "asyncio.Task[Any]") -> None:

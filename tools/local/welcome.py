@@ -40,9 +40,6 @@ curl -sw '\\n' {api}/ping/rules_endpoint -d '{demo.LEAD}' -d explain=1 -d auth_t
 {DIM}Live: a buyer that bids and accepts over HTTP. What it does with which ZIP: {sandbox_url}/{PLAIN}
 curl -sw '\\n' {api}/full/live_endpoint -d '{demo.LEAD}'
 
-{DIM}Postbacks: what happens is told to a receiver here, which prints what came and checks its signature{PLAIN}
-{url}/postbacks
-
 {DIM}What there is to see, in a browser{PLAIN}
 {url}/
 

@@ -1,5 +1,5 @@
 -- Rows counted by group and by milliseconds, from which sums and percentiles follow. What a call is worth counts among
--- what is sold. A sale that was called late is not one that was never called, though it has a row that says so.
+-- what is sold.
 -- $start, $end, $before_start, $before_end: seconds since the epoch; the period before ends before the other begins,
 -- and its rows are in no group.
 -- $first, $second, $third: names of groups or NULL, but not of buyer and reason.
@@ -11,7 +11,7 @@ WITH offsets AS (
 ),
 dated AS NOT MATERIALIZED (
     SELECT
-        * REPLACE (CASE WHEN kind IN ('call', 'never_called', 'update') THEN 'sold' ELSE status END AS status),
+        * REPLACE (CASE kind WHEN 'call' THEN 'sold' ELSE status END AS status),
         CASE WHEN $by_event OR sold_at = 0 THEN "at" ELSE sold_at END AS moment
     FROM all_rows
     WHERE $only_user IS NULL OR "user" = $only_user
@@ -46,16 +46,10 @@ SELECT
     count(*) FILTER (kind = 'refused') AS refused,
     sum(bids) FILTER (kind = 'ping') AS bids,
     count(*) FILTER (kind = 'sale') AS sales,
-    sum(revenue_cents) FILTER (kind IN ('sale', 'call', 'update')) AS revenue,
-    sum(payout_cents) FILTER (kind IN ('sale', 'call', 'update')) AS payout,
-    0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken,
-    count(*) FILTER (kind = 'call') AS calls,
-    count(*) FILTER (kind = 'call' AND connected_at > 0) AS connected,
-    coalesce(sum(converted) FILTER (kind IN ('call', 'update')), 0) AS converted,
-    count(*) FILTER (kind = 'never_called') AS never_called
-FROM keyed
-WHERE kind IN ('ping', 'refused', 'sale', 'call', 'update')
-    OR (kind = 'never_called' AND ping NOT IN (SELECT ping FROM all_rows WHERE kind IN ('arrived', 'call')))
+    sum(revenue_cents) FILTER (kind IN ('sale', 'call')) AS revenue,
+    sum(payout_cents) FILTER (kind IN ('sale', 'call')) AS payout,
+    0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken
+FROM keyed WHERE (kind IN ('ping', 'refused', 'sale') OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
 GROUP BY ALL
 UNION ALL
 SELECT
@@ -66,6 +60,5 @@ SELECT
     count(*) FILTER (answer ->> 1 = 'bid'),
     count(*) FILTER (answer ->> 1 = 'timed_out'),
     count(*) FILTER (answer ->> 1 = 'declined'),
-    count(*) FILTER (answer ->> 1 = 'broken'),
-    0, 0, 0, 0
+    count(*) FILTER (answer ->> 1 = 'broken')
 FROM asked GROUP BY ALL

@@ -16,7 +16,7 @@ places AS (
 known AS (SELECT DISTINCT endpoint, version FROM places),
 dated AS NOT MATERIALIZED (
     SELECT
-        * REPLACE (CASE WHEN kind IN ('call', 'never_called', 'update') THEN 'sold' ELSE status END AS status),
+        * REPLACE (CASE kind WHEN 'call' THEN 'sold' ELSE status END AS status),
         CASE WHEN $by_event OR sold_at = 0 THEN "at" ELSE sold_at END AS moment
     FROM all_rows
     WHERE $only_user IS NULL OR "user" = $only_user
@@ -38,32 +38,28 @@ alike AS (
         bids,
         count(*) AS times,
         sum(revenue_cents) AS revenue,
-        sum(payout_cents) AS payout,
-        count(*) FILTER (connected_at > 0) AS connected,
-        sum(converted) AS converted
-    FROM chosen
-    WHERE kind IN ('ping', 'refused', 'sale', 'call', 'update')
-        OR (kind = 'never_called' AND ping NOT IN (SELECT ping FROM all_rows WHERE kind IN ('arrived', 'call')))
+        sum(payout_cents) AS payout
+    FROM chosen WHERE (kind IN ('ping', 'refused', 'sale') OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
     GROUP BY ALL
 ),
 facts AS (
     SELECT
         clock, utc_offset, offer, alike.endpoint, "user", source, state, area_code, status, kind, times, milliseconds,
-        CASE WHEN kind IN ('sale', 'call', 'never_called', 'update') THEN sold_to ELSE 0 END AS buyer_id,
-        CASE WHEN kind IN ('sale', 'call', 'never_called', 'update') THEN '.' ELSE '' END AS reason,
-        bids, revenue, payout, connected, converted, bids = 0 AS is_unmatched
+        CASE WHEN kind IN ('sale', 'call') THEN sold_to ELSE 0 END AS buyer_id,
+        CASE WHEN kind IN ('sale', 'call') THEN '.' ELSE '' END AS reason,
+        bids, revenue, payout, bids = 0 AS is_unmatched
     FROM alike LEFT JOIN known ON alike.endpoint = known.endpoint AND alike.version = known.version
     WHERE kind != 'ping' OR reasons = '' OR ($by_buyer AND known.endpoint IS NULL)
     UNION ALL
     SELECT
         clock, utc_offset, offer, endpoint, "user", source, state, area_code, status, kind, times, milliseconds,
         0, unnest(list_distinct(string_split(reasons, ''))) AS letter,
-        CASE WHEN letter = '.' THEN length(reasons) - length(replace(reasons, '.', '')) ELSE 0 END, 0, 0, 0, 0, bids = 0
+        CASE WHEN letter = '.' THEN length(reasons) - length(replace(reasons, '.', '')) ELSE 0 END, 0, 0, bids = 0
     FROM alike WHERE kind = 'ping' AND NOT $by_buyer AND reasons != ''
     UNION ALL
     SELECT
         clock, utc_offset, offer, alike.endpoint, "user", source, state, area_code, status, kind, times, milliseconds,
-        places.buyer, substr(reasons, places.place, 1) AS letter, (letter = '.')::BIGINT, 0, 0, 0, 0, bids = 0
+        places.buyer, substr(reasons, places.place, 1) AS letter, (letter = '.')::BIGINT, 0, 0, bids = 0
     FROM alike JOIN places ON alike.endpoint = places.endpoint AND alike.version = places.version
     WHERE kind = 'ping' AND $by_buyer AND length(reasons) >= places.place
 ),
@@ -93,13 +89,9 @@ SELECT
     coalesce(sum(times) FILTER (kind = 'refused'), 0) AS refused,
     sum(times * bids) FILTER (kind = 'ping') AS bids,
     coalesce(sum(times) FILTER (kind = 'sale'), 0) AS sales,
-    sum(revenue) FILTER (kind IN ('sale', 'call', 'update')) AS revenue,
-    sum(payout) FILTER (kind IN ('sale', 'call', 'update')) AS payout,
-    0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken,
-    coalesce(sum(times) FILTER (kind = 'call'), 0) AS calls,
-    coalesce(sum(connected) FILTER (kind = 'call'), 0) AS connected,
-    coalesce(sum(converted) FILTER (kind IN ('call', 'update')), 0) AS converted,
-    coalesce(sum(times) FILTER (kind = 'never_called'), 0) AS never_called
+    sum(revenue) FILTER (kind IN ('sale', 'call')) AS revenue,
+    sum(payout) FILTER (kind IN ('sale', 'call')) AS payout,
+    0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken
 FROM facts GROUP BY ALL
 UNION ALL
 SELECT
@@ -116,6 +108,5 @@ SELECT
     count(*) FILTER (answer ->> 1 = 'bid'),
     count(*) FILTER (answer ->> 1 = 'timed_out'),
     count(*) FILTER (answer ->> 1 = 'declined'),
-    count(*) FILTER (answer ->> 1 = 'broken'),
-    0, 0, 0, 0
+    count(*) FILTER (answer ->> 1 = 'broken')
 FROM asked GROUP BY ALL

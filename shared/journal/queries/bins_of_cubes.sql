@@ -1,11 +1,11 @@
--- The same of days that are counted in cubes, which know no milliseconds, live buyers and calls: parameters as in bins.
+-- The same of days that are counted in cubes, which know no milliseconds and no live buyers: parameters as in bins.
 INSERT INTO bins BY NAME
 WITH offsets AS (
     SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS utc_offset
 ),
 dated AS (
     SELECT
-        * REPLACE (CASE WHEN kind IN ('call', 'never_called', 'update') THEN 'sold' ELSE status END AS status),
+        * REPLACE (CASE kind WHEN 'call' THEN 'sold' ELSE status END AS status),
         CASE WHEN $by_event OR sold_at = 0 THEN "at" ELSE sold_at END AS moment
     FROM cube_rows
     WHERE $only_user IS NULL OR "user" = $only_user
@@ -31,9 +31,8 @@ SELECT
     coalesce(sum("rows") FILTER (kind = 'refused'), 0) AS refused,
     sum(bids) FILTER (kind = 'ping') AS bids,
     sum(sales) AS sales,
-    sum(revenue_cents) FILTER (kind IN ('sale', 'call', 'update')) AS revenue,
-    sum(payout_cents) FILTER (kind IN ('sale', 'call', 'update')) AS payout,
-    0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken,
-    0 AS calls, 0 AS connected, 0 AS converted, 0 AS never_called
-FROM chosen WHERE kind IN ('ping', 'refused', 'sale', 'call', 'never_called', 'update')
+    sum(revenue_cents) FILTER (kind IN ('sale', 'call')) AS revenue,
+    sum(payout_cents) FILTER (kind IN ('sale', 'call')) AS payout,
+    0 AS asked, 0 AS live_bids, 0 AS timed_out, 0 AS declined, 0 AS broken
+FROM chosen WHERE (kind IN ('ping', 'refused', 'sale') OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
 GROUP BY ALL

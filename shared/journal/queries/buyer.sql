@@ -1,10 +1,8 @@
 -- What became of the pings that a buyer could have had, by day, and its sales.
 -- $start, $end: seconds since the epoch. $begins, $ends, $seconds: when the zone is so many seconds from UTC.
 -- $buyer; $endpoints, $versions, $places: where it is in `reasons`, counted from 1.
--- A line's `letter` is why it did not bid, `.` that it did, `$` for the calls that it took and what they brought beside
--- their sales, `+` for those of them that converted, `-` for its sales that were never called, also not late, or empty
--- for its sales.
--- What belongs to a sale counts when that was sold; an update adds what it has changed.
+-- A line's `letter` is why it did not bid, `.` that it did, `$` for what calls brought beside their sales, or empty for
+-- its sales. What belongs to a sale counts when that was sold.
 -- `sold_to` is who bought what it bid on, 0 for nobody.
 WITH offsets AS (
     SELECT unnest($begins::BIGINT[]) AS begins, unnest($ends::BIGINT[]) AS ends, unnest($seconds::BIGINT[]) AS utc_offset
@@ -22,28 +20,22 @@ sold_pings AS (
     FROM all_rows JOIN sales USING (ping) WHERE kind = 'ping' GROUP BY ping
 ),
 found AS (
-    SELECT pings."at", substr(reasons, places.place, 1) AS letter, sold_to, 0 AS revenue_cents, 1 AS times
+    SELECT pings."at", substr(reasons, places.place, 1) AS letter, sold_to, 0 AS revenue_cents
     FROM all_rows AS pings
         JOIN places ON pings.endpoint = places.endpoint AND pings.version = places.version
         LEFT JOIN sold_pings ON pings.ping = sold_pings.ping AND (pings."at", pings.event) = sold_pings.priced
             AND substr(reasons, places.place, 1) = '.'
     WHERE kind = 'ping' AND length(reasons) >= places.place
     UNION ALL
-    SELECT sold_at, '', buyer, revenue_cents, 1 FROM all_rows WHERE kind = 'sale' AND buyer = $buyer
+    SELECT sold_at, '', buyer, revenue_cents FROM all_rows WHERE kind = 'sale' AND buyer = $buyer
     UNION ALL
-    SELECT sold_at, '$', buyer, revenue_cents, CASE kind WHEN 'call' THEN 1 ELSE 0 END FROM all_rows WHERE kind IN ('call', 'update') AND buyer = $buyer
-    UNION ALL
-    SELECT sold_at, '+', buyer, 0, converted FROM all_rows WHERE kind IN ('call', 'update') AND buyer = $buyer AND converted != 0
-    UNION ALL
-    SELECT sold_at, '-', buyer, 0, 1 FROM all_rows
-    WHERE kind = 'never_called' AND buyer = $buyer
-        AND ping NOT IN (SELECT ping FROM all_rows WHERE kind IN ('arrived', 'call'))
+    SELECT sold_at, '$', buyer, revenue_cents FROM all_rows WHERE kind = 'call' AND buyer = $buyer AND revenue_cents > 0
 )
 SELECT
     strftime(make_timestamp(("at" + utc_offset) * 1000000), '%Y-%m-%d') AS day,
     letter,
     coalesce(sold_to, 0) AS sold_to,
-    sum(times)::BIGINT AS times,
+    count(*) AS times,
     sum(revenue_cents)::BIGINT AS revenue_cents,
     max("at") AS last_at
 FROM found JOIN offsets ON "at" >= begins AND "at" < ends

@@ -10,8 +10,8 @@ wanted AS (SELECT * FROM all_rows WHERE $only_user IS NULL OR "user" = $only_use
 came AS (
     SELECT
         min(arrived_at) AS moment, any_value(endpoint) AS endpoint, bool_or(kind = 'call') AS is_settled,
-        max(connected_at) FILTER (kind = 'call') > 0 AS is_connected, sum(converted) > 0 AS is_converted
-    FROM wanted WHERE kind IN ('arrived', 'call', 'update') GROUP BY call
+        max(connected_at) FILTER (kind = 'call') > 0 AS is_connected, bool_or(converted = 1) AS is_converted
+    FROM wanted WHERE kind IN ('arrived', 'call') GROUP BY call
 ),
 dated AS (
     SELECT
@@ -20,7 +20,7 @@ dated AS (
     FROM wanted
     WHERE kind IN ('ping', 'refused', 'sale')
         OR (kind = 'never_called' AND ping NOT IN (SELECT ping FROM wanted WHERE kind IN ('arrived', 'call')))
-        OR (kind IN ('call', 'update') AND (revenue_cents != 0 OR payout_cents != 0))
+        OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0))
     UNION ALL
     SELECT 'arrived', endpoint, '', 0, 0, 0, is_settled, coalesce(is_connected, false), is_converted, moment FROM came
 ),
@@ -38,8 +38,8 @@ SELECT
     count(*) FILTER (kind = 'ping' AND bids = 0)::BIGINT,
     count(*) FILTER (kind = 'refused')::BIGINT,
     count(*) FILTER (kind = 'sale')::BIGINT,
-    coalesce(sum(revenue_cents) FILTER (kind IN ('sale', 'call', 'update')), 0)::BIGINT,
-    coalesce(sum(payout_cents) FILTER (kind IN ('sale', 'call', 'update')), 0)::BIGINT,
+    coalesce(sum(revenue_cents) FILTER (kind IN ('sale', 'call')), 0)::BIGINT,
+    coalesce(sum(payout_cents) FILTER (kind IN ('sale', 'call')), 0)::BIGINT,
     count(*) FILTER (kind = 'arrived')::BIGINT,
     count(*) FILTER (is_settled)::BIGINT,
     count(*) FILTER (is_connected)::BIGINT,

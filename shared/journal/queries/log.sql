@@ -7,7 +7,7 @@
 -- A sale is worth what is owed for it and for its calls.
 WITH worth AS (
     SELECT ping, sum(revenue_cents)::BIGINT AS revenue_cents, sum(payout_cents)::BIGINT AS payout_cents
-    FROM all_rows WHERE kind IN ('sale', 'call', 'update') AND ping != '' GROUP BY ping
+    FROM all_rows WHERE kind IN ('sale', 'call') AND ping != '' GROUP BY ping
 ),
 sales AS (
     SELECT ping, buyer, worth.revenue_cents, worth.payout_cents, number, sold_at

@@ -8,8 +8,7 @@ WITH parts AS (
     SELECT
         CASE part WHEN 'now' THEN 'total' ELSE part END, NULL, NULL, NULL, took, waited,
         sum(requests), sum(pings), sum(unmatched), sum(refused), sum(bids), sum(sales), sum(revenue), sum(payout),
-        sum(asked), sum(live_bids), sum(timed_out), sum(declined), sum(broken),
-        sum(calls), sum(connected), sum(converted), sum(never_called)
+        sum(asked), sum(live_bids), sum(timed_out), sum(declined), sum(broken)
     FROM bins WHERE part != 'group' GROUP BY ALL
 ),
 ranked AS (
@@ -43,11 +42,7 @@ counted AS (
         sum(declined) AS declined,
         sum(broken) AS broken,
         min(waited) FILTER (100 * to_here >= 50 * in_all) AS live_median_ms,
-        min(waited) FILTER (100 * to_here >= 95 * in_all) AS live_p95_ms,
-        sum(calls) AS calls,
-        sum(connected) AS connected,
-        sum(converted) AS converted,
-        sum(never_called) AS never_called
+        min(waited) FILTER (100 * to_here >= 95 * in_all) AS live_p95_ms
     FROM ranked GROUP BY ALL
 ),
 measured AS (
@@ -56,8 +51,7 @@ measured AS (
         round(100.0 * sales / nullif(pings, 0), 2), round(100.0 * sales / nullif(bids, 0), 2),
         revenue, payout, revenue - payout, round(100.0 * (revenue - payout) / nullif(revenue, 0), 2),
         round(revenue / nullif(pings, 0), 2), median_ms, p95_ms,
-        asked, live_bids, timed_out, declined, broken, live_median_ms, live_p95_ms,
-        calls, connected, converted, never_called
+        asked, live_bids, timed_out, declined, broken, live_median_ms, live_p95_ms
     ]::DOUBLE[] AS numbers
     FROM counted
 )

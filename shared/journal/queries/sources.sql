@@ -1,11 +1,9 @@
 -- $start, $end: seconds since the epoch. $only_user: whose rows; NULL for all. $most: how many sources.
--- The line of the total comes first. A sale that was called late is not one that was never called, though it has a row
--- that says so.
-WITH wanted AS (SELECT * FROM all_rows WHERE $only_user IS NULL OR "user" = $only_user),
-dated AS (
-    SELECT *, CASE WHEN sold_at = 0 THEN "at" ELSE sold_at END AS moment FROM wanted
-    WHERE kind IN ('ping', 'refused', 'sale', 'call', 'update')
-        OR (kind = 'never_called' AND ping NOT IN (SELECT ping FROM wanted WHERE kind IN ('arrived', 'call')))
+-- The line of the total comes first.
+WITH dated AS (
+    SELECT *, CASE WHEN sold_at = 0 THEN "at" ELSE sold_at END AS moment FROM all_rows
+    WHERE (kind IN ('ping', 'refused', 'sale') OR (kind = 'call' AND (revenue_cents > 0 OR payout_cents > 0)))
+        AND ($only_user IS NULL OR "user" = $only_user)
 ),
 counted AS (
     SELECT
@@ -16,12 +14,8 @@ counted AS (
         count(*) FILTER (kind = 'ping' AND bids = 0)::BIGINT AS unmatched,
         count(*) FILTER (kind = 'refused')::BIGINT AS refused,
         count(*) FILTER (kind = 'sale')::BIGINT AS sales,
-        coalesce(sum(revenue_cents) FILTER (kind IN ('sale', 'call', 'update')), 0)::BIGINT AS revenue,
-        coalesce(sum(payout_cents) FILTER (kind IN ('sale', 'call', 'update')), 0)::BIGINT AS payout,
-        count(*) FILTER (kind = 'call')::BIGINT AS calls,
-        count(*) FILTER (kind = 'call' AND connected_at > 0)::BIGINT AS connected,
-        coalesce(sum(converted) FILTER (kind IN ('call', 'update')), 0)::BIGINT AS converted,
-        count(*) FILTER (kind = 'never_called')::BIGINT AS never_called
+        coalesce(sum(revenue_cents) FILTER (kind IN ('sale', 'call')), 0)::BIGINT AS revenue,
+        coalesce(sum(payout_cents) FILTER (kind IN ('sale', 'call')), 0)::BIGINT AS payout
     FROM dated
     WHERE moment >= $start AND moment < $end
     GROUP BY GROUPING SETS (("user", source), ())
