@@ -253,7 +253,7 @@ def test_the_command_says_what_a_call_would_meet(stage: Stage, records: Records,
     assert pinged == Expected("pinged", "static", 1, "Buyer A", "+18005550181", START + 120)
     sell(publisher)
     held = Expected("in_time", "my_endpoint", 1, "Buyer A", "+18005550181", START + 300)
-    assert expect(stage, NUMBER, "+16145550199") == held, "whoever calls"
+    assert expect(stage, NUMBER, "+16145550199") == held, "from any caller"
     stage.clock.forward(400)
     late = expect(stage, NUMBER)
     assert late == Expected("late", "my_endpoint", 1, "Buyer A", "+18005550181", START + 300)

@@ -53,7 +53,7 @@ class CallPage:
 
     def _is_ours(self, headers: Mapping[str, str]) -> bool:
         """Whether a page of this service asks, or no page at all: another site must not make calls through the browser
-        of whoever runs this."""
+        of the person who runs this."""
         host = headers.get("host", "")
         if host not in (urlsplit(self._url).netloc, f"localhost:{urlsplit(self._url).port}"):
             return False
