@@ -158,7 +158,7 @@ def dynoxide(data: Path | None, say: Say | None = None) -> Iterator[str]:
 
 def _index_streams(database: Path) -> None:
     """dynoxide 1.2.1 looks for the last number of a stream at each write, through all records of the stream. Without
-    this index a write takes five times as long after 12,000 records. Another version may keep its records otherwise."""
+    this index a write takes five times as long after 10,000 records. Another version may keep its records otherwise."""
     index = "ringpost_stream_numbers ON _stream_records (table_name, CAST(sequence_number AS INTEGER))"
     with (
         contextlib.closing(sqlite3.connect(database, timeout=START_SECONDS)) as connection,

@@ -53,8 +53,8 @@ def _signed_fields(webhook: Webhook) -> list[tuple[str, str]]:
 def _algorithm(webhook: Webhook) -> str:
     """The one that a header names, or SHA-1. Raises `NotRead` for an unknown one."""
     settings = webhook.headers.get("x-twilio-webhooks-signature-settings", "").split(",")
-    named = dict(setting.strip().split("=", 1) for setting in settings if "=" in setting)
-    name = named.get("algorithm") or "HMAC_SHA1"
+    named = {name.strip(): value.strip() for name, _, value in (setting.partition("=") for setting in settings)}
+    name = (named.get("algorithm") or "HMAC_SHA1").upper()
     if name not in ALGORITHMS:
         raise NotRead("The algorithm of the signature is unknown.")
     return ALGORITHMS[name]
